@@ -1,0 +1,1 @@
+"""A git-push PaaS for one server, with its own container engine."""

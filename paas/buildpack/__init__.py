@@ -1,0 +1,1 @@
+"""The buildpack protocol and catalogue."""

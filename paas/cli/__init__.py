@@ -1,0 +1,1 @@
+"""The commands, one file per noun: parse, call one function below, print."""

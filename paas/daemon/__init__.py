@@ -1,0 +1,1 @@
+"""paasd: master, supervisor, socket protocol, and the thin clients."""

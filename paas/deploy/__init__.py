@@ -1,0 +1,1 @@
+"""A push, in order: receive, build, release, run, route."""

@@ -1,0 +1,1 @@
+"""The bundled container engine: images, layers, builds, containers, network. Knows nothing of apps."""

@@ -1,0 +1,1 @@
+"""Pure values: names, Procfile, app.json, environment, releases, limits, settings."""

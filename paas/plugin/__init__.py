@@ -1,0 +1,1 @@
+"""Hook specifications, plugin manager and the service engine."""

@@ -1,0 +1,1 @@
+"""The nginx control plane: table to text to test to install."""

@@ -1,0 +1,1 @@
+"""Desired state: schema, migrations and one noun per file, on SQLite."""
