@@ -1,0 +1,120 @@
+"""What every ring shares: its marker, the rule about skips, and the guard of the real PaaS.
+
+The rings are the folders below `tests/`. A test that cannot run here (no root, no tool)
+skips on a laptop; where `CI` is set a skip is a failure, so that a green run means that
+everything ran.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+RINGS = ("rules", "unit", "contract", "engine", "push")
+"""In the order they run: what is cheap and says most comes first."""
+
+NEEDS_ROOT = frozenset({"engine", "push"})
+
+TESTS = Path(__file__).parent
+
+
+def ring_of(path: Path) -> str | None:
+    """The ring a test file belongs to: the first folder below `tests/`."""
+    folder = path.relative_to(TESTS).parts[0]
+    return folder if folder in RINGS else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test with its ring, and run the rings in order."""
+    for item in items:
+        ring = ring_of(item.path)
+        if ring is None:
+            continue
+        item.add_marker(ring)
+        if ring in NEEDS_ROOT and os.geteuid() != 0:
+            item.add_marker(pytest.mark.skip(reason=f"the {ring} ring needs root"))
+    items.sort(key=lambda item: RINGS.index(ring_of(item.path) or RINGS[-1]))
+
+
+def in_ci() -> bool:
+    """True where a run decides about a change: nothing may be left out there."""
+    return os.environ.get("CI", "").lower() in {"1", "true"}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn a skipped test into a failed one in CI; an expected failure stays what it is."""
+    report = yield
+    if in_ci() and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped in CI: {_reason(report)}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """The same for a whole module that skips itself while it is imported."""
+    report = yield
+    if in_ci() and report.skipped:
+        report.outcome = "failed"
+        report.longrepr = f"skipped in CI: {_reason(report)}"
+    return report
+
+
+def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    """The text given to `skip`; a skip's `longrepr` is (path, line, reason)."""
+    return report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+
+
+class TouchedTheRealPaas(AssertionError):
+    """A test was about to change the PaaS that is installed on this machine."""
+
+
+REAL = ("/var/lib/paas", "/run/paas")
+"""Root and run directory of the default installation; see `paas.model.layout`."""
+
+EFFECTS = {
+    "open": 0,
+    "sqlite3.connect": 0,
+    "socket.connect": 1,
+    "os.mkdir": 0,
+    "os.remove": 0,
+    "os.rename": 1,
+    "os.link": 1,
+    "os.symlink": 1,
+    "os.chmod": 0,
+    "os.chown": 0,
+}
+"""Audit events that reach a path, and which of their arguments is that path."""
+
+
+def is_real(path: object) -> bool:
+    """True for the default root and run directory and what is below them."""
+    if isinstance(path, bytes):
+        path = os.fsdecode(path)
+    if not isinstance(path, (str, os.PathLike)):
+        return False
+    text = os.fspath(path)
+    return any(text == place or str(text).startswith(f"{place}/") for place in REAL)
+
+
+def guard(event: str, arguments: tuple[object, ...]) -> None:
+    """Refuse every effect of this process on the installed PaaS.
+
+    An audit hook (PEP 578) sees what no monkeypatch can forget. It stays for the life of
+    the interpreter, which is what is wanted.
+    """
+    position = EFFECTS.get(event)
+    if position is None or len(arguments) <= position:
+        return
+    if is_real(arguments[position]):
+        raise TouchedTheRealPaas(
+            f"{event} {arguments[position]!r}: give the test a root of its own"
+        )
+
+
+sys.addaudithook(guard)
