@@ -1,1 +1,1 @@
-"""The bundled container engine: images, layers, builds, containers, network. Knows nothing of apps."""
+"""The bundled container engine: images, builds, containers, network; knows nothing of apps."""

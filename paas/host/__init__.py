@@ -1,1 +1,1 @@
-"""Every effect on the machine, one door each: processes, syscalls, netlink, firewall, files, clock."""
+"""Every effect on the machine, one door each: processes, syscalls, netlink, files, clock."""

@@ -108,11 +108,7 @@ class Database:
         try:
             # Looked at again under the lock: another process may have been first.
             version = self._version(connection)
-            if version > newest:
-                raise DatabaseBroken(
-                    f"The database {self.path} was written by a newer version of paas",
-                    resolution="Install that version again, or a newer one.",
-                )
+            self._refuse_newer(version, newest)
             for number, item in steps:
                 if number > version:
                     for statement in split_statements(item.read_text("utf-8")):
@@ -122,6 +118,13 @@ class Database:
             connection.execute("ROLLBACK")
             raise
         connection.execute("COMMIT")
+
+    def _refuse_newer(self, version: int, newest: int) -> None:
+        if version > newest:
+            raise DatabaseBroken(
+                f"The database {self.path} was written by a newer version of paas",
+                resolution="Install that version again, or a newer one.",
+            )
 
     @staticmethod
     def _version(connection: sqlite3.Connection) -> int:
