@@ -1,0 +1,100 @@
+#!/usr/bin/env bash
+# Installs what the tests need on this machine, then runs them: all rings, or what the
+# arguments say (they go to pytest).
+#
+#   sudo ./test.sh                        everything
+#   sudo ./test.sh tests/push -k rollback
+#   sudo ./test.sh --no-install tests/unit
+#   sudo ./test.sh --bench [NAME]         the measurements in tests/bench instead
+#
+# The checkout stays as it is: the Python environment and the caches are in /var/cache.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+readonly CACHE=${PAAS_TEST_CACHE:-/var/cache/paas-test}
+# Debian's own Python: the one the server runs, not what a version manager puts on PATH.
+readonly PYTHON=/usr/bin/python3
+
+say() { printf -- '-----> %s\n' "$*"; }
+die() { printf ' !     %s\n' "$*" >&2; exit 1; }
+
+# The names of packages that are not installed, of those given.
+missing() {
+    local name
+    for name in "$@"; do
+        [ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null)" = installed ] ||
+            printf '%s\n' "$name"
+    done
+}
+
+# Of the packages given, those that this release of the distribution has.
+available() {
+    apt-cache madison "$@" 2>/dev/null | awk '{ print $1 }' | sort -u
+}
+
+# Services of test packages stay down: a test starts its own, with its own configuration.
+with_services_down() {
+    local policy=/usr/sbin/policy-rc.d
+    if [ -e "$policy" ]; then "$@"; return; fi
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+    trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+    "$@"
+    rm -f "$policy"
+    trap - EXIT
+}
+
+install_packages() {
+    local wanted
+    mapfile -t wanted < <(
+        ./install.sh --packages
+        grep -v '^#' tests/packages.txt
+    )
+    mapfile -t wanted < <(missing "${wanted[@]}")
+    [ ${#wanted[@]} -gt 0 ] || return 0
+    apt-get update -qq
+    mapfile -t wanted < <(available "${wanted[@]}")
+    [ ${#wanted[@]} -gt 0 ] || return 0
+    say "Installing ${wanted[*]}"
+    DEBIAN_FRONTEND=noninteractive with_services_down \
+        apt-get install -y -qq --no-install-recommends "${wanted[@]}" </dev/null >"$CACHE/apt.log" 2>&1 ||
+        { tail -n 30 "$CACHE/apt.log" >&2; die "apt-get failed; all of it is in $CACHE/apt.log"; }
+}
+
+# One environment per lock and Python, complete or not there: made beside, then renamed.
+environment() {
+    local key venv
+    key=$({ "$PYTHON" --version; cat requirements-dev.lock; } | sha256sum | cut -c1-12)
+    venv=$CACHE/venv-$key
+    if [ ! -e "$venv/complete" ]; then
+        say "Making the Python environment $venv" >&2
+        rm -rf "$venv"
+        "$PYTHON" -m venv "$venv" >&2
+        "$venv/bin/pip" install -q --disable-pip-version-check --require-hashes \
+            -r requirements-dev.lock >&2
+        touch "$venv/complete"
+    fi
+    printf '%s\n' "$venv"
+}
+
+main() {
+    local install=yes
+    if [ "${1:-}" = --no-install ]; then install=no; shift; fi
+    if [ "$(id -u)" != 0 ]; then
+        [ "$install" = no ] || die "Run it as root: sudo ./test.sh (or --no-install tests/unit)"
+    fi
+    mkdir -p "$CACHE"
+    [ "$install" = no ] || install_packages
+    local venv
+    venv=$(environment)
+    # Caches of tools would be root's in a checkout that is somebody else's.
+    export PYTHONDONTWRITEBYTECODE=1 RUFF_CACHE_DIR=$CACHE/ruff MYPY_CACHE_DIR=$CACHE/mypy
+    export PAAS_TEST_CACHE=$CACHE PATH=$venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+    if [ "${1:-}" = --bench ]; then
+        shift
+        exec "$venv/bin/python" -m tests.bench "$@"
+    fi
+    exec "$venv/bin/python" -m pytest -o cache_dir="$CACHE/pytest" "$@"
+}
+
+main "$@"
