@@ -1,0 +1,232 @@
+"""Files and locks: atomic writes, safe removal of hostile trees, flock."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+from paas.host import syscalls
+
+MAX_DEPTH = 64
+"""Levels that `remove_tree` keeps a descriptor open for."""
+
+_SAME_MOUNT = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_XDEV | syscalls.RESOLVE_NO_SYMLINKS
+
+
+def write_atomic(path: Path, data: str | bytes, mode: int = 0o600) -> None:
+    """Replace `path` by a file of `data`: a reader sees the old or the new one, whole.
+
+    On disk before it returns. The directory must exist.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    fd = os.open(beside, flags, mode)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            os.fchmod(fd, mode)  # not narrowed by the umask
+            file.write(data.encode() if isinstance(data, str) else data)
+            file.flush()
+            os.fsync(fd)
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Put the names in a directory on disk."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def sync_filesystem(path: Path) -> None:
+    """Put everything written to the file system of `path` on disk (syncfs)."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        syscalls.syncfs(fd)
+    finally:
+        os.close(fd)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a file or a directory and all below it; nothing there is no error.
+
+    Never follows a symlink and never enters another mount, bind mounts included:
+    raises `OSError` (EXDEV or EBUSY) instead. The tree may be a container's: deeper than
+    the stack or the descriptors of this process reach.
+    """
+    try:
+        parent = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        _remove_entry(parent, path.name, path)
+    except FileNotFoundError:
+        return
+    finally:
+        os.close(parent)
+
+
+def _remove_entry(parent: int, name: str, path: Path) -> None:
+    try:
+        os.unlink(name, dir_fd=parent)
+    except IsADirectoryError:
+        top = _open_directory(parent, name)
+        try:
+            _empty(top)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        finally:
+            os.close(top)
+        os.rmdir(name, dir_fd=parent)
+
+
+def _empty(top: int) -> None:
+    """Empty a directory; what is too deep is moved up to it and met again."""
+    moved = 0
+    while names := _names(top):
+        for name in names:
+            moved = _remove_below(top, top, name, 1, moved)
+
+
+def _remove_below(top: int, parent: int, name: str, depth: int, moved: int) -> int:
+    try:
+        os.unlink(name, dir_fd=parent)
+    except FileNotFoundError:
+        return moved
+    except IsADirectoryError:
+        return _remove_directory(top, parent, name, depth, moved)
+    return moved
+
+
+def _remove_directory(top: int, parent: int, name: str, depth: int, moved: int) -> int:
+    if depth > MAX_DEPTH:
+        os.rename(name, f".paas-moved-{os.getpid()}-{moved}", src_dir_fd=parent, dst_dir_fd=top)
+        return moved + 1
+    child = _open_directory(parent, name)
+    try:
+        for inner in _names(child):
+            moved = _remove_below(top, child, inner, depth + 1, moved)
+    finally:
+        os.close(child)
+    with suppress(FileNotFoundError):
+        os.rmdir(name, dir_fd=parent)
+    return moved
+
+
+def _names(directory: int) -> list[str]:
+    with os.scandir(directory) as entries:
+        return [entry.name for entry in entries]
+
+
+def _open_directory(parent: int, name: str) -> int:
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+    return syscalls.openat2(parent, name, flags, resolve=_SAME_MOUNT)
+
+
+def tree_size(path: Path) -> int:
+    """Bytes on disk below `path`, a hard-linked file counted once."""
+    seen: set[int] = set()
+    total = 0
+    pending = [os.fspath(path)]
+    while pending:
+        with os.scandir(pending.pop()) as entries:
+            for entry in entries:
+                status = entry.stat(follow_symlinks=False)
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(entry.path)
+                elif status.st_nlink > 1:
+                    if status.st_ino in seen:
+                        continue
+                    seen.add(status.st_ino)
+                total += status.st_blocks * 512
+    return total
+
+
+class FileLock:
+    """An flock on a file that is never unlinked; the kernel drops it with its holder.
+
+    The descriptor is close-on-exec, but a *forked* child shares the lock: a holder's
+    children call `release_after_fork` first. The file tells who holds it.
+    """
+
+    def __init__(self, path: Path, holder: str = "", *, shared: bool = False) -> None:
+        """`holder` is one line for people: what is done, by whom, since when."""
+        self.path = path
+        self._holder = holder
+        self._kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        self._fd: int | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether this object holds the lock."""
+        return self._fd is not None
+
+    def acquire(self) -> None:
+        """Take the lock, waiting for it."""
+        self._take(self._kind)
+
+    def try_acquire(self) -> bool:
+        """Take the lock if it is free; says whether it was."""
+        try:
+            self._take(self._kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def release(self) -> None:
+        """Give the lock back; nothing happens when it is not held."""
+        if self._fd is None:
+            return
+        if self._kind == fcntl.LOCK_EX:
+            os.ftruncate(self._fd, 0)
+        os.close(self._fd)
+        self._fd = None
+
+    def release_after_fork(self) -> None:
+        """In a child: let go of the copied descriptor; the parent keeps the lock."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def holder(self) -> str:
+        """What the present holder wrote, or nothing."""
+        try:
+            return self.path.read_text("utf-8").strip()
+        except FileNotFoundError:
+            return ""
+
+    def __enter__(self) -> FileLock:
+        self.acquire()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()
+
+    def _take(self, operation: int) -> None:
+        if self._fd is not None:
+            raise OSError(errno.EDEADLK, "this lock is already held by its object", str(self.path))
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, operation)
+            if self._kind == fcntl.LOCK_EX:
+                os.ftruncate(fd, 0)
+                os.write(fd, f"{self._holder or os.getpid()}\n".encode())
+        except BaseException:
+            os.close(fd)
+            raise
+        self._fd = fd
