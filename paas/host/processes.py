@@ -258,7 +258,7 @@ def _preparation(
 
 
 def _opaque(word: str) -> str:
-    """`word` such that Latin-1 gives its bytes: sh encodes strictly, and a path may be any bytes."""
+    """`word` such that Latin-1 gives its bytes: sh encodes strictly, a path is any bytes."""
     return os.fsencode(word).decode("latin-1")
 
 

@@ -1,0 +1,319 @@
+"""Control groups: one subtree per PaaS, in version 2 or in the version 1 hierarchies.
+
+Below the subtree are `instances/<id>` (what an OCI runtime fills), `monitors/<id>` (what
+starts and watches it) and `commands/<name>` (children of the daemon). Nothing outside of
+the subtree is touched, but for enabling controllers on the way down to it in version 2.
+
+Sources: https://docs.kernel.org/admin-guide/cgroup-v2.html and cgroups(7).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from paas.errors import PaasError
+from paas.model.layout import Layout
+
+CONTROLLERS = ("cpu", "io", "memory", "pids")
+"""What limits are made of, by their names in version 2."""
+
+V1_CONTROLLERS = {"cpu": "cpu", "io": "blkio", "memory": "memory", "pids": "pids"}
+
+TRACKER = "pids"
+"""The version 1 hierarchy whose list of processes is the group's."""
+
+SHELTERS = ("memory", "name=systemd", "")
+"""Version 1: further hierarchies a monitor leaves its caller's group in; "" is version 2's.
+
+systemd ends a service by its own hierarchy, and a memory limit of the caller would hit
+the monitor.
+"""
+
+KILL_SECONDS = 10.0
+
+
+class CgroupsUnusable(PaasError):
+    """The kernel or the surroundings give no control groups to work in."""
+
+
+class CgroupStuck(PaasError):
+    """Processes of a group survive SIGKILL: they hang in the kernel."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """One group: a directory in version 2, one per hierarchy in version 1.
+
+    The first directory is the one whose processes count. It may not exist: asking an
+    absent group for its processes gives none, killing or removing it does nothing.
+    """
+
+    name: str
+    directories: tuple[Path, ...]
+    shared: tuple[Path, ...] = ()
+
+    def create(self) -> tuple[Path, ...]:
+        """Make it and return the directories that a process enters."""
+        for directory in (*self.directories, *self.shared):
+            directory.mkdir(parents=True, exist_ok=True)
+        return (*self.directories, *self.shared)
+
+    def enter(self) -> None:
+        """Make the group, and move this process into it."""
+        for directory in self.create():
+            (directory / "cgroup.procs").write_text("0")
+
+    def processes(self) -> list[int]:
+        """The ids of the processes in it and below."""
+        found: list[int] = []
+        for directory in _subtree(self.directories[0]):
+            # Gone in between: then it has none.
+            with suppress(FileNotFoundError):
+                found += map(int, (directory / "cgroup.procs").read_text().split())
+        return found
+
+    def kill(self) -> None:
+        """SIGKILL to all in it and below, fork bombs included; returns when they are dead.
+
+        Raises `CgroupStuck` when some are not, after ten seconds.
+        """
+        directory = self.directories[0]
+        if not directory.exists():
+            return
+        if (directory / "cgroup.kill").exists():
+            (directory / "cgroup.kill").write_text("1")
+        elif (directory / "pids.max").exists():
+            # Nobody forks any more, so the sweep below comes to an end.
+            (directory / "pids.max").write_text("0")
+        deadline = time.monotonic() + KILL_SECONDS
+        while pids := self.processes():
+            if time.monotonic() > deadline:
+                raise CgroupStuck(
+                    f"Processes {pids} of {self.name} survive SIGKILL",
+                    resolution="They hang in the kernel (/proc/PID/stack): restart the machine.",
+                )
+            _kill_and_wait(pids, deadline)
+
+    def remove(self) -> None:
+        """Kill what is in it and remove its directories. Shared ones stay."""
+        self.kill()
+        deadline = time.monotonic() + KILL_SECONDS
+        for directory in self.directories:
+            for path in reversed(list(_subtree(directory))):
+                _remove_directory(path, deadline)
+
+    def oom_kills(self) -> int:
+        """How many processes in it were killed for lack of memory."""
+        for directory in self.directories:
+            for file in ("memory.events", "memory.oom_control"):
+                with suppress(FileNotFoundError):
+                    return _flat(directory / file).get("oom_kill", 0)
+        return 0
+
+
+@dataclass(frozen=True)
+class Cgroups:
+    """The subtree `base` of one PaaS.
+
+    `mounts` maps a controller to the root of its hierarchy; "" is the one of version 2.
+    """
+
+    version: int
+    mounts: Mapping[str, Path]
+    base: str
+
+    @classmethod
+    def detect(cls, layout: Layout) -> Cgroups:
+        """Look at what is mounted, and at where the holder sits (`<run>/cgroup`).
+
+        Raises `CgroupsUnusable` when nothing is mounted.
+        """
+        mounts = read_mounts(Path("/proc/self/mountinfo").read_text())
+        version = 1 if TRACKER in mounts else 2
+        if not mounts:
+            raise CgroupsUnusable(
+                "No cgroup file system is mounted",
+                resolution="Mount it: mount -t cgroup2 none /sys/fs/cgroup",
+            )
+        base = f"/{layout.id}"
+        if version == 2:
+            with suppress(FileNotFoundError):
+                base = (layout.run / "cgroup").read_text().strip()
+        return cls(version, mounts, base)
+
+    def instance(self, name: str) -> Group:
+        """Where an OCI runtime puts a container; the runtime makes it."""
+        return self._group(f"instances/{name}", tuple(self.mounts))
+
+    def instance_path(self, name: str) -> str:
+        """The same as `cgroupsPath` of the OCI runtime specification."""
+        return f"{self.base}/instances/{name}"
+
+    def monitor(self, name: str) -> Group:
+        """Where a container's monitor and the runtime that creates it live."""
+        if self.version == 2:
+            return self._group(f"monitors/{name}", ("",))
+        group = self._group(f"monitors/{name}", (TRACKER,))
+        shelters = tuple(
+            self._directory(hierarchy, "monitors")
+            for hierarchy in SHELTERS
+            if hierarchy in self.mounts
+        )
+        return Group(group.name, group.directories, shelters)
+
+    def command(self, name: str) -> Group:
+        """Where a command of the daemon and all its children live."""
+        return self._group(f"commands/{name}", ("",) if self.version == 2 else (TRACKER,))
+
+    def enter(self, name: str) -> None:
+        """Move this process, a child of the daemon, into the group of command `name`."""
+        self.command(name).enter()
+
+    def kill(self, name: str) -> None:
+        """End command `name` and whatever it left behind."""
+        self.command(name).remove()
+
+    @cached_property
+    def controllers(self) -> frozenset[str]:
+        """Which of `CONTROLLERS` can limit an instance here."""
+        if self.version == 1:
+            return frozenset(
+                name for name, mounted in V1_CONTROLLERS.items() if mounted in self.mounts
+            )
+        self.prepare()
+        enabled = self._directory("", "instances") / "cgroup.subtree_control"
+        return frozenset(enabled.read_text().split()) & frozenset(CONTROLLERS)
+
+    @cached_property
+    def limits_swap(self) -> bool:
+        """Whether the kernel counts swap."""
+        if self.version == 1:
+            return (
+                "memory" in self.mounts
+                and (self.mounts["memory"] / "memory.memsw.limit_in_bytes").exists()
+            )
+        return (
+            "memory" in self.controllers
+            and (self._directory("", "instances") / "memory.swap.max").exists()
+        )
+
+    def prepare(self) -> None:
+        """Make the subtree. Version 2: hand the controllers down to `instances`.
+
+        A controller that a group above does not hand down stays absent (`controllers`
+        tells): the surroundings are not ours to change.
+        """
+        if self.version == 1:
+            return
+        for name in ("instances", "monitors", "commands"):
+            self._directory("", name).mkdir(parents=True, exist_ok=True)
+        path = self.mounts[""]
+        _enable(path)
+        for part in (*self.base.strip("/").split("/"), "instances"):
+            path /= part
+            _enable(path)
+
+    def remove(self) -> None:
+        """Remove the subtree, killing what is left in it."""
+        Group(self.base, tuple(self._directory(name, "") for name in self._ordered())).remove()
+
+    def _ordered(self) -> list[str]:
+        first = "" if self.version == 2 else TRACKER
+        return [first, *(name for name in self.mounts if name != first)]
+
+    def _group(self, name: str, hierarchies: tuple[str, ...]) -> Group:
+        ordered = (name for name in self._ordered() if name in hierarchies)
+        return Group(name, tuple(self._directory(hierarchy, name) for hierarchy in ordered))
+
+    def _directory(self, hierarchy: str, name: str) -> Path:
+        return self.mounts[hierarchy] / self.base.strip("/") / name
+
+
+def read_mounts(mountinfo: str) -> dict[str, Path]:
+    """Controller (or `name=…`) to mount point, from proc(5) mountinfo; "" is version 2."""
+    mounts: dict[str, Path] = {}
+    for line in mountinfo.splitlines():
+        fields, _, tail = line.partition(" - ")
+        kind, _, options = tail.split(" ")[:3]
+        point = Path(fields.split(" ")[4])
+        if kind == "cgroup2":
+            mounts.setdefault("", point)
+        elif kind == "cgroup":
+            for option in options.split(","):
+                if option not in ("rw", "ro", "xattr", "clone_children", "noprefix"):
+                    mounts.setdefault(option, point)
+    return mounts
+
+
+def _subtree(directory: Path) -> Iterator[Path]:
+    """`directory` and all below, parents first; nothing if it is gone."""
+    try:
+        entries = [Path(entry.path) for entry in os.scandir(directory) if entry.is_dir()]
+    except FileNotFoundError:
+        return
+    yield directory
+    for entry in entries:
+        yield from _subtree(entry)
+
+
+def _enable(directory: Path) -> None:
+    for controller in CONTROLLERS:
+        # One at a time: an absent one (ENOENT), or one a neighbour uses otherwise (EBUSY),
+        # must not keep the others away.
+        with suppress(OSError):
+            (directory / "cgroup.subtree_control").write_text(f"+{controller}")
+
+
+def _kill_and_wait(pids: list[int], deadline: float) -> None:
+    """SIGKILL to each, through a pidfd, so that a reused id is never hit after the look."""
+    poll = select.poll()
+    waiting: set[int] = set()
+    try:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                descriptor = os.pidfd_open(pid)
+                waiting.add(descriptor)
+                poll.register(descriptor, select.POLLIN)
+                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+        left = set(waiting)
+        while left and (remaining := deadline - time.monotonic()) > 0:
+            left -= {descriptor for descriptor, _ in poll.poll(remaining * 1000)}
+            for descriptor in waiting - left:
+                with suppress(KeyError):
+                    poll.unregister(descriptor)
+    finally:
+        for descriptor in waiting:
+            os.close(descriptor)
+
+
+def _remove_directory(path: Path, deadline: float) -> None:
+    pause = 0.0005
+    while True:
+        try:
+            path.rmdir()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            # A process that is dead to its parent leaves its group a moment later, and the
+            # kernel tells nobody when.
+            if error.errno != errno.EBUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(pause)
+            pause = min(pause * 2, 0.05)
+        else:
+            return
+
+
+def _flat(path: Path) -> dict[str, int]:
+    """A flat keyed file."""
+    pairs = (line.split() for line in path.read_text().splitlines())
+    return {key: int(value) for key, value in pairs}
