@@ -7,11 +7,13 @@
 #   sudo ./test.sh --no-install tests/unit
 #   sudo ./test.sh --bench [NAME]         the measurements in tests/bench instead
 #
-# The checkout stays as it is: the Python environment and the caches are in /var/cache.
+# The checkout stays as it is: the Python environment and all caches are in /var/cache (of a
+# user who is not root: ~/.cache).
 set -euo pipefail
 cd "$(dirname "$0")"
 
-readonly CACHE=${PAAS_TEST_CACHE:-/var/cache/paas-test}
+if [ "$(id -u)" = 0 ]; then cache=/var/cache/paas-test; else cache=${XDG_CACHE_HOME:-$HOME/.cache}/paas-test; fi
+readonly CACHE=${PAAS_TEST_CACHE:-$cache}
 # Debian's own Python: the one the server runs, not what a version manager puts on PATH.
 readonly PYTHON=/usr/bin/python3
 
@@ -61,7 +63,8 @@ install_packages() {
         { tail -n 30 "$CACHE/apt.log" >&2; die "apt-get failed; all of it is in $CACHE/apt.log"; }
 }
 
-# One environment per lock and Python, complete or not there: made beside, then renamed.
+# One environment per lock and Python. A venv cannot be renamed into place, so its last file
+# says that it is whole.
 environment() {
     local key venv
     key=$({ "$PYTHON" --version; cat requirements-dev.lock; } | sha256sum | cut -c1-12)
