@@ -1,0 +1,213 @@
+"""Root filesystems of containers: an overlay of layers, seen through an idmapped mount.
+
+The tree of layers is mounted once per uid range with its ids shifted (mount_setattr(2),
+MOUNT_ATTR_IDMAP); overlays are made inside of it, so that all apps share the layers and
+what they write is 0-based on disk (Documentation/filesystems/overlayfs.rst, idmappings.rst).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from paas.engine.layers import LayerId, Layers
+from paas.engine.userns import UserRange, open_user_namespace
+from paas.errors import PaasError
+from paas.host import files, syscalls
+from paas.model.layout import Layout
+
+# Layers must mean the same under every engine and kernel: no redirects, no metadata-only
+# copies, no index. `volatile`: what a container writes outside of its volumes does not
+# outlive it, and a layer is synced when it is committed, so fsync may be free in here.
+_OPTIONS = "redirect_dir=off,metacopy=off,index=off,volatile"
+
+
+class CannotMount(PaasError):
+    """A root filesystem cannot be mounted on this host."""
+
+
+class Rootfs:
+    """Mounts and unmounts the root filesystems of one engine."""
+
+    def __init__(self, layout: Layout, layers: Layers) -> None:
+        self._fs = layout.engine_fs
+        self._trees = layout.run / "idmap"
+        self._mounts = layout.run / "rootfs"
+        self._run = layout.run
+        self._layers = layers
+
+    def mount(
+        self,
+        container_id: str,
+        layers: Sequence[LayerId],
+        user_range: UserRange,
+        *,
+        upper: Path | None = None,
+    ) -> Path:
+        """Mount the root of a container; its ids are those of `user_range`.
+
+        What it writes goes to a directory of its own, removed by `unmount`, or to
+        `upper`, from `Layers.new_upper`, which can become a layer after `unmount`.
+        Raises `CannotMount`.
+        """
+        tree = self.idmapped(user_range)
+        target = self._mount_point(container_id, user_range)
+        own = None if upper else self._writable(container_id, layers)
+        with ExitStack() as undo:
+            undo.callback(target.rmdir)
+            if own is not None:
+                undo.callback(files.remove_tree, own.parent)
+            self._overlay(tree, layers, upper or self._fs / "u" / container_id / "upper", target)
+            undo.pop_all()
+        return target
+
+    def unmount(self, container_id: str) -> None:
+        """Unmount the root of a container and remove what it wrote; again is harmless.
+
+        An `upper` that was given to `mount` stays.
+        """
+        for base in self._children(self._mounts):
+            target = base / container_id
+            if target.is_dir():
+                detach(target)
+                target.rmdir()
+        files.remove_tree(self._fs / "u" / container_id)
+
+    def overlay(self, layers: Sequence[LayerId], upper: Path, target: Path) -> None:
+        """Mount layers and `upper` at `target` without shifting ids: for the host itself.
+
+        `detach` ends it. Raises `CannotMount`.
+        """
+        self._overlay(self._fs, layers, upper, target)
+
+    def leftovers(self) -> set[str]:
+        """Ids of containers that have a mount or written files, running or not."""
+        mounted = {entry.name for base in self._children(self._mounts) for entry in base.iterdir()}
+        return mounted | {entry.name for entry in self._children(self._fs / "u")}
+
+    def idmapped(self, user_range: UserRange) -> Path:
+        """The tree of layers with the ids of a range, mounted when first asked for.
+
+        Raises `CannotMount` on a file system that has no idmapped mounts.
+        """
+        tree = self._trees / str(user_range.base)
+        if self._is_our_tree(tree):
+            return tree
+        self._layers.prepare()
+        self._run.mkdir(mode=0o711, exist_ok=True, parents=True)
+        self._trees.mkdir(mode=0o700, exist_ok=True)
+        with files.FileLock(self._run / "idmap.lock"):
+            if not self._is_our_tree(tree):
+                tree.mkdir(exist_ok=True)
+                detach(tree)
+                self._mount_idmapped(tree, user_range)
+        return tree
+
+    def release(self, user_range: UserRange) -> None:
+        """Unmount the tree of a range that nothing runs in any more; again is harmless."""
+        for path in (self._trees / str(user_range.base), self._mounts / str(user_range.base)):
+            if path.is_dir():
+                detach(path)
+                path.rmdir()
+
+    def teardown(self) -> None:
+        """Unmount everything of this engine: it is being stopped for good."""
+        for container in self.leftovers():
+            self.unmount(container)
+        for tree in self._children(self._trees):
+            self.release(UserRange(int(tree.name)))
+
+    def _mount_idmapped(self, tree: Path, user_range: UserRange) -> None:
+        userns = open_user_namespace(user_range)
+        try:
+            copy = syscalls.open_tree(self._fs)
+            try:
+                syscalls.mount_setattr(copy, set_=syscalls.MOUNT_ATTR_IDMAP, userns=userns)
+                syscalls.move_mount(copy, tree)
+            finally:
+                os.close(copy)
+        except OSError as error:
+            raise CannotMount(
+                f"{self._fs} is on a file system without idmapped mounts",
+                [f"{error.filename}: {error.strerror}"],
+                "Put the root of the PaaS on ext4, xfs or btrfs, under Linux 5.19 or newer.",
+            ) from error
+        finally:
+            os.close(userns)
+
+    def _overlay(self, tree: Path, layers: Sequence[LayerId], upper: Path, target: Path) -> None:
+        """Relative, short names: 128 layers fit into the one page of mount(2)'s options."""
+        work = upper.parent / "work"
+        # A `volatile` overlay refuses the work directory of an earlier one.
+        files.remove_tree(work)
+        work.mkdir(mode=0o700)
+        inside = upper.relative_to(self._fs)
+        lower = ":".join(f"l/{layer}" for layer in self._layers.stack(layers))
+        data = f"lowerdir={lower},upperdir={inside},workdir={inside.parent}/work,{_OPTIONS}"
+        try:
+            syscalls.in_directory(
+                tree,
+                lambda: syscalls.mount("paas", target, "overlay", syscalls.MS_NODEV, data),
+            )
+        except OSError as error:
+            raise CannotMount(
+                f"The overlay at {target} cannot be mounted: {error.strerror}",
+                [data],
+                "Run `paas doctor`; `dmesg` has the kernel's reason.",
+            ) from error
+        if os.statvfs(target).f_flag & os.ST_RDONLY:
+            detach(target)
+            raise CannotMount(
+                f"The kernel mounted the overlay at {target} read-only",
+                [data],
+                "Put the root of the PaaS on ext4, xfs or btrfs: overlayfs needs to write there.",
+            )
+
+    def _mount_point(self, container_id: str, user_range: UserRange) -> Path:
+        """A directory that only the range's own root (and the host's) can reach."""
+        self._mounts.mkdir(mode=0o711, exist_ok=True)
+        self._mounts.chmod(0o711)
+        base = self._mounts / str(user_range.base)
+        base.mkdir(mode=0o700, exist_ok=True)
+        os.chown(base, user_range.base, user_range.base)
+        target = base / container_id
+        target.mkdir(exist_ok=True)
+        detach(target)
+        return target
+
+    def _writable(self, container_id: str, layers: Sequence[LayerId]) -> Path:
+        """The upper directory of a container, with its image's root's mode and owner."""
+        upper = self._fs / "u" / container_id / "upper"
+        files.remove_tree(upper.parent)
+        upper.mkdir(parents=True)
+        self._layers.imitate_root(upper, layers[-1] if layers else None)
+        return upper
+
+    def _is_our_tree(self, tree: Path) -> bool:
+        """Whether our layers are mounted there, and not those of a removed installation."""
+        try:
+            mounted, ours = tree.stat(), self._fs.stat()
+        except FileNotFoundError:
+            return False
+        return (mounted.st_dev, mounted.st_ino) == (ours.st_dev, ours.st_ino)
+
+    @staticmethod
+    def _children(directory: Path) -> list[Path]:
+        return list(directory.iterdir()) if directory.is_dir() else []
+
+
+def detach(target: Path) -> None:
+    """Unmount everything at `target`, also what is busy; nothing there is no error."""
+    while True:
+        try:
+            syscalls.umount(target, syscalls.UMOUNT_NOFOLLOW)
+        except OSError as error:
+            if error.errno == errno.EBUSY:
+                syscalls.umount(target, syscalls.MNT_DETACH | syscalls.UMOUNT_NOFOLLOW)
+            elif error.errno in (errno.EINVAL, errno.ENOENT):
+                return
+            else:
+                raise

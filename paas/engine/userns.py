@@ -1,0 +1,198 @@
+"""Ranges of host user ids: whose root is nobody on the host.
+
+Every owner (an app, a service, the builds) has 65536 ids of its own, out of blocks that
+are registered in /etc/subuid and /etc/subgid (subuid(5)), so that no other tool hands
+them out.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from paas.errors import PaasError
+from paas.host import files, syscalls
+from paas.host.database import Database
+from paas.model.layout import Layout
+
+RANGE_SIZE = 65536
+BLOCK_SIZE = 256 * RANGE_SIZE
+
+# Above what systemd-nspawn takes its ranges from and below its "foreign" range first,
+# then, should that be full, nspawn's own (https://systemd.io/UIDS-GIDS).
+_WINDOWS = ((0x7000_0000, 0x7FFE_0000), (0x0100_0000, 0x7000_0000))
+
+# What lckpwdf(3) locks; shadow's tools hold it while they write subuid and subgid.
+_PASSWORD_LOCK = Path("/etc/.pwd.lock")
+
+
+class NoUserIds(PaasError):
+    """No block of user ids is free on this machine."""
+
+
+@dataclass(frozen=True)
+class UserRange:
+    """Container ids 0 to `size` - 1 are the host's `base` and up, for users and groups."""
+
+    base: int
+    size: int = RANGE_SIZE
+
+
+@dataclass(frozen=True)
+class _Block:
+    user: str
+    start: int
+    count: int
+
+    def overlaps(self, start: int, count: int) -> bool:
+        return start < self.start + self.count and self.start < start + count
+
+
+class UserRanges:
+    """Hands out the ranges of one engine."""
+
+    def __init__(self, layout: Layout, db: Database, *, etc: Path = Path("/etc")) -> None:
+        """`etc` holds `subuid` and `subgid`."""
+        self._user = layout.user
+        self._db = db
+        self._tables = (etc / "subuid", etc / "subgid")
+
+    def range_for(self, owner: str) -> UserRange:
+        """The range of an owner such as `app:7`; the same one until it is released.
+
+        Raises `NoUserIds`.
+        """
+        known = self._find(owner)
+        if known is not None:
+            return known
+        with self._db.transaction():
+            known = self._find(owner)
+            if known is None:
+                known = self._first_free()
+                self._db.execute("INSERT INTO user_ranges VALUES (?, ?)", (known.base, owner))
+            return known
+
+    def release(self, owner: str) -> None:
+        """Let the ids be used again: nothing on disk may still carry them."""
+        self._db.execute("DELETE FROM user_ranges WHERE owner = ?", (owner,))
+
+    def unregister(self) -> None:
+        """Take this engine's blocks out of subuid and subgid: it is being purged."""
+        with _password_lock():
+            for table in self._tables:
+                kept = [line for line in _lines(table) if not line.startswith(f"{self._user}:")]
+                _write(table, kept)
+
+    def _find(self, owner: str) -> UserRange | None:
+        rows = self._db.execute("SELECT base FROM user_ranges WHERE owner = ?", (owner,))
+        return UserRange(rows[0]["base"]) if rows else None
+
+    def _first_free(self) -> UserRange:
+        used = {row["base"] for row in self._db.execute("SELECT base FROM user_ranges")}
+        for block in self._blocks():
+            for base in range(block.start, block.start + block.count, RANGE_SIZE):
+                if base not in used:
+                    return UserRange(base)
+        return UserRange(self._register_block())
+
+    def _blocks(self) -> list[_Block]:
+        """Ours, if both tables have it: a line in one alone gives groups or users away."""
+        uids, gids = (
+            [block for block in _parse(_lines(table)) if block.user == self._user]
+            for table in self._tables
+        )
+        return [block for block in uids if block in gids and block.start % RANGE_SIZE == 0]
+
+    def _register_block(self) -> int:
+        with _password_lock():
+            taken = [block for table in self._tables for block in _parse(_lines(table))]
+            start = _free_start(taken)
+            for table in self._tables:
+                _write(table, [*_lines(table), f"{self._user}:{start}:{BLOCK_SIZE}"])
+            return start
+
+
+def open_user_namespace(user_range: UserRange) -> int:
+    """A descriptor of a user namespace with the map of an idmapped mount.
+
+    Its second extent lets the mounter (the host's root) through as id 65536: without it,
+    overlayfs cannot make its work directory and silently mounts read-only.
+    """
+    ready_read, ready_write = os.pipe2(os.O_CLOEXEC)
+    done_read, done_write = os.pipe2(os.O_CLOEXEC)
+    child = os.fork()
+    if child == 0:
+        _stay_in_user_namespace(ready_write, done_read, (ready_read, done_write))
+    try:
+        os.close(ready_write)
+        if os.read(ready_read, 1) != b"+":
+            raise PaasError(
+                "The kernel refuses to make a user namespace",
+                resolution="Set the sysctl user.max_user_namespaces to at least 1000.",
+            )
+        process = Path("/proc") / str(child)
+        id_map = f"0 {user_range.base} {user_range.size}\n{user_range.size} 0 1\n"
+        (process / "uid_map").write_text(id_map)
+        (process / "gid_map").write_text(id_map)
+        return os.open(process / "ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        for fd in (ready_read, done_read, done_write):
+            os.close(fd)
+        os.waitpid(child, 0)
+
+
+def _stay_in_user_namespace(ready: int, done: int, others: tuple[int, ...]) -> None:
+    """In the child of a fork: unshare, say so, and live until the parent has looked."""
+    try:
+        for fd in others:
+            os.close(fd)
+        syscalls.unshare(syscalls.CLONE_NEWUSER)
+        os.write(ready, b"+")
+        os.read(done, 1)
+    finally:
+        os._exit(0)
+
+
+def _free_start(taken: Iterable[_Block]) -> int:
+    blocks = list(taken)
+    for low, high in _WINDOWS:
+        for start in range(low, high - BLOCK_SIZE + 1, BLOCK_SIZE):
+            if not any(block.overlaps(start, BLOCK_SIZE) for block in blocks):
+                return start
+    raise NoUserIds(
+        "No block of 16777216 user ids is free in /etc/subuid and /etc/subgid",
+        resolution="Remove lines of users that are gone from both files.",
+    )
+
+
+def _lines(table: Path) -> list[str]:
+    try:
+        return table.read_text("utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+
+
+def _parse(lines: Iterable[str]) -> Iterator[_Block]:
+    for line in lines:
+        user, _, numbers = line.strip().partition(":")
+        start, _, count = numbers.partition(":")
+        if start.isdigit() and count.isdigit():
+            yield _Block(user, int(start), int(count))
+
+
+def _write(table: Path, lines: Iterable[str]) -> None:
+    files.write_atomic(table, "".join(f"{line}\n" for line in lines), mode=0o644)
+
+
+@contextmanager
+def _password_lock() -> Iterator[None]:
+    fd = os.open(_PASSWORD_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.lockf(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
