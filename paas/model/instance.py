@@ -1,0 +1,56 @@
+"""One running container of a process type, and the states it goes through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class InstanceState(Enum):
+    """STARTING → LIVE → RETIRING → (row removed); LIVE ⇄ CRASHED."""
+
+    STARTING = "starting"
+    LIVE = "live"
+    CRASHED = "crashed"
+    RETIRING = "retiring"
+
+    @property
+    def can_serve(self) -> bool:
+        """May be a backend of its process type's address."""
+        return self is InstanceState.LIVE
+
+    @property
+    def can_restart(self) -> bool:
+        """Should be running; the supervisor starts it again when it is not."""
+        return self in (InstanceState.LIVE, InstanceState.CRASHED)
+
+    @property
+    def can_retire(self) -> bool:
+        return self is not InstanceState.RETIRING
+
+    @property
+    def is_leftover(self) -> bool:
+        """Belongs to a deploy before its commit, or is on its way out."""
+        return self in (InstanceState.STARTING, InstanceState.RETIRING)
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A row of the instances table. `index` counts from 1: `web.1`."""
+
+    id: int
+    app_id: int
+    release: int
+    process_type: str
+    index: int
+    container: str
+    address: str
+    port: int
+    state: InstanceState
+    deploy: int | None
+    created_at: float
+
+    @property
+    def name(self) -> str:
+        """`web.1`, as in logs and the DYNO variable."""
+        return f"{self.process_type}.{self.index}"

@@ -1,0 +1,90 @@
+"""SSH public keys, as one line of an authorized_keys file without options."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import struct
+from dataclasses import dataclass
+
+from paas.errors import PaasError
+
+KEY_TYPES = frozenset(
+    {
+        "ssh-ed25519",
+        "ssh-rsa",
+        "ecdsa-sha2-nistp256",
+        "ecdsa-sha2-nistp384",
+        "ecdsa-sha2-nistp521",
+        "sk-ssh-ed25519@openssh.com",
+        "sk-ecdsa-sha2-nistp256@openssh.com",
+    }
+)
+
+
+class InvalidKey(PaasError):
+    """The text is not an SSH public key."""
+
+
+@dataclass(frozen=True)
+class PublicKey:
+    """A parsed public key. `fingerprint` is OpenSSH's `SHA256:…`."""
+
+    type: str
+    body: str
+    comment: str
+    fingerprint: str
+
+    @property
+    def line(self) -> str:
+        """Type and body, with nothing that came from the user's comment."""
+        return f"{self.type} {self.body}"
+
+
+@dataclass(frozen=True)
+class Key:
+    """A registered key: a row of the keys table."""
+
+    name: str
+    public_key: str
+    fingerprint: str
+    created_at: float
+
+
+def parse_public_key(text: str) -> PublicKey:
+    """Read a public key file. Raises `InvalidKey`.
+
+    The key's type is read from its body too (RFC 4253, section 6.6): an option field or
+    a second line cannot pass as part of it.
+    """
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    if any("PRIVATE KEY" in line for line in lines):
+        raise InvalidKey(
+            "This is a private key; it must stay with you",
+            resolution="Give the file that ends in .pub.",
+        )
+    words = lines[0].split(None, 2) if len(lines) == 1 else []
+    if len(words) < 2 or words[0] not in KEY_TYPES:
+        raise _not_a_key()
+    try:
+        blob = base64.b64decode(words[1], validate=True)
+        (size,) = struct.unpack_from(">I", blob)
+    except (binascii.Error, struct.error):
+        raise _not_a_key() from None
+    if blob[4 : 4 + size] != words[0].encode() or len(blob) <= 4 + size:
+        raise _not_a_key()
+    digest = base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
+    return PublicKey(
+        type=words[0],
+        body=words[1],
+        comment=words[2].strip() if len(words) > 2 else "",
+        fingerprint=f"SHA256:{digest}",
+    )
+
+
+def _not_a_key() -> InvalidKey:
+    return InvalidKey(
+        "The text is not one SSH public key",
+        resolution="Give one line like 'ssh-ed25519 AAAAC3… ann@laptop', from a .pub file.",
+    )

@@ -1,0 +1,26 @@
+"""What one container may use of the machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of one control group.
+
+    Weights are those of cgroup v2 (1 to 10000, 100 being the kernel's default); `None`
+    leaves the kernel's default. `cpus` is a ceiling in processors.
+    """
+
+    memory_bytes: int = 512 * MIB
+    cpus: float | None = None
+    pids: int = 512
+    io_weight: int | None = None
+    cpu_weight: int | None = None
+
+
+BUILD_LIMITS = Limits(memory_bytes=2048 * MIB, pids=4096, io_weight=20, cpu_weight=20)
+"""A build yields to the apps that serve, and compilers are larger than what they make."""

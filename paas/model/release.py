@@ -1,0 +1,37 @@
+"""A release: everything needed to run an app as it was, immutable and numbered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from paas.model.env import Secret
+from paas.model.health import Healthcheck
+
+
+@dataclass(frozen=True)
+class Release:
+    """Image, config, processes and formation of one version of an app.
+
+    `processes` maps a process type to its shell command, None being the image's own
+    entrypoint and command. `formation` is how many instances of each type run.
+    `commit` is the pushed revision (hex) the image was built from. `created_at` is in
+    seconds since the epoch.
+    """
+
+    app_id: int
+    number: int
+    image: str
+    commit: str | None
+    config: Mapping[str, Secret]
+    processes: Mapping[str, str | None]
+    formation: Mapping[str, int]
+    health: Mapping[str, tuple[Healthcheck, ...]]
+    reason: str
+    actor: str
+    created_at: float
+
+    @property
+    def version(self) -> str:
+        """`v7`, as users name it."""
+        return f"v{self.number}"

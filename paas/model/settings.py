@@ -1,0 +1,127 @@
+"""The one table of settings: name, where it may be set, parser, default, help."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from paas.errors import NotFound, PaasError
+from paas.model.limits import BUILD_LIMITS, MIB
+from paas.model.names import parse_domain, shown
+
+T = TypeVar("T")
+
+
+class InvalidSetting(PaasError):
+    """A value the setting cannot take."""
+
+
+class UnknownSetting(NotFound):
+    """There is no setting of that name."""
+
+
+@dataclass(frozen=True)
+class Setting(Generic[T]):
+    """One row. `parse` raises `PaasError`; `app` says that an app may have its own value."""
+
+    name: str
+    parse: Callable[[str], T]
+    default: T
+    help: str
+    app: bool = False
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,9}", text) or not least <= int(text) <= most:
+            raise InvalidSetting(f"{shown(text)} is not a whole number from {least} to {most}")
+        return int(text)
+
+    return parse
+
+
+def _memory(text: str) -> int:
+    match = re.fullmatch(r"([0-9]{1,9})([kmg]?)", text.lower().removesuffix("b"))
+    if match is None:
+        raise InvalidSetting(
+            f"{shown(text)} is not an amount of memory",
+            resolution="Write it like 512m or 2g.",
+        )
+    return int(match[1]) * {"": 1, "k": 1024, "m": MIB, "g": 1024 * MIB}[match[2]]
+
+
+def _branch(text: str) -> str:
+    # git-check-ref-format(1), the part of it that a branch to deploy needs.
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_./-]{0,199}", text) or ".." in text:
+        raise InvalidSetting(f"{shown(text)} is not a branch name")
+    return text
+
+
+def _optional_domain(text: str) -> str:
+    return parse_domain(text) if text else ""
+
+
+HTTP_ADDRESS = Setting("http-address", str, "", "The address nginx listens on; empty for all")
+HTTP_PORT = Setting("http-port", _whole(1, 65535), 80, "The port nginx serves HTTP on")
+HTTPS_PORT = Setting("https-port", _whole(1, 65535), 443, "The port nginx serves HTTPS on")
+DOMAIN = Setting("domain", _optional_domain, "", "Apps are served at <app>.<domain>")
+DEPLOY_BRANCH = Setting("deploy-branch", _branch, "", "The branch whose push deploys", app=True)
+DRAIN_SECONDS = Setting(
+    "drain-seconds",
+    _whole(0, 3600),
+    30,
+    "How long an old instance may finish its connections before it is stopped",
+    app=True,
+)
+BOOT_SECONDS = Setting(
+    "boot-seconds",
+    _whole(1, 3600),
+    60,
+    "How long a new instance may take until it is healthy",
+    app=True,
+)
+STOP_SECONDS = Setting(
+    "stop-seconds",
+    _whole(0, 3600),
+    30,
+    "The time between the stop signal and SIGKILL",
+    app=True,
+)
+BUILD_SECONDS = Setting(
+    "build-seconds", _whole(10, 86400), 3600, "How long a build may take", app=True
+)
+BUILD_MEMORY = Setting(
+    "build-memory", _memory, BUILD_LIMITS.memory_bytes, "Memory of a build", app=True
+)
+MEMORY = Setting("memory", _memory, 512 * MIB, "Memory of an instance", app=True)
+KEEP_RELEASES = Setting(
+    "keep-releases", _whole(1, 1000), 10, "How many releases can be rolled back to", app=True
+)
+
+SETTINGS: tuple[Setting[int] | Setting[str], ...] = (
+    HTTP_ADDRESS,
+    HTTP_PORT,
+    HTTPS_PORT,
+    DOMAIN,
+    DEPLOY_BRANCH,
+    DRAIN_SECONDS,
+    BOOT_SECONDS,
+    STOP_SECONDS,
+    BUILD_SECONDS,
+    BUILD_MEMORY,
+    MEMORY,
+    KEEP_RELEASES,
+)
+
+
+def setting(name: str) -> Setting[int] | Setting[str]:
+    """The setting called `name`. Raises `UnknownSetting`."""
+    for each in SETTINGS:
+        if each.name == name:
+            return each
+    raise UnknownSetting(
+        f"There is no setting {shown(name)}",
+        resolution="Settings: " + ", ".join(each.name for each in SETTINGS) + ".",
+    )
