@@ -1,0 +1,98 @@
+"""The instances table: which containers belong to which process type of which release."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from paas.host.database import Database, Row
+from paas.model.instance import Instance, InstanceState
+
+
+class Instances:
+    """Adds, finds and removes instances."""
+
+    def __init__(self, db: Database, now: Callable[[], float]) -> None:
+        self._db = db
+        self._now = now
+
+    def add(
+        self,
+        app_id: int,
+        *,
+        release: int,
+        process_type: str,
+        index: int,
+        container: str,
+        address: str,
+        port: int,
+        deploy: int | None,
+    ) -> Instance:
+        """Record an instance as STARTING. `container` is unique."""
+        self._db.insert(
+            "INSERT INTO instances (app_id, release, process_type, number, container, address,"
+            " port, state, deploy, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                app_id,
+                release,
+                process_type,
+                index,
+                container,
+                address,
+                port,
+                InstanceState.STARTING.value,
+                deploy,
+                self._now(),
+            ),
+        )
+        [instance] = self._where("container = ?", container)
+        return instance
+
+    def list(self, app_id: int | None = None) -> Sequence[Instance]:
+        """Instances of one app, or of all, by app, type and number."""
+        return self._where("1") if app_id is None else self._where("app_id = ?", app_id)
+
+    def of_deploy(self, deploy_id: int) -> Sequence[Instance]:
+        """Instances that a deploy made."""
+        return self._where("deploy = ?", deploy_id)
+
+    def by_container(self, container: str) -> Instance | None:
+        """The instance that a container is, if it is one."""
+        found = self._where("container = ?", container)
+        return found[0] if found else None
+
+    def set_state(self, instance_id: int, state: InstanceState) -> None:
+        """Record what became of an instance."""
+        self._db.execute("UPDATE instances SET state = ? WHERE id = ?", (state.value, instance_id))
+
+    def set_address(self, instance_id: int, address: str) -> None:
+        """Record the address of a container that was made anew."""
+        self._db.execute("UPDATE instances SET address = ? WHERE id = ?", (address, instance_id))
+
+    def remove(self, instance_id: int) -> None:
+        """Forget an instance; one that is gone is no error."""
+        self._db.execute("DELETE FROM instances WHERE id = ?", (instance_id,))
+
+    def _where(self, condition: str, *values: str | int) -> Sequence[Instance]:
+        # `condition` is one of the literals above.
+        rows = self._db.execute(
+            f"SELECT * FROM instances WHERE {condition}"  # noqa: S608
+            " ORDER BY app_id, process_type, number, id",
+            values,
+        )
+        return [_instance(row) for row in rows]
+
+
+def _instance(row: Row) -> Instance:
+    return Instance(
+        id=row["id"],
+        app_id=row["app_id"],
+        release=row["release"],
+        process_type=row["process_type"],
+        index=row["number"],
+        container=row["container"],
+        address=row["address"],
+        port=row["port"],
+        state=InstanceState(row["state"]),
+        deploy=row["deploy"],
+        created_at=row["created_at"],
+    )

@@ -1,0 +1,42 @@
+"""The settings table: an app's own value, else the server's, else the default."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from paas.host.database import Database
+from paas.model.settings import Setting
+
+T = TypeVar("T")
+
+
+class Settings:
+    """Reads and writes settings. A scope is an app's id, or None for the server."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def value(self, setting: Setting[T], app_id: int | None = None) -> T:
+        """The value in effect, parsed."""
+        for scope in (app_id, None) if setting.app and app_id is not None else (None,):
+            text = self.get(scope, setting.name)
+            if text is not None:
+                return setting.parse(text)
+        return setting.default
+
+    def get(self, scope: int | None, name: str) -> str | None:
+        """The text that was set in exactly this scope."""
+        rows = self._db.execute(
+            "SELECT value FROM settings WHERE app_id IS ? AND name = ?", (scope, name)
+        )
+        return str(rows[0]["value"]) if rows else None
+
+    def set(self, scope: int | None, name: str, value: str | None) -> None:
+        """Set the text, which is a parsed one; None removes it."""
+        with self._db.transaction():
+            self._db.execute("DELETE FROM settings WHERE app_id IS ? AND name = ?", (scope, name))
+            if value is not None:
+                self._db.execute(
+                    "INSERT INTO settings (app_id, name, value) VALUES (?, ?, ?)",
+                    (scope, name, value),
+                )

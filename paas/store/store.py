@@ -1,0 +1,45 @@
+"""The desired state of one PaaS: one object per noun over one SQLite file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from importlib.resources import files
+
+from paas.host.database import Database
+from paas.model.layout import Layout
+from paas.store.apps import Apps
+from paas.store.config import Config
+from paas.store.deploys import Deploys
+from paas.store.domains import Domains
+from paas.store.events import Events
+from paas.store.instances import Instances
+from paas.store.keys import Keys
+from paas.store.releases import Releases
+from paas.store.settings import Settings
+
+
+class Store:
+    """Opened by the first query, in the process that makes it (never across a fork)."""
+
+    def __init__(self, layout: Layout, now: Callable[[], float] = time.time) -> None:
+        """`now` gives seconds since the epoch for what is recorded."""
+        self._db = Database(layout.database, files("paas.store") / "migrations")
+        self.apps = Apps(self._db, now)
+        self.config = Config(self._db)
+        self.releases = Releases(self._db, now)
+        self.deploys = Deploys(self._db, now)
+        self.instances = Instances(self._db, now)
+        self.domains = Domains(self._db, now)
+        self.keys = Keys(self._db, now)
+        self.events = Events(self._db, now)
+        self.settings = Settings(self._db)
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """BEGIN IMMEDIATE … COMMIT; one inside another is part of the outer one."""
+        return self._db.transaction()
+
+    def close(self) -> None:
+        """Close the connection; the next query opens it again."""
+        self._db.close()
