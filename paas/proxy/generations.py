@@ -1,0 +1,90 @@
+"""Complete configurations on disk, of which one is current.
+
+    <prefix>/generations/<generation>/{nginx.conf,sites/*.conf,pages/*.html}
+    <prefix>/current -> generations/<generation>
+
+A new one is written beside the others and becomes current by one rename of the symlink,
+so nginx never reads half a configuration, whatever kills the writer.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from paas.host.files import remove_tree, sync_directory, sync_filesystem
+from paas.host.syscalls import RENAME_EXCHANGE, renameat2
+from paas.proxy.render import Tree
+
+KEPT = 3
+"""Generations that stay on disk: the current one and what it replaced, for the curious."""
+
+
+class Generations:
+    """The configurations below one prefix. Callers hold the proxy's lock."""
+
+    def __init__(self, prefix: Path) -> None:
+        self._all = prefix / "generations"
+        self._current = prefix / "current"
+
+    @property
+    def main_file(self) -> Path:
+        """What nginx is started with; the same path for every generation."""
+        return self._current / "nginx.conf"
+
+    def current(self) -> str | None:
+        """The generation that nginx reads when it is started or reloaded."""
+        try:
+            return self._current.readlink().name
+        except FileNotFoundError:
+            return None
+
+    def current_sites(self) -> dict[str, str]:
+        """The current files of the apps, by app name."""
+        files = (self._current / "sites").glob("*.conf")
+        return {path.stem: path.read_text("utf-8") for path in files}
+
+    def stage(self, tree: Tree) -> Path:
+        """Write a candidate and return its main file."""
+        staged = self._all / f"staged-{tree.generation}"
+        remove_tree(staged)  # left by a writer that was killed
+        for folder, mode in (("", 0o755), ("sites", 0o700), ("pages", 0o755)):
+            (staged / folder).mkdir(parents=True)
+            (staged / folder).chmod(mode)  # not narrowed by the umask
+        for name, text in tree.files.items():
+            (staged / name).write_text(text, "utf-8")
+            (staged / name).chmod(0o644 if name.startswith("pages/") else 0o600)
+        return staged / "nginx.conf"
+
+    def discard(self, tree: Tree) -> None:
+        """Forget a candidate."""
+        remove_tree(self._all / f"staged-{tree.generation}")
+
+    def install(self, tree: Tree) -> None:
+        """Make a staged candidate the current generation; on disk before it is named."""
+        staged, final = self._all / f"staged-{tree.generation}", self._all / tree.generation
+        sync_filesystem(staged)
+        if final.exists():
+            # It may be the current one: at no moment may its name lead nowhere.
+            renameat2(staged, final, RENAME_EXCHANGE)
+            remove_tree(staged)
+        else:
+            staged.rename(final)
+        self.point_to(tree.generation)
+
+    def point_to(self, generation: str) -> None:
+        """Make a generation that is on disk the current one."""
+        fresh = self._current.with_name(f".current.{os.getpid()}")
+        fresh.unlink(missing_ok=True)
+        fresh.symlink_to(Path("generations") / generation)
+        fresh.replace(self._current)
+        sync_directory(self._current.parent)
+
+    def prune(self) -> None:
+        """Remove all but the newest generations; never the current one."""
+        newest_first = sorted(
+            self._all.iterdir(), key=lambda path: path.stat().st_mtime_ns, reverse=True
+        )
+        for path in newest_first[KEPT:]:
+            if path.name != self.current():
+                remove_tree(path)

@@ -1,0 +1,162 @@
+"""One nginx: tested, started, reloaded, stopped; nothing of apps.
+
+A reload is over when the new workers answer and the old ones have stopped accepting, not
+when the signal is sent (https://nginx.org/en/docs/control.html, "Changing Configuration").
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import select
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from paas.errors import PaasError
+from paas.host.processes import run
+from paas.host.waiting import wait_until
+
+START_S = 30.0
+RELOAD_S = 30.0
+QUIT_S = 5.0
+"""How long a graceful stop may take before requests under way are cut off."""
+
+
+class NginxFailed(PaasError):
+    """nginx did not do what it was told."""
+
+
+class Nginx:
+    """The nginx that runs with one main file, prefix and run directory."""
+
+    def __init__(self, main_file: Path, *, prefix: Path, run_directory: Path, logs: Path) -> None:
+        self._main_file = main_file
+        self._prefix = prefix
+        self._pid_file = run_directory / "nginx.pid"
+        self._control = run_directory / "control.sock"
+        self._error_log = logs / "error.log"
+
+    def test(self, main_file: Path) -> str | None:
+        """Why nginx would not take the configuration at `main_file`; None when it would."""
+        done = run(self._argv(main_file, "-q", "-t"), check=False, timeout=START_S)
+        if done.code == 0:
+            return None
+        text = done.stderr.decode("utf-8", "replace")
+        return _first_reason(text).replace(f"{main_file.parent}/", "")
+
+    def running(self) -> int | None:
+        """The master's pid.
+
+        Its title carries our main file, so neither a pid used again nor another nginx can
+        be taken for it.
+        """
+        try:
+            pid = int(self._pid_file.read_text())
+            title = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except (FileNotFoundError, ProcessLookupError, ValueError):
+            return None
+        ours = title.startswith(b"nginx: master") and os.fsencode(self._main_file) in title
+        return pid if ours else None
+
+    def generation(self) -> str | None:
+        """The generation that a worker says it runs; None when none answers."""
+        try:
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.settimeout(1)
+                connection.connect(str(self._control))
+                connection.sendall(b"GET /generation HTTP/1.0\r\n\r\n")
+                answer = b"".join(iter(lambda: connection.recv(4096), b""))
+        except OSError:
+            return None
+        head, _, body = answer.partition(b"\r\n\r\n")
+        return body.decode("ascii", "replace") if b" 200 " in head else None
+
+    def start(self, generation: str) -> None:
+        """Start with the main file and wait until workers answer. Raises `NginxFailed`."""
+        # A killed master leaves its socket file behind, and nginx does not bind over it.
+        self._control.unlink(missing_ok=True)
+        done = run(self._argv(self._main_file), check=False, timeout=START_S)
+        if done.code != 0:
+            raise NginxFailed(
+                "nginx does not start",
+                [_first_reason(done.stderr.decode("utf-8", "replace"))],
+                "If the address is in use, stop what listens there (see it with: ss -ltnp), "
+                "or give another port: paas up --http-port PORT",
+            )
+        self._await(lambda: self.generation() == generation, START_S, "no worker answers")
+
+    def reload(self, generation: str) -> None:
+        """Take up the main file; returns when only the new workers accept connections.
+
+        Raises `NginxFailed` when nginx is not running or keeps its old configuration.
+        """
+        master = self.running()
+        if master is None:
+            raise NginxFailed("nginx is not running", resolution="Start it: paas up")
+        old = _children(master)
+        os.kill(master, signal.SIGHUP)
+        self._await(
+            lambda: self.generation() == generation and not any(map(_accepts, old)),
+            RELOAD_S,
+            "it still runs its old configuration",
+        )
+
+    def reopen_logs(self) -> None:
+        """Have the log files opened anew, after they were renamed."""
+        master = self.running()
+        if master is not None:
+            os.kill(master, signal.SIGUSR1)
+
+    def stop(self) -> None:
+        """Stop gracefully, after `QUIT_S` at once. Nothing happens when it is not running."""
+        master = self.running()
+        if master is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            pidfd = os.pidfd_open(master)
+            try:
+                for number, seconds in ((signal.SIGQUIT, QUIT_S), (signal.SIGTERM, QUIT_S)):
+                    signal.pidfd_send_signal(pidfd, number)
+                    if select.select([pidfd], [], [], seconds)[0]:
+                        return
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            finally:
+                os.close(pidfd)
+
+    def _argv(self, main_file: Path, *options: str) -> list[str | Path]:
+        # -e: Debian's nginx would write what comes before the configuration to its own log.
+        log = "stderr" if options else self._error_log
+        return ["nginx", "-p", self._prefix, "-c", main_file, "-e", log, *options]
+
+    def _await(self, look: Callable[[], bool], seconds: float, otherwise: str) -> None:
+        if not wait_until(look, seconds):
+            raise NginxFailed(
+                f"nginx was told, but after {seconds:g} s {otherwise}",
+                self._error_log.read_text("utf-8", "replace").splitlines()[-5:],
+                f"Its log is {self._error_log}.",
+            )
+
+
+def _first_reason(text: str) -> str:
+    """The first emergency in nginx's output, without its prefix; else all of it."""
+    found = re.search(r"\[emerg\] (?:\d+#\d+: )?(.*)", text)
+    return found[1] if found else text.strip()
+
+
+def _children(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _accepts(worker: int) -> bool:
+    """Whether a worker of the old generation may still accept connections.
+
+    It changes its title just before it closes the listening sockets.
+    """
+    try:
+        title = Path(f"/proc/{worker}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return title.startswith(b"nginx: worker process") and b"shutting down" not in title

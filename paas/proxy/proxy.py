@@ -1,0 +1,253 @@
+"""The proxy as the rest of paas sees it: here are the sites, serve them.
+
+Sites → text → staging directory → `nginx -t` on the complete candidate → one rename →
+reload. A deploy, restart or scale changes none of it: slots keep their addresses.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+
+from paas.errors import PaasError
+from paas.host.content import content
+from paas.host.files import FileLock
+from paas.model.layout import Layout
+from paas.proxy.generations import Generations
+from paas.proxy.nginx import Nginx, NginxFailed
+from paas.proxy.quarantine import Sites, split_broken
+from paas.proxy.render import Renderer, Server, Tree, identity_of
+from paas.proxy.site import Site
+
+WORKER_USER = "www-data"
+"""Debian's own user for web servers. Not paasd's web user: that one may ask paasd."""
+
+SAFE_PATH = re.compile(r"[A-Za-z0-9_./-]+")
+
+
+class ProxyBroken(PaasError):
+    """The configuration does not pass even without a single site."""
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What came of an `apply`: whether nginx reloaded, and which apps were left out and why.
+
+    A quarantined app is served as before if its domains are the same, else not at all.
+    """
+
+    reloaded: bool
+    quarantined: tuple[tuple[str, str], ...] = ()
+
+
+class Proxy:
+    """The nginx of the PaaS at `layout`."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        *,
+        http_address: str = "",
+        http_port: int = 80,
+        templates: Path | None = None,
+    ) -> None:
+        """`http_address` is one address to listen on; all of IPv4 and IPv6 when empty."""
+        self._layout = layout
+        self._run = layout.run / "proxy"
+        self._logs = layout.logs / "proxy"
+        self._listen = listen_addresses(http_address, http_port)
+        self._renderer = Renderer(templates or content("proxy"))
+        self._generations = Generations(layout.proxy)
+        self._nginx = Nginx(
+            self._generations.main_file,
+            prefix=layout.proxy,
+            run_directory=self._run,
+            logs=self._logs,
+        )
+
+    def apply(self, sites: Iterable[Site]) -> Applied:
+        """Serve these sites and no others. Raises `ProxyBroken` or `NginxFailed`."""
+        wanted = list(sites)
+        return self.sync(lambda: wanted)
+
+    def sync(self, read: Callable[[], Iterable[Site]]) -> Applied:
+        """Serve what `read` returns; it is called under the lock.
+
+        Of two callers at once, whoever reads later therefore also applies later.
+        """
+        with self._lock():
+            return self._apply([site for site in read() if site.domains])
+
+    def start(self) -> bool:
+        """Start nginx unless it runs; says whether it was started. Raises `NginxFailed`."""
+        with self._lock():
+            if self._nginx.running():
+                return False
+            # The sites that were last applied, around them what this start wants.
+            tree = self._passing(self._generations.current_sites(), self._server())
+            self._generations.install(tree)
+            self._nginx.start(tree.generation)
+            return True
+
+    def stop(self) -> None:
+        """Stop nginx: idle connections at once, requests under way a little later."""
+        with self._lock():
+            self._nginx.stop()
+
+    def running(self) -> bool:
+        """Whether our nginx runs and its workers answer."""
+        return self._nginx.running() is not None and self._nginx.generation() is not None
+
+    def reload(self) -> None:
+        """Take up the current configuration again, such as renewed certificates."""
+        with self._lock():
+            self._nginx.reload(self._generations.current() or "")
+
+    def log_of(self, app: str) -> Path:
+        """The access log of one app: one JSON object per line."""
+        return self._logs / f"{app}.log"
+
+    def _lock(self) -> FileLock:
+        self._prepare()
+        return FileLock(self._layout.locks / "proxy.lock")
+
+    def _apply(self, sites: Sequence[Site]) -> Applied:
+        server = self._server()
+        texts, taken = self._texts(sites, server)
+        tree = self._renderer.tree(texts, server)
+        if self._is_live(tree):
+            return Applied(reloaded=False, quarantined=taken)
+        reason = self._test(tree)
+        if reason is None:
+            return Applied(self._install(tree), taken)
+        good, broken = split_broken(texts, lambda part: self._test_sites(part, server))
+        kept = self._last_good({app: texts[app] for app in broken})
+        tree = self._passing({**kept, **good}, server)
+        quarantined = (*taken, *sorted(broken.items()))
+        if self._is_live(tree):
+            self._generations.discard(tree)
+            return Applied(reloaded=False, quarantined=quarantined)
+        return Applied(self._install(tree), quarantined)
+
+    def _texts(
+        self, sites: Sequence[Site], server: Server
+    ) -> tuple[dict[str, str], tuple[tuple[str, str], ...]]:
+        """The file of each app, and the apps that claim what is another's."""
+        owners: dict[str, str] = {}
+        texts: dict[str, str] = {}
+        taken: list[tuple[str, str]] = []
+        for site in sorted(sites, key=lambda site: site.app):
+            clashes = [name for name in site.domains if name in owners]
+            if clashes:
+                taken.append((site.app, f"{clashes[0]} belongs to {owners[clashes[0]]}"))
+                continue
+            owners.update(dict.fromkeys(site.domains, site.app))
+            texts[site.app] = self._renderer.site(site, server)
+        return texts, tuple(taken)
+
+    def _last_good(self, broken: Sites) -> dict[str, str]:
+        """What is live now of apps whose new text is broken, where it may stay."""
+        return {
+            app: text
+            for app, text in self._generations.current_sites().items()
+            if app in broken and identity_of(text) == identity_of(broken[app])
+        }
+
+    def _passing(self, sites: Sites, server: Server) -> Tree:
+        """A staged tree of as many of `sites` as pass. Raises `ProxyBroken`."""
+        tree = self._renderer.tree(sites, server)
+        reason = self._test(tree)
+        if reason is None:
+            return tree
+        good, _ = split_broken(sites, lambda part: self._test_sites(part, server))
+        tree = self._renderer.tree(good, server)
+        reason = self._test(tree)
+        if reason is None:
+            return tree
+        raise ProxyBroken("nginx refuses even an empty configuration", [reason])
+
+    def _is_live(self, tree: Tree) -> bool:
+        """Whether the tree is the current one and, if nginx runs, the one it runs."""
+        if self._generations.current() != tree.generation:
+            return False
+        return self._nginx.running() is None or self._nginx.generation() == tree.generation
+
+    def _test_sites(self, sites: Sites, server: Server) -> str | None:
+        tree = self._renderer.tree(sites, server)
+        reason = self._test(tree)
+        self._generations.discard(tree)
+        return reason
+
+    def _test(self, tree: Tree) -> str | None:
+        """Stage the tree and let nginx look at it."""
+        reason = self._nginx.test(self._generations.stage(tree))
+        if reason is not None:
+            self._generations.discard(tree)
+        return reason
+
+    def _install(self, tree: Tree) -> bool:
+        """Make a staged tree the live one; says whether nginx had to reload."""
+        before = self._generations.current()
+        self._generations.install(tree)
+        running = self._nginx.running() is not None
+        if running:
+            try:
+                self._nginx.reload(tree.generation)
+            except NginxFailed:
+                # So that an nginx that is started later starts with what last worked.
+                if before is not None:
+                    self._generations.point_to(before)
+                raise
+        self._generations.prune()
+        return running
+
+    def _server(self) -> Server:
+        return Server(
+            listen=self._listen,
+            user=WORKER_USER,
+            prefix=self._layout.proxy,
+            run=self._run,
+            logs=self._logs,
+        )
+
+    def _prepare(self) -> None:
+        """Make the directories; workers pass through, others do not."""
+        if not SAFE_PATH.fullmatch(str(self._layout.root)):
+            raise ProxyBroken(
+                f"nginx cannot be given the root {str(self._layout.root)!r}",
+                resolution="Take a root of letters, digits, '.', '_', '-' and '/'.",
+            )
+        group = pwd.getpwnam(WORKER_USER).pw_gid
+        for path, mode in (
+            (self._layout.proxy, 0o710),
+            (self._layout.proxy / "generations", 0o710),
+            (self._layout.proxy / "tmp", 0o710),
+            (self._logs, 0o710),
+            (self._run, 0o700),
+        ):
+            if not path.is_dir():
+                path.parent.mkdir(parents=True, exist_ok=True, mode=0o711)
+                path.mkdir(exist_ok=True)
+                os.chown(path, 0, group)
+                path.chmod(mode)
+
+
+def listen_addresses(address: str, port: int, *, ipv6: bool | None = None) -> tuple[str, ...]:
+    """nginx's `listen` values. `ipv6` says whether this machine has it; None asks it.
+
+    Raises `ProxyBroken` when `address` is neither empty nor an IP address.
+    """
+    if address:
+        try:
+            version = ip_address(address).version
+        except ValueError as error:
+            raise ProxyBroken(f"nginx cannot listen on {address!r}: not an IP address") from error
+        return (f"[{address}]:{port}" if version == 6 else f"{address}:{port}",)
+    if ipv6 is None:
+        ipv6 = Path("/proc/net/if_inet6").exists()
+    return (f"0.0.0.0:{port}", f"[::]:{port}") if ipv6 else (f"0.0.0.0:{port}",)
