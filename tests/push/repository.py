@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -63,3 +65,20 @@ class Repository:
             cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
+
+
+def heard(push: subprocess.Popen[bytes], marker: bytes) -> None:
+    """Read a push's output up to a line that has `marker` and is not the instruction itself."""
+    assert push.stdout is not None
+    seen = []
+    for line in push.stdout:
+        seen.append(line)
+        if marker in line and b"RUN" not in line:
+            return
+    raise AssertionError(f"the push ended without {marker!r}: {b''.join(seen).decode()}")
+
+
+def cut(push: subprocess.Popen[bytes]) -> None:
+    """What a closed laptop does: git and its ssh are gone at once."""
+    os.killpg(push.pid, signal.SIGKILL)
+    push.communicate()

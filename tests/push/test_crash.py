@@ -1,0 +1,196 @@
+"""kill -9 of anything, and the reboot: apps keep serving or come back, nothing stays behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.push import apps
+from tests.push.app import App, new_app
+from tests.push.outcome import eventually
+from tests.push.repository import cut, heard
+from tests.push.residue import mounts
+from tests.push.server import Server
+
+
+@pytest.fixture(scope="module")
+def other(server: Server) -> Iterator[App]:
+    """A second app that is served, to see that a neighbour is not harmed."""
+    app = new_app(server, "other")
+    app.push(apps.plain("5")).ok()
+    yield app
+    server.paas("apps:destroy", app.name, "--force").ok()
+
+
+def kill(pid: int) -> None:
+    """SIGKILL, and wait until the process is gone."""
+    descriptor = os.pidfd_open(pid)
+    try:
+        signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+    finally:
+        os.close(descriptor)
+    eventually(lambda: not Path(f"/proc/{pid}/exe").exists())
+
+
+def children(pid: int) -> list[int]:
+    """The direct children of a process, of all its threads."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+
+
+def test_apps_do_not_notice_that_the_daemon_was_killed(live: App) -> None:
+    before = live.server.status(live.name)
+    kill(live.server.daemon_pid())
+    assert live.server.status(live.name) == before
+    live.server.up()
+    assert live.server.status(live.name) == before
+    live.push(apps.plain("2")).ok()
+    assert live.serves("hello 2")
+    live.push(apps.plain("1")).ok()
+
+
+def test_a_killed_child_of_the_daemon_is_replaced(live: App) -> None:
+    before = live.server.status(live.name)
+    daemon = live.server.daemon_pid()
+    for pid in children(daemon):
+        kill(pid)
+    assert live.server.status(live.name) == before
+    live.ssh("apps:list").ok()
+    live.server.up()
+    with suppress(OSError):
+        live.get("/crash")
+    eventually(lambda: live.serves("hello 1"))
+
+
+STAGES = {
+    "build": (
+        apps.plain("9", Dockerfile=apps.STACK + "RUN echo marker; sleep 300\nCMD true\n"),
+        b"marker",
+    ),
+    "release": (
+        apps.plain("9", Procfile="release: echo marker; sleep 300\nweb: true\n"),
+        b"marker",
+    ),
+    "health": (apps.plain("9", **{"app.py": "import time; time.sleep(300)\n"}), b"web.1"),
+}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_deploy_killed_with_everything_above_it_leaves_the_old_release(
+    live: App, stage: str
+) -> None:
+    """The master, its children and the push all go at once, in the middle of each stage."""
+    files, marker = STAGES[stage]
+    before = live.server.residue()
+    live.repository.commit(files)
+    push = live.repository.start_push()
+    heard(push, marker)
+    daemon = live.server.daemon_pid()
+    for pid in [daemon, *children(daemon)]:
+        kill(pid)
+    cut(push)
+
+    assert live.serves("hello 1")
+    live.server.up()
+    live.server.settles_to(before)
+    assert live.serves("hello 1")
+    live.repository.git("reset", "-q", "--hard", "HEAD~").ok()
+    live.push(apps.plain("1")).ok()
+    assert live.serves("hello 1")
+
+
+def test_a_deploy_child_killed_alone_refuses_the_push(live: App) -> None:
+    before = live.server.residue()
+    daemon = live.server.daemon_pid()
+    idle = set(children(daemon))
+    live.repository.commit(STAGES["build"][0])
+    push = live.repository.start_push()
+    heard(push, b"marker")
+    for pid in set(children(daemon)) - idle:
+        kill(pid)
+    output, _ = push.communicate(timeout=30)
+    assert push.returncode != 0, output
+    live.server.settles_to(before)
+    assert live.serves("hello 1")
+    live.repository.git("reset", "-q", "--hard", "HEAD~").ok()
+
+
+def test_a_killed_proxy_comes_back(live: App) -> None:
+    nginx = [
+        pid for pid, line in live.server.processes().items() if line.startswith("nginx: master")
+    ]
+    assert len(nginx) == 1
+    kill(nginx[0])
+    live.server.up()
+    eventually(lambda: live.serves("hello 1"))
+
+
+def reboot(server: Server) -> None:
+    """What a reboot leaves: the disk. No process, no mount, no /run, no interface, no table."""
+    layout = server.layout
+    pids = set(server.processes())
+    for procs in Path("/sys/fs/cgroup").glob(f"**/{layout.id}/**/cgroup.procs"):
+        pids.update(int(pid) for pid in procs.read_text().split())
+    pids -= {server.sshd.process.pid} if server.sshd is not None else set()
+    for pid in pids:
+        try:
+            kill(pid)
+        except ProcessLookupError:
+            continue
+    for point in sorted(mounts(layout), reverse=True):
+        subprocess.run(["umount", "--lazy", point], check=True)
+    shutil.rmtree(layout.run)
+    tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True)
+    for line in tables.stdout.splitlines():
+        if layout.id in line:
+            subprocess.run(["nft", "delete", *line.split()], check=True)
+
+
+def starts_until(moment: float) -> str:
+    """The plain app, which refuses to start once `moment` (epoch seconds) is over."""
+    body = f"def main() -> None:\n    if time.time() > {moment!r}:\n        sys.exit(1)"
+    return "import time\n" + apps.fixture("plain")["app.py"].replace("def main() -> None:", body)
+
+
+def test_after_a_reboot_every_app_comes_back_and_a_broken_one_stops_none(
+    live: App, other: App, app: App
+) -> None:
+    server = live.server
+    last_start = time.time() + 15
+    app.push(apps.plain(**{"app.py": starts_until(last_start)})).ok()
+    live.ssh("config:set {} COLOUR=green").ok()
+    eventually(lambda: time.time() > last_start)
+
+    reboot(server)
+    server.up()
+
+    eventually(lambda: live.serves("hello 1"), within=30)
+    eventually(lambda: other.serves("hello 5"), within=30)
+    assert live.get("/env/COLOUR").text == "green"
+    live.push(apps.plain("3")).ok()
+    assert live.serves("hello 3")
+    live.push(apps.plain("1")).ok()
+
+
+def test_down_and_up_again_is_a_clean_restart(live: App, other: App) -> None:
+    live.server.down().ok()
+    assert live.server.residue()["containers"] == frozenset()
+    live.server.up()
+    eventually(lambda: live.serves("hello 1"))
+    eventually(lambda: other.serves("hello 5"))
+
+
+def test_up_twice_touches_no_running_app(live: App) -> None:
+    before = live.server.status(live.name)
+    live.server.up()
+    assert live.server.status(live.name) == before

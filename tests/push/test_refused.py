@@ -1,0 +1,161 @@
+"""Pushes that never get as far as a container, each with the sentence that says why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.push import apps
+from tests.push.app import App
+from tests.push.server import Server
+
+BAD_TREES = {
+    "no Dockerfile": ({"app.py": "print()"}, ["Dockerfile", "Procfile"]),
+    "Dockerfile is a link out": ({"Dockerfile": Path("/etc/passwd")}, ["Dockerfile"]),
+    "Dockerfile is a climbing link": ({"Dockerfile": Path("../../x")}, ["Dockerfile"]),
+    "syntax error": ({"Dockerfile": apps.STACK + "RUNN true\n"}, ["Dockerfile:2", "RUNN"]),
+    "no FROM": ({"Dockerfile": "RUN true\n"}, ["Dockerfile:1", "FROM"]),
+    "unknown stage": (
+        {"Dockerfile": apps.STACK + "COPY --from=nobody /a /b\nCMD true\n"},
+        ["nobody"],
+    ),
+    "merge conflict": (
+        apps.plain(Procfile="web: a\n<<<<<<< HEAD\nweb: b\n=======\n"),
+        ["Procfile:2", "merge conflict"],
+    ),
+    "Procfile line": (
+        apps.plain(Procfile="web: a\nhello there\n"),
+        ["Procfile:2", "type: command"],
+    ),
+    "Procfile twice": (apps.plain(Procfile="web: a\nweb: b\n"), ["Procfile:2", "twice"]),
+    "app.json": (apps.plain(**{"app.json": "{"}), ["app.json"]),
+    "failing RUN": (
+        {"Dockerfile": apps.STACK + "RUN echo building >&2 && exit 42\nCMD true\n"},
+        ["Dockerfile:2", "building", "42"],
+    ),
+    "missing COPY source": (
+        {"Dockerfile": apps.STACK + "COPY nowhere.txt /x\nCMD true\n"},
+        ["Dockerfile:2", "nowhere.txt"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD_TREES)
+def test_a_tree_that_cannot_be_built_is_refused(server: Server, app: App, name: str) -> None:
+    files, words = BAD_TREES[name]
+    before = server.residue()
+    pushed = app.push(files).failed()
+    for word in words:
+        assert word in pushed.text
+    assert "pre-receive hook declined" in pushed.text
+    server.settles_to(before)
+
+
+def test_a_link_in_the_tree_that_leads_out_reads_nothing_of_the_server(app: App) -> None:
+    """A link is copied as a link: what it names is looked up in the container."""
+    files = apps.plain(**{"app.py": apps.fixture("plain")["app.py"]})
+    outside: dict[str, Path | str] = {
+        "absolute": Path("/etc/shadow"),
+        "climbing": Path("../../../etc/shadow"),
+    }
+    app.repository.write(outside)
+    app.repository.write(
+        files | {"Dockerfile": files["Dockerfile"] + "RUN readlink absolute climbing\n"}
+    )
+    app.repository.commit()
+    pushed = app.repository.push().ok()
+    assert "/etc/shadow" in pushed.text
+    assert "../../../etc/shadow" in pushed.text
+
+
+def test_an_absolute_link_as_a_copy_source_stays_inside_the_tree(app: App) -> None:
+    files: dict[str, str | Path] = {
+        "Dockerfile": apps.STACK + "COPY link/shadow /stolen\nCMD true\n",
+        "link": Path("/etc"),
+    }
+    app.repository.commit(files)
+    pushed = app.repository.push().failed()
+    assert "link/shadow" in pushed.text
+
+
+def test_an_empty_repository_has_nothing_to_push(app: App) -> None:
+    pushed = app.repository.push().failed()
+    assert "src refspec main does not match any" in pushed.text
+
+
+def test_an_empty_commit_has_no_files(app: App) -> None:
+    app.repository.git("commit", "-q", "--allow-empty", "-m", "nothing").ok()
+    assert "no files" in app.repository.push().failed().text
+
+
+def test_a_tag_is_not_a_deploy(live: App) -> None:
+    live.repository.git("tag", "-f", "v1").ok()
+    pushed = live.repository.push("v1").failed()
+    assert "not a branch" in pushed.text
+    assert "git push paas" in pushed.text
+
+
+def test_another_branch_is_refused_with_what_to_type(live: App) -> None:
+    live.repository.git("branch", "-f", "topic").ok()
+    pushed = live.repository.push("topic").failed()
+    assert "git push paas topic:main" in pushed.text
+    assert "topic" not in live.server.paas("releases", live.name).ok().out
+
+
+def test_a_deletion_is_refused(live: App) -> None:
+    pushed = live.repository.push(":main").failed()
+    assert "deleted" in pushed.text
+    assert live.serves("hello 1")
+
+
+def test_two_branches_at_once_are_refused(live: App) -> None:
+    live.repository.git("branch", "-f", "one").ok()
+    live.repository.git("branch", "-f", "two").ok()
+    pushed = live.repository.push("one", "two").failed()
+    assert "2 branches" in pushed.text
+    assert "git push paas main" in pushed.text
+
+
+def test_a_shallow_clone_pushes_or_is_told_how_not_to_be_one(live: App, tmp_path: Path) -> None:
+    live.repository.commit({"VERSION": "1\n"}, "a second commit")
+    clone = tmp_path / "shallow"
+    live.repository.git(
+        "clone", "-q", "--depth=1", f"file://{live.repository.folder}", str(clone)
+    ).ok()
+    live.repository.git(
+        "-C", str(clone), "remote", "add", "paas", live.server.remote(live.name)
+    ).ok()
+    pushed = live.repository.git("-C", str(clone), "push", "paas", "main")
+    if pushed.code != 0:
+        assert "git fetch --unshallow" in pushed.failed().text
+    assert live.serves("hello 1")
+
+
+def test_a_submodule_is_refused_with_a_sentence(server: Server, app: App, tmp_path: Path) -> None:
+    library = server.repository("library", {"x": "y"})
+    app.repository.write(apps.plain())
+    app.repository.git(
+        "-c",
+        "protocol.file.allow=always",
+        "submodule",
+        "--quiet",
+        "add",
+        str(library.folder),
+        "lib",
+    ).ok()
+    app.repository.commit()
+    pushed = app.repository.push().failed()
+    assert "lib is a submodule" in pushed.text
+
+
+@pytest.mark.parametrize(
+    "name", ["../x", "-rf", "a" * 64, "Upper", "ünïcode", "a/b", "..", "a b", "x.git.."]
+)
+def test_a_push_to_a_bad_app_name_is_refused_by_name(server: Server, name: str) -> None:
+    before = server.paas("apps:list").ok().out
+    repository = server.repository(name, apps.plain())
+    pushed = repository.push()
+    assert pushed.code not in (0, 1) or "error" in pushed.text
+    assert "App name" in pushed.text
+    assert server.paas("apps:list").ok().out == before
