@@ -1,0 +1,1 @@
+"""Building images from Dockerfiles: parse, plan, look in the cache, execute."""
