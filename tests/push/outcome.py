@@ -72,7 +72,7 @@ def eventually(fact: Callable[[], T], *, within: float = 20.0) -> T:
             value = fact()
             problem: object = f"still {value!r}"
         except (AssertionError, OSError) as error:
-            value, problem = None, error  # type: ignore[assignment]
+            value, problem = None, error
         if value:
             return value
         assert time.monotonic() < deadline, f"not within {within} s: {problem}"

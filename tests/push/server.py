@@ -113,6 +113,12 @@ class Server:
         )
         self.sshd.client(self.folder / "client", user=self.layout.user, key=self.folder / "id")
 
+    def let_in_as_root(self) -> None:
+        """Let the developer's key in as root as well, for what a PaaS is compared with."""
+        keys = self.folder / "root_keys"
+        keys.write_bytes((self.folder / "id.pub").read_bytes())
+        keys.chmod(0o600)
+
     def down(self, *args: str) -> Outcome:
         return self.paas("down", *args)
 

@@ -49,15 +49,20 @@ class Sshd:
 
     @classmethod
     def start(cls, folder: Path, *, user: str, authorized_keys: Path) -> Sshd:
-        """Start one that lets `user` in by the keys of one file, and wait until it listens."""
+        """Start one that lets `user` in by the keys of one file, and wait until it listens.
+
+        root may come in too, by the keys of `root_keys` in the folder when there is one: the
+        benchmarks push to a plain repository through the same door.
+        """
         port = free_port()
         make_key(folder / "host_key")
         config = folder / "sshd_config"
         config.write_text(
             f"ListenAddress 127.0.0.1\nPort {port}\nHostKey {folder}/host_key\nPidFile none\n"
-            f"AuthorizedKeysFile {authorized_keys}\nAllowUsers {user}\nStrictModes yes\n"
+            f"AuthorizedKeysFile {authorized_keys}\nAllowUsers {user} root\nStrictModes yes\n"
             "UsePAM yes\nKbdInteractiveAuthentication no\nPasswordAuthentication no\n"
             "MaxStartups 100\nPrintMotd no\nAcceptEnv LANG LC_*\n"
+            f"Match User root\n AuthorizedKeysFile {folder}/root_keys\n"
         )
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         log = folder / "sshd.log"

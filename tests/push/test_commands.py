@@ -71,7 +71,9 @@ def test_a_key_nobody_registered_opens_nothing(server: Server) -> None:
     client = server.sshd.client(
         server.folder / "stranger-client", user=server.layout.user, key=stranger
     )
-    done = subprocess.run([client / "ssh", "server", "apps:list"], capture_output=True, check=False)
+    done = subprocess.run(
+        [str(client / "ssh"), "server", "apps:list"], capture_output=True, check=False
+    )
     assert done.returncode == 255
     assert b"Permission denied" in done.stderr
 
@@ -363,7 +365,7 @@ def test_a_rollback_to_nothing_is_one_sentence(app: App) -> None:
 
 def _newest(app: App) -> str:
     """The name of the newest release, `v3`."""
-    names = re.findall(r"\bv\d+\b", app.ssh("releases {}").ok().out)
+    names: list[str] = re.findall(r"\bv\d+\b", app.ssh("releases {}").ok().out)
     return max(names, key=lambda name: int(name[1:]))
 
 
@@ -402,7 +404,7 @@ def test_a_key_opens_the_door_until_it_is_removed(server: Server) -> None:
     client = server.sshd.client(
         server.folder / "second-client", user=server.layout.user, key=server.folder / "second"
     )
-    enter = [client / "ssh", "server", "apps:list"]
+    enter = [str(client / "ssh"), "server", "apps:list"]
     assert subprocess.run(enter, capture_output=True, check=False).returncode == 0
     assert "second" in server.paas("ssh-keys:list").ok().out
     server.paas("ssh-keys:add", "third", input=public).failed()

@@ -8,9 +8,10 @@ import pytest
 
 from tests.push import apps
 from tests.push.app import App
+from tests.push.repository import Files
 from tests.push.server import Server
 
-BAD_TREES = {
+BAD_TREES: dict[str, tuple[Files, list[str]]] = {
     "no Dockerfile": ({"app.py": "print()"}, ["Dockerfile", "Procfile"]),
     "Dockerfile is a link out": ({"Dockerfile": Path("/etc/passwd")}, ["Dockerfile"]),
     "Dockerfile is a climbing link": ({"Dockerfile": Path("../../x")}, ["Dockerfile"]),

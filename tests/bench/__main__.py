@@ -1,0 +1,46 @@
+"""`./test.sh --bench [NAME…]`: run the benchmarks on a PaaS of their own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+from tests.bench import bench_cli, bench_push, bench_rollback, bench_swap
+from tests.bench.figures import Row, as_json, table
+from tests.push.server import Server
+
+Benchmark = tuple[str, Callable[[Server], Sequence[Row]]]
+
+BENCHMARKS: dict[str, Benchmark] = {
+    "push": (bench_push.TITLE, bench_push.measure),
+    "cli": (bench_cli.TITLE, bench_cli.measure),
+    "rollback": (bench_rollback.TITLE, bench_rollback.measure),
+    "swap": (bench_swap.TITLE, bench_swap.measure),
+}
+
+
+def main(names: Sequence[str]) -> int:
+    """Run those named, or all; tables first, then one line of JSON each."""
+    unknown = sorted(set(names) - set(BENCHMARKS))
+    if unknown:
+        print(
+            f" !     no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}",
+            file=sys.stderr,
+        )
+        return 2
+    server = Server.start()
+    lines = []
+    try:
+        for name in names or BENCHMARKS:
+            title, measure = BENCHMARKS[name]
+            rows = measure(server)
+            print(table(title, rows), end="\n\n", flush=True)
+            lines.append(as_json(title, rows))
+    finally:
+        server.destroy()
+    print(*lines, sep="\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
