@@ -1,0 +1,1 @@
+"""The network of the containers: a router namespace, addresses, policy, stable addresses."""

@@ -1,0 +1,110 @@
+"""The host's side of the network: the link, routes, per-interface sysctls, one nft table.
+
+Everything here can be taken away by other software at any time (`nft flush ruleset`, a
+restarted network manager), and is put back by the next `ensure`.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network
+from pathlib import Path
+
+from paas.engine.network.addresses import Plan
+from paas.engine.network.policy import Surroundings, host_table, host_table_name
+from paas.engine.network.router import UNREACHABLE_METRIC, uplink_of, write_sysctls
+from paas.errors import PaasError
+from paas.host import firewall
+from paas.host.netlink import Netlink, Route
+
+
+class PrefixTaken(PaasError):
+    """Something else on this host routes the network that the instances live in."""
+
+    def __init__(self, prefix: IPv4Network, other: IPv4Network) -> None:
+        super().__init__(
+            f"The network {prefix} of the instances is now also routed as {other} by this host",
+            resolution=f"Remove the other route; `ip route show to match {prefix[1]}` shows it.",
+        )
+
+
+class HostSide:
+    """Joins the router to the host. To be used in the host's namespace."""
+
+    def __init__(self, instance: str, plan: Plan, interface: str) -> None:
+        self._instance = instance
+        self._plan = plan
+        self.interface = interface
+
+    def ensure(self, net: Netlink, around: Surroundings) -> None:
+        """Address, routes, forwarding and the table. Raises `PrefixTaken`."""
+        link = net.link(self.interface)
+        if link is None:
+            raise OSError(f"{self.interface} was deleted while it was set up")
+        self._check_prefix(net, link.index)
+        net.add_address(link.index, self._plan.host_interface)
+        net.set_link(link.index)
+        # Covers the prefix while the link is down or gone: an address that is not there
+        # errors at once, and never leaves by the default route.
+        net.set_route(Route(self._plan.prefix, metric=UNREACHABLE_METRIC))
+        net.set_route(
+            Route(
+                self._plan.prefix,
+                link=link.index,
+                gateway=self._plan.router,
+                source=self._plan.host,
+            )
+        )
+        self._forward(net)
+        firewall.apply(host_table(self._instance, self.interface, self._plan, around))
+
+    def remove(self, net: Netlink) -> None:
+        """Take away what `ensure` made. The uplink goes on forwarding: others may rely on it."""
+        link = net.link(self.interface)
+        if link is not None:
+            net.delete_link(link.index)
+        net.delete_route(Route(self._plan.prefix, metric=UNREACHABLE_METRIC))
+        name = host_table_name(self._instance)
+        firewall.apply(f"add table ip {name}\ndelete table ip {name}\n")
+
+    def _check_prefix(self, net: Netlink, own: int) -> None:
+        for route in net.routes():
+            mine = route.link == own or (route.link is None and route.target == self._plan.prefix)
+            if not route.is_default and not mine and route.target.overlaps(self._plan.prefix):
+                raise PrefixTaken(self._plan.prefix, route.target)
+
+    def _forward(self, net: Netlink) -> None:
+        """Forward between our link and the uplink: never by the global switch.
+
+        Writing net.ipv4.ip_forward would change every interface, and with it what the
+        host accepts from routers on all of them.
+        """
+        write_sysctls(
+            {
+                f"ipv4/conf/{self.interface}/forwarding": "1",
+                f"ipv6/conf/{self.interface}/disable_ipv6": "1",
+            }
+        )
+        uplink = uplink_of(net)
+        if uplink is None:
+            return
+        keep_router_advertisements(uplink.name)
+        write_sysctls({f"ipv4/conf/{uplink.name}/forwarding": "1"})
+
+
+def keep_router_advertisements(interface: str) -> None:
+    """Go on accepting IPv6 routers on an interface that is about to forward.
+
+    With accept_ra=1 an interface that forwards IPv6 would drop its default route
+    (Documentation/networking/ip-sysctl.rst), and the server would be lost over IPv6.
+    """
+    accept = read_sysctl(f"ipv6/conf/{interface}/accept_ra")
+    if accept == "1":
+        write_sysctls({f"ipv6/conf/{interface}/accept_ra": "2"})
+
+
+def read_sysctl(name: str) -> str:
+    """A sysctl of the network; empty when the kernel does not have it."""
+    try:
+        return (Path("/proc/sys/net") / name).read_text().strip()
+    except FileNotFoundError:
+        return ""

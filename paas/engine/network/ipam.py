@@ -1,0 +1,114 @@
+"""Who has which address: leases of instances, and who may talk to whom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from paas.engine.network.addresses import Plan, PoolExhausted
+from paas.host.database import Database
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The address of one container, for as long as it exists."""
+
+    container: str
+    owner: str
+    address: IPv4Address
+
+
+class Leases:
+    """The addresses in use, in the database below /run: a reboot ends them all."""
+
+    def __init__(self, observed: Database, plan: Plan) -> None:
+        self._db = observed
+        self._plan = plan
+
+    def take(self, container: str, owner: str = "") -> Lease:
+        """The lease of `container`, a new one if it has none. Raises `PoolExhausted`.
+
+        An address that a service still leads to is not handed out: the traffic of one app
+        would reach another. Nor is one soon after it was given back.
+        """
+        with self._db.transaction():
+            held = self.find(container)
+            if held is not None:
+                return held
+            number = self._next()
+            self._db.execute(
+                "INSERT INTO leases (container, owner, number) VALUES (?, ?, ?)",
+                (container, owner, number),
+            )
+            self._db.execute("UPDATE cursor SET number = ?", (number,))
+        return Lease(container, owner, self._plan.prefix[number])
+
+    def find(self, container: str) -> Lease | None:
+        rows = self._db.execute("SELECT * FROM leases WHERE container = ?", (container,))
+        return (
+            self._lease(rows[0]["container"], rows[0]["owner"], rows[0]["number"]) if rows else None
+        )
+
+    def give_back(self, container: str) -> None:
+        """End a lease; one that is not there is fine."""
+        self._db.execute("DELETE FROM leases WHERE container = ?", (container,))
+
+    def list(self) -> list[Lease]:
+        return [
+            self._lease(row["container"], row["owner"], row["number"])
+            for row in self._db.execute("SELECT * FROM leases ORDER BY number")
+        ]
+
+    def _next(self) -> int:
+        taken = {
+            row["number"]
+            for row in self._db.execute(
+                "SELECT number FROM leases UNION SELECT number FROM backends"
+            )
+        }
+        cursor = int(self._db.execute("SELECT number FROM cursor")[0]["number"])
+        for address in self._plan.instances_after(cursor):
+            number = self._plan.number(address)
+            if number not in taken:
+                return number
+        raise PoolExhausted("instance")
+
+    def _lease(self, container: str, owner: str, number: int) -> Lease:
+        return Lease(container, owner, self._plan.prefix[number])
+
+
+class Links:
+    """Which owners' instances may open connections to which others'."""
+
+    def __init__(self, db: Database, leases: Leases) -> None:
+        self._db = db
+        self._leases = leases
+
+    def add(self, source: str, target: str) -> None:
+        self._db.execute("INSERT OR IGNORE INTO network_links VALUES (?, ?)", (source, target))
+
+    def remove(self, source: str, target: str) -> None:
+        self._db.execute(
+            "DELETE FROM network_links WHERE source = ? AND target = ?", (source, target)
+        )
+
+    def concern(self, owner: str) -> bool:
+        """Whether any link names `owner`."""
+        return bool(
+            self._db.execute(
+                "SELECT 1 FROM network_links WHERE source = ?1 OR target = ?1 LIMIT 1", (owner,)
+            )
+        )
+
+    def pairs(self) -> frozenset[tuple[IPv4Address, IPv4Address]]:
+        """The links as addresses: every instance of a source with every one of its target."""
+        held: dict[str, list[IPv4Address]] = {}
+        for lease in self._leases.list():
+            held.setdefault(lease.owner, []).append(lease.address)
+        return frozenset(
+            (source, target)
+            for row in self._db.execute("SELECT source, target FROM network_links")
+            for source in held.get(row["source"], ())
+            for target in held.get(row["target"], ())
+            if source != target
+        )

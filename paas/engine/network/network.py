@@ -1,0 +1,300 @@
+"""The network of one PaaS, as the rest of the program sees it.
+
+ensure      make or repair everything; safe to call at any time
+attach      give a container, created and not started, its address
+detach      take it away again
+service     the stable addresses of a process type
+set_backends   where they lead: one transaction for all
+connections    what an instance serves at the moment
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from importlib.resources import files
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+from paas.engine.network import conntrack, mirrors, policy, resolver
+from paas.engine.network.addresses import (
+    SLOTS,
+    Backend,
+    Plan,
+    ServiceAddresses,
+    choose_prefix,
+)
+from paas.engine.network.hostside import HostSide
+from paas.engine.network.ipam import Leases, Links
+from paas.engine.network.mirrors import Egress
+from paas.engine.network.policy import RouterState, Surroundings
+from paas.engine.network.resolver import Resolver
+from paas.engine.network.router import Router
+from paas.engine.network.services import Services
+from paas.host import firewall, netlink
+from paas.host.database import Database
+from paas.host.firewall import FirewallFailed
+from paas.host.netlink import Netlink
+from paas.model.layout import Layout
+
+
+class Network:
+    """Router namespace, addresses, policy and stable addresses of one PaaS."""
+
+    def __init__(
+        self, layout: Layout, db: Database, *, allowed_egress: Sequence[str] | None = None
+    ) -> None:
+        """`db` is the engine's database. `allowed_egress` names what instances may reach
+        besides the internet; None stands for the mirrors the host itself is configured for.
+        """
+        self._layout = layout
+        self._db = db
+        self._allowed_egress = allowed_egress
+        self._observed = Database(
+            self.directory / "network.db", files("paas.engine.network.observed")
+        )
+
+    # -- the parts -------------------------------------------------------------------------
+
+    @property
+    def directory(self) -> Path:
+        """Observed state: leases, backends, the resolver's files."""
+        return self._layout.run / "network"
+
+    @property
+    def interface(self) -> str:
+        """The host's end of the link to the router."""
+        return f"{self._layout.id}0"
+
+    @property
+    def resolv_conf(self) -> str:
+        """What the /etc/resolv.conf of a container says."""
+        return self.resolver.resolv_conf
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The addresses of this PaaS; chosen by the first one to ask, then kept."""
+        with self._db.transaction():
+            rows = self._db.execute("SELECT prefix FROM network")
+            if rows:
+                return Plan(IPv4Network(rows[0]["prefix"]))
+            prefix = choose_prefix(self._host_networks(), self._layout.id)
+            self._db.execute("INSERT INTO network (id, prefix) VALUES (1, ?)", (str(prefix),))
+        return Plan(prefix)
+
+    @cached_property
+    def resolver(self) -> Resolver:
+        return Resolver(self.directory / "resolver", self.plan.resolver, self._router.path)
+
+    @cached_property
+    def _router(self) -> Router:
+        return Router(self._layout.run / "netns" / "router", self.plan, self.interface)
+
+    @cached_property
+    def _host(self) -> HostSide:
+        return HostSide(self._layout.id, self.plan, self.interface)
+
+    @cached_property
+    def _leases(self) -> Leases:
+        return Leases(self._observed, self.plan)
+
+    @cached_property
+    def _links(self) -> Links:
+        return Links(self._db, self._leases)
+
+    @cached_property
+    def _services(self) -> Services:
+        return Services(self._db, self._observed, self.plan)
+
+    @cached_property
+    def _egress(self) -> Egress:
+        entries = self._allowed_egress
+        if entries is None:
+            entries = mirrors.configured(variables=os.environ)
+        return mirrors.parse_egress(entries)
+
+    # -- the whole -------------------------------------------------------------------------
+
+    def ensure(self) -> None:
+        """Make everything that is missing and mend what was changed, in the host's namespace.
+
+        The resolver's configuration is written; starting it is `resolver.start`. Raises
+        `PrefixesTaken`, `PrefixTaken`, `FirewallFailed`, and `OSError` where the kernel
+        refuses.
+        """
+        self._make_directories()
+        # The lock: two of these, or one and a change of a service, do not interleave.
+        with self._observed.transaction():
+            self._router.ensure()
+            with Netlink() as net:
+                around = self._surroundings(net)
+                self._host.ensure(net, around)
+            self._write_table(around)
+            self.resolver.configure(around.upstreams, self._egress.names)
+
+    def teardown(self) -> None:
+        """Remove everything from the kernel and from /run; addresses stay assigned."""
+        self.resolver.stop()
+        self._router.destroy()
+        with Netlink() as net:
+            self._host.remove(net)
+        self._observed.close()
+        for name in ("network.db", "network.db-wal", "network.db-shm"):
+            (self.directory / name).unlink(missing_ok=True)
+
+    def exists(self) -> bool:
+        """Whether the router is there at all (not after a reboot)."""
+        return self._router.exists()
+
+    # -- instances ---------------------------------------------------------------------------
+
+    def attach(
+        self, container: str, pid: int, *, owner: str = "", mtu: int | None = None
+    ) -> IPv4Address:
+        """Give the container whose network namespace process `pid` is in an address.
+
+        `owner` is what links are made between (`app:7`, `service:3`). `mtu` in bytes.
+        """
+        self.prepare(container, owner=owner, mtu=mtu)
+        return self.wire(container, pid)
+
+    def prepare(self, container: str, *, owner: str = "", mtu: int | None = None) -> IPv4Address:
+        """The half of `attach` that needs no process, for while the runtime makes one."""
+        lease = self._leases.take(container, owner)
+        self._router.prepare(lease.address, mtu)
+        if owner and self._links.concern(owner):
+            self._write_links()
+        return lease.address
+
+    def wire(self, container: str, pid: int) -> IPv4Address:
+        """The other half of `attach`. Raises `ProcessLookupError` if `pid` is gone."""
+        lease = self._leases.find(container)
+        if lease is None:
+            raise LookupError(f"{container} was not prepared for the network")
+        try:
+            namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise ProcessLookupError(f"process {pid} of {container} is gone") from None
+        try:
+            self._router.wire(lease.address, namespace)
+        finally:
+            os.close(namespace)
+        return lease.address
+
+    def detach(self, container: str) -> None:
+        """Take the container's address away; one that has none is fine."""
+        lease = self._leases.find(container)
+        if lease is None:
+            return
+        if self._router.exists():
+            self._router.unwire(lease.address)
+            conntrack.forget(self._router.path, [lease.address])
+        self._leases.give_back(container)
+        if lease.owner and self._router.exists() and self._links.concern(lease.owner):
+            self._write_links()
+
+    def address(self, container: str) -> IPv4Address | None:
+        """The address of a container that is attached."""
+        lease = self._leases.find(container)
+        return lease.address if lease else None
+
+    def connections(self, address: IPv4Address) -> int:
+        """TCP connections that the instance serves now: those a stop would cut."""
+        return conntrack.count_open(self._router.path, address)
+
+    # -- services ----------------------------------------------------------------------------
+
+    def service(self, key: str, slots: int = SLOTS) -> ServiceAddresses:
+        """The stable addresses of `key` (`app:7/web`), made when first asked for."""
+        return self._services.ensure(key, slots)
+
+    def release_service(self, key: str) -> None:
+        """Give the addresses of `key` back."""
+        self.set_backends({key: ()})
+        self._services.release(key)
+
+    def set_backends(self, changes: Mapping[str, Sequence[Backend]]) -> None:
+        """Lead each service elsewhere, all in one transaction of the kernel.
+
+        Without backends a service refuses connections. Those that exist stay with their
+        old backend; UDP flows, which never end, do not. Raises `ServiceNotFound`.
+        """
+        with self._observed.transaction():
+            after = self._services.wanted(changes)
+            before = self._services.current(changes)
+            for key, backends in changes.items():
+                self._services.record(key, backends)
+            self._change_table(policy.service_change(before, after))
+        gone = {b.address for old in before.values() for b in old} - {
+            b.address for new in after.values() for b in new
+        }
+        if gone:
+            services = {a for s in before for a in (s.vip, *s.slots)}
+            conntrack.forget_datagrams(self._router.path, services, gone)
+
+    def backends(self, key: str) -> tuple[Backend, ...]:
+        """Where a service leads."""
+        return self._services.backends(key)
+
+    # -- links -------------------------------------------------------------------------------
+
+    def allow(self, source: str, target: str) -> None:
+        """Let every instance of owner `source` open connections to those of `target`."""
+        self._links.add(source, target)
+        self._write_links()
+
+    def forbid(self, source: str, target: str) -> None:
+        """Take `allow` back. Connections that exist go on."""
+        self._links.remove(source, target)
+        self._write_links()
+
+    # -- how ---------------------------------------------------------------------------------
+
+    def _make_directories(self) -> None:
+        self._layout.run.mkdir(exist_ok=True)
+        self._layout.run.chmod(0o711)
+        self.directory.mkdir(exist_ok=True)
+        self.directory.chmod(0o711)
+
+    def _surroundings(self, net: Netlink) -> Surroundings:
+        networks = [address.network for address in net.addresses()]
+        networks += [IPv4Network(address.ip) for address in net.addresses()]
+        networks += [route.target for route in net.routes() if route.is_connected]
+        return Surroundings(
+            local=tuple(networks),
+            upstreams=resolver.upstreams(),
+            allowed=tuple(sorted(self._egress.targets, key=str)),
+        )
+
+    def _host_networks(self) -> list[IPv4Network]:
+        with Netlink() as net:
+            routed = [route.target for route in net.routes() if not route.is_default]
+            return [*routed, *(address.network for address in net.addresses())]
+
+    def _write_table(self, around: Surroundings) -> None:
+        state = RouterState(self.plan, around, self._services.all(), self._links.pairs())
+        text = policy.router_table(state)
+        with netlink.inside(self._router.path):
+            try:
+                firewall.apply(text)
+            except FirewallFailed:
+                # A table of another version of ours: its sets and chains are not these.
+                firewall.apply(
+                    f"add table ip {policy.TABLE}\ndelete table ip {policy.TABLE}\n{text}"
+                )
+
+    def _change_table(self, text: str) -> None:
+        try:
+            with netlink.inside(self._router.path):
+                firewall.apply(text)
+        except FirewallFailed:
+            # The kernel does not hold what we recorded (a flush): write all of it.
+            with Netlink() as net:
+                around = self._surroundings(net)
+            self._write_table(around)
+
+    def _write_links(self) -> None:
+        with self._observed.transaction():
+            elements = policy.link_elements(self._links.pairs())
+            self._change_table(elements)

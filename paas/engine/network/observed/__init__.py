@@ -1,0 +1,1 @@
+"""Migrations of the database in /run: what the kernel holds of the network, by name."""

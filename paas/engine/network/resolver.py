@@ -1,0 +1,196 @@
+"""The resolver of the containers: dnsmasq in the router's namespace.
+
+It answers for the names of services below `.internal` from a folder that it watches, and
+asks the host's own resolvers for the rest. Source: dnsmasq(8).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from ipaddress import AddressValueError, IPv4Address
+from pathlib import Path
+from typing import Protocol
+
+from paas.engine.network.policy import TABLE
+from paas.host import netlink
+from paas.host.files import write_atomic
+
+DOMAIN = "internal"
+"""Reserved for private use by ICANN (2024); nothing on the internet is below it."""
+
+RESOLV_CONF = Path("/etc/resolv.conf")
+SYSTEMD_RESOLV_CONF = Path("/run/systemd/resolve/resolv.conf")
+"""What systemd-resolved asks itself, when /etc/resolv.conf names its stub on the loopback."""
+
+
+class Running(Protocol):
+    """A started process, as `paas.host.processes.spawn` returns it."""
+
+    pid: int
+
+
+class Spawn(Protocol):
+    """Starts a program in the background; the caller decides on cgroup and session."""
+
+    def __call__(self, argv: tuple[str, ...]) -> Running: ...
+
+
+def nameservers(text: str) -> tuple[IPv4Address, ...]:
+    """The IPv4 servers that a resolv.conf(5) names, in order."""
+    found = []
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) >= 2 and words[0] == "nameserver":
+            with suppress(AddressValueError):
+                found.append(IPv4Address(words[1]))
+    return tuple(dict.fromkeys(found))
+
+
+def upstreams(
+    resolv_conf: Path = RESOLV_CONF, behind_stub: Path = SYSTEMD_RESOLV_CONF
+) -> tuple[IPv4Address, ...]:
+    """The host's resolvers that can be reached from the router: none on the loopback."""
+    for source in (resolv_conf, behind_stub):
+        try:
+            servers = nameservers(source.read_text())
+        except FileNotFoundError:
+            continue
+        reachable = tuple(server for server in servers if not server.is_loopback)
+        if reachable:
+            return reachable
+    return ()
+
+
+def configuration(
+    address: IPv4Address,
+    upstream: Iterable[IPv4Address],
+    hosts: Path,
+    pid_file: Path,
+    mirrors: Iterable[str] = (),
+) -> str:
+    """The text of dnsmasq's configuration file.
+
+    What the names in `mirrors` resolve to is added to the firewall's set of that name, so
+    a mirror in a private network can be reached by whoever asked for it by name.
+    """
+    lines = [
+        "keep-in-foreground",
+        "log-facility=-",
+        f"pid-file={pid_file}",
+        "no-resolv",
+        "no-hosts",
+        "bind-interfaces",
+        f"listen-address={address}",
+        f"hostsdir={hosts}",
+        f"local=/{DOMAIN}/",
+        "local-ttl=1",
+        "cache-size=2000",
+        "dns-forward-max=500",
+        # Instances have no IPv6: an AAAA answer would only cost them a failed attempt.
+        "filter-AAAA",
+        "all-servers",
+        *(f"server={server}" for server in upstream),
+        *(f"nftset=/{name}/4#ip#{TABLE}#mirrors" for name in sorted(set(mirrors))),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def hosts_file(names: Mapping[str, IPv4Address]) -> str:
+    """A hosts(5) file: one line per name below `.internal`."""
+    return "".join(f"{address} {name}.{DOMAIN}\n" for name, address in sorted(names.items()))
+
+
+class Resolver:
+    """Starts, stops and feeds the resolver of one PaaS; its state is below `directory`."""
+
+    def __init__(self, directory: Path, address: IPv4Address, router: Path) -> None:
+        self.directory = directory
+        self.address = address
+        self._router = router
+
+    @property
+    def resolv_conf(self) -> str:
+        """What a container's /etc/resolv.conf says."""
+        return f"nameserver {self.address}\n"
+
+    @property
+    def hosts(self) -> Path:
+        return self.directory / "hosts"
+
+    @property
+    def configuration_file(self) -> Path:
+        return self.directory / "dnsmasq.conf"
+
+    @property
+    def pid_file(self) -> Path:
+        return self.directory / "dnsmasq.pid"
+
+    def configure(self, upstream: Iterable[IPv4Address], mirrors: Iterable[str]) -> bool:
+        """Write the configuration; True if it differs from what was there.
+
+        dnsmasq reads it only when it starts. The folder of names is readable by the user
+        that dnsmasq becomes.
+        """
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.directory.chmod(0o755)
+        self.hosts.mkdir(exist_ok=True)
+        self.hosts.chmod(0o755)
+        text = configuration(self.address, upstream, self.hosts, self.pid_file, mirrors)
+        if _text(self.configuration_file) == text:
+            return False
+        write_atomic(self.configuration_file, text)
+        return True
+
+    def publish(self, names: Mapping[str, IPv4Address]) -> None:
+        """Answer for exactly these names (without the domain) from now on.
+
+        dnsmasq sees the file change by inotify; the file is written beside the folder so
+        that it never reads a temporary one.
+        """
+        text, target = hosts_file(names), self.hosts / "services"
+        if _text(target) == text:
+            return
+        beside = self.directory / "services"
+        write_atomic(beside, text, mode=0o644)
+        beside.rename(target)
+
+    def start(self, spawn: Spawn) -> Running:
+        """Start dnsmasq in the router's namespace. Raises what `spawn` raises.
+
+        The child inherits the namespace; this process is back in its own afterwards.
+        """
+        with netlink.inside(self._router):
+            return spawn(("dnsmasq", f"--conf-file={self.configuration_file}"))
+
+    def running(self) -> int | None:
+        """The pid of our dnsmasq, if it runs."""
+        try:
+            pid = int(_text(self.pid_file))
+            argv = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except (ValueError, FileNotFoundError, ProcessLookupError):
+            return None
+        # A pid may be another process's by now.
+        return pid if os.fsencode(f"--conf-file={self.configuration_file}") in argv else None
+
+    def reload(self) -> None:
+        """Have it forget its cache, so that the set of mirrors fills again."""
+        self._signal(signal.SIGHUP)
+
+    def stop(self) -> None:
+        self._signal(signal.SIGTERM)
+
+    def _signal(self, number: signal.Signals) -> None:
+        pid = self.running()
+        if pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return ""

@@ -1,0 +1,177 @@
+"""The router: a network namespace of its own, a veth to the host, one to each instance."""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import suppress
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from pathlib import Path
+
+from paas.engine.network.addresses import GATEWAY, Plan
+from paas.engine.network.policy import HOST_LINK
+from paas.host import netlink, syscalls
+from paas.host.netlink import Link, Netlink, Route
+
+ANYWHERE = IPv4Network("0.0.0.0/0")
+PENDING = "n{number:04x}"
+"""The far end of an instance's veth until it moves; in the router, so it dies with it."""
+
+CONTAINER_INTERFACE = "eth0"
+UNREACHABLE_METRIC = 4096
+"""Behind every other route of the prefix."""
+
+SYSCTLS = {
+    "ipv4/ip_forward": "1",  # of this namespace alone
+    "ipv6/conf/all/disable_ipv6": "1",
+    "ipv6/conf/default/disable_ipv6": "1",
+    "ipv4/conf/all/rp_filter": "0",  # the chain `genuine` is stricter
+    "ipv4/conf/default/rp_filter": "0",
+    "ipv4/conf/all/send_redirects": "0",
+    "ipv4/conf/default/send_redirects": "0",
+    "ipv4/conf/all/accept_redirects": "0",
+    "ipv4/conf/default/accept_redirects": "0",
+    # A refusal is what lets nginx try the next slot at once: none may be held back.
+    "ipv4/icmp_ratelimit": "0",
+    # A connection that the router did not see begin gets no translation: refuse it.
+    "netfilter/nf_conntrack_tcp_loose": "0",
+}
+
+
+class Router:
+    """Makes and repairs the namespace at `path` and what is in it, but for the tables."""
+
+    def __init__(self, path: Path, plan: Plan, host_link: str) -> None:
+        self.path = path
+        self._plan = plan
+        self._host_link = host_link
+
+    def ensure(self) -> None:
+        """Make what is missing: the namespace, the link to the host, routes, the resolver's
+        address. To be called in the host's namespace."""
+        self._ensure_namespace()
+        self._ensure_link()
+        with netlink.inside(self.path), Netlink() as net:
+            write_sysctls(SYSCTLS)
+            self._configure(net)
+
+    def destroy(self) -> None:
+        """Let the namespace go, and with it every interface in it."""
+        while netlink.is_namespace(self.path):
+            syscalls.umount(self.path, syscalls.MNT_DETACH)
+        self.path.unlink(missing_ok=True)
+
+    def exists(self) -> bool:
+        return netlink.is_namespace(self.path)
+
+    def prepare(self, address: IPv4Address, mtu: int | None) -> None:
+        """Make the veth of an instance with both ends in the router, and route to it.
+
+        What an instance before it left under the same name is deleted.
+        """
+        name, far = self._plan.interface_of(address), self._far(address)
+        with netlink.inside(self.path), Netlink() as net:
+            try:
+                net.add_veth(name, far, mtu=mtu)
+            except FileExistsError:
+                self._remove(net, name)
+                net.add_veth(name, far, mtu=mtu)
+            link = _must(net.link(name))
+            net.add_address(link.index, IPv4Interface(f"{GATEWAY}/32"))
+            net.set_link(link.index)
+            net.set_route(Route(IPv4Network(address), link=link.index))
+
+    def wire(self, address: IPv4Address, namespace: int) -> None:
+        """Move the far end into the namespace of a descriptor and configure it there."""
+        with netlink.inside(self.path), Netlink() as net:
+            far = net.link(self._far(address))
+            if far is None:
+                raise OSError(errno.ENODEV, "The veth was not prepared", self._far(address))
+            net.move_link(far.index, namespace, CONTAINER_INTERFACE)
+        with netlink.inside(namespace), Netlink() as net:
+            link = _must(net.link(CONTAINER_INTERFACE))
+            loopback = _must(net.link("lo"))
+            write_sysctls({f"ipv6/conf/{CONTAINER_INTERFACE}/disable_ipv6": "1"})
+            net.set_link(loopback.index)
+            net.add_address(link.index, IPv4Interface(f"{address}/32"))
+            net.set_link(link.index)
+            net.set_route(Route(ANYWHERE, link=link.index, gateway=GATEWAY, onlink=True))
+
+    def unwire(self, address: IPv4Address) -> None:
+        """Delete the veth of an instance; one that is gone is fine."""
+        with netlink.inside(self.path), Netlink() as net:
+            self._remove(net, self._plan.interface_of(address))
+
+    def _far(self, address: IPv4Address) -> str:
+        return PENDING.format(number=self._plan.number(address))
+
+    @staticmethod
+    def _remove(net: Netlink, name: str) -> None:
+        link = net.link(name)
+        if link is not None:
+            net.delete_link(link.index)
+
+    def _ensure_namespace(self) -> None:
+        if self.exists():
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.path.touch(mode=0o600)
+        netlink.make_namespace(self.path)
+
+    def _ensure_link(self) -> None:
+        """Make the veth between host and router, if it is not there or leads elsewhere."""
+        with netlink.inside(self.path), Netlink() as net:
+            inner = net.link(HOST_LINK)
+        namespace = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            with Netlink() as net:
+                outer = net.link(self._host_link)
+                if outer and inner and outer.peer == inner.index and inner.peer == outer.index:
+                    return
+                # One of a router that is gone (its namespace was unmounted by hand).
+                if outer:
+                    net.delete_link(outer.index)
+                uplink = uplink_of(net)
+                mtu = uplink.mtu if uplink and uplink.mtu < 1500 else None
+                net.add_veth(self._host_link, HOST_LINK, namespace=namespace, mtu=mtu)
+        finally:
+            os.close(namespace)
+
+    def _configure(self, net: Netlink) -> None:
+        loopback, link = _must(net.link("lo")), _must(net.link(HOST_LINK))
+        net.add_address(loopback.index, IPv4Interface(f"{self._plan.resolver}/32"))
+        net.set_link(loopback.index)
+        net.add_address(link.index, self._plan.router_interface)
+        net.set_link(link.index)
+        net.set_route(Route(ANYWHERE, link=link.index, gateway=self._plan.host))
+        net.set_route(Route(self._plan.prefix, metric=UNREACHABLE_METRIC))
+
+
+def uplink_of(net: Netlink) -> Link | None:
+    """The interface of the host's default route, of the one with the lowest metric."""
+    defaults = sorted(
+        (route.metric, route.link)
+        for route in net.routes()
+        if route.is_default and route.link is not None
+    )
+    if not defaults:
+        return None
+    return next((link for link in net.links() if link.index == defaults[0][1]), None)
+
+
+def write_sysctls(values: dict[str, str]) -> None:
+    """Set sysctls of the network namespace this thread is in, where they differ.
+
+    Those of a protocol the kernel does not have (IPv6 off) are left out.
+    """
+    for name, value in values.items():
+        path = Path("/proc/sys/net") / name
+        with suppress(FileNotFoundError):
+            if path.read_text().strip() != value:
+                path.write_text(value)
+
+
+def _must(link: Link | None) -> Link:
+    if link is None:
+        raise OSError(errno.ENODEV, "An interface that was just made is gone")
+    return link
