@@ -45,7 +45,7 @@ def test_the_first_push_makes_the_app_and_serves_it(app: App) -> None:
     assert app.serves("hello 1"), "git push returned before the app was served"
     lines = pushed.text.splitlines()
     assert any(line.startswith("-----> ") for line in lines)
-    assert any(re.search(r"=====> .*\bv1\b", line) for line in lines)
+    assert any(re.search(r"-----> Released v1 in \d", line) for line in lines)
     assert f"http://{app.name}.{DOMAIN}" in pushed.text
     assert app.name in app.server.paas("apps:list").ok().out.split()
 
