@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
 from tests.push import apps
 from tests.push.app import App, new_app
 from tests.push.server import Server
+
+
+LOG_LINES = 40
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what the server wrote beside what the test saw."""
+    report = yield
+    server = getattr(item, "funcargs", {}).get("server")
+    if report.failed and isinstance(server, Server):
+        for path in server.logs():
+            tail = path.read_text(errors="replace").splitlines()[-LOG_LINES:]
+            report.sections.append((str(path), "\n".join(tail)))
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -187,6 +187,11 @@ class Server:
         pid: int = struct.unpack("3i", credentials)[0]
         return pid
 
+    def logs(self) -> list[Path]:
+        """What the server's own processes wrote, for a failed test to show."""
+        folders = (self.layout.logs, self.layout.proxy / "logs", self.folder)
+        return sorted(path for folder in folders for path in folder.glob("*.log"))
+
     def residue(self) -> Residue:
         return residue(self.layout)
 
