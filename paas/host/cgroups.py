@@ -206,6 +206,16 @@ class Cgroups:
             and (self._directory("", "instances") / "memory.swap.max").exists()
         )
 
+    @cached_property
+    def limits_io(self) -> bool:
+        """Whether shares of disk bandwidth can be given: it takes a scheduler that has them."""
+        if "io" not in self.controllers:
+            return False
+        # The files are in no root of a hierarchy.
+        group = self._directory("" if self.version == 2 else V1_CONTROLLERS["io"], "instances")
+        group.mkdir(parents=True, exist_ok=True)
+        return (group / ("io.weight" if self.version == 2 else "blkio.weight")).exists()
+
     def prepare(self) -> None:
         """Make the subtree. Version 2: hand the controllers down to `instances`.
 

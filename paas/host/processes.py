@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import select
 import shlex
 import shutil
 import signal
@@ -108,7 +109,7 @@ def locate(program: Argument) -> str:
 def run(
     argv: Sequence[Argument],
     *,
-    input: bytes = b"",  # noqa: A002 (the word of subprocess.run)
+    input: bytes = b"",
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     timeout: float | None = None,
@@ -147,6 +148,63 @@ def run(
         # The chained exception of sh would repeat both streams.
         raise ProcessFailed(completed) from None
     return completed
+
+
+@dataclass(frozen=True)
+class Identity:
+    """One process for certain: its id, and when it was started (ids are used again).
+
+    `started` is in clock ticks since the machine's start: proc(5), /proc/pid/stat, field 22.
+    """
+
+    pid: int
+    started: int
+
+    @classmethod
+    def of(cls, pid: int) -> Identity | None:
+        """Who has the id `pid` now; None for nobody."""
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_bytes()
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+        # The name in parentheses may hold anything, so count from behind its last one.
+        return cls(pid, int(stat.rpartition(b")")[2].split()[19]))
+
+    def open(self) -> int | None:
+        """A pidfd of this very process, or None when it is gone. The caller closes it."""
+        try:
+            descriptor = os.pidfd_open(self.pid)
+        except ProcessLookupError:
+            return None
+        if Identity.of(self.pid) == self:
+            return descriptor
+        os.close(descriptor)
+        return None
+
+    def signal(self, number: int) -> bool:
+        """Send a signal to this very process; False when it is gone."""
+        descriptor = self.open()
+        if descriptor is None:
+            return False
+        try:
+            signal.pidfd_send_signal(descriptor, number)
+        except ProcessLookupError:
+            return False
+        finally:
+            os.close(descriptor)
+        return True
+
+    def wait(self, seconds: float | None) -> bool:
+        """Wait for its end, at most `seconds`; False when it still runs."""
+        descriptor = self.open()
+        if descriptor is None:
+            return True
+        try:
+            poll = select.poll()
+            poll.register(descriptor, select.POLLIN)
+            return bool(poll.poll(None if seconds is None else seconds * 1000))
+        finally:
+            os.close(descriptor)
 
 
 class Process:
