@@ -10,7 +10,6 @@ from tests.push import apps
 from tests.push.app import App, new_app
 from tests.push.server import Server
 
-
 LOG_LINES = 40
 
 

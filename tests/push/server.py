@@ -24,6 +24,8 @@ from tests.push.sshd import Sshd, free_port, make_key
 
 CHECKOUT = Path(__file__).parents[2]
 
+CLIENT = CHECKOUT / "paas/daemon/client.py"
+
 HOME = Path("/var/lib/paas-test")
 """On the file system of the real root, and without a world-writable parent: sshd's
 StrictModes refuses keys below one."""
@@ -93,14 +95,17 @@ class Server:
         return run(self.command(*args), env=admin_environment(), input=input, timeout=timeout)
 
     def command(self, *args: str) -> list[str]:
-        """The argv of `paas ARGS` on the server."""
-        return [sys.executable, "-m", "paas", "--root", str(self.layout.root), *args]
+        """The argv of `paas ARGS` on the server: the thin client, as install.sh sets it up."""
+        return ["/usr/bin/python3", "-I", "-S", str(CLIENT), "--root", str(self.layout.root), *args]
+
+    def program(self, *args: str, timeout: float = UP_SECONDS) -> Outcome:
+        """What has no daemon to ask: `up` starts it, `down` ends it."""
+        argv = [sys.executable, "-m", "paas", "--root", str(self.layout.root), *args]
+        return run(argv, env=admin_environment(), timeout=timeout)
 
     def up(self) -> Outcome:
         """Start every process of it; harmless when they run."""
-        return self.paas(
-            "up", "--http-port", str(self.http_port), "--domain", DOMAIN, timeout=UP_SECONDS
-        ).ok()
+        return self.program("up", "--http-port", str(self.http_port), "--domain", DOMAIN).ok()
 
     def let_in(self) -> None:
         """Make the developer's key, register it, and open the door it fits."""
@@ -120,7 +125,7 @@ class Server:
         keys.chmod(0o600)
 
     def down(self, *args: str) -> Outcome:
-        return self.paas("down", *args)
+        return self.program("down", *args)
 
     def destroy(self) -> None:
         """Take it all away; what cannot be taken away is an error of the test run."""

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from tests.push.app import App
 from tests.push.outcome import Outcome, run
-from tests.push.server import CHECKOUT
-
-CLIENT = CHECKOUT / "paas/daemon/client.py"
+from tests.push.server import CLIENT
 
 
 def paas(live: App, *args: str, cwd: Path | None = None, **env: str) -> Outcome:
     """The thin client the way a developer's PATH starts it."""
     return run(
-        [sys.executable, "-I", "-S", CLIENT, *args],
+        ["/usr/bin/python3", "-I", "-S", CLIENT, *args],
         env=live.server.env | env, cwd=cwd or live.repository.folder,
     )  # fmt: skip
 
