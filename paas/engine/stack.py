@@ -1,0 +1,204 @@
+"""The stack: Debian 13 as images, made on this server from the distribution's mirror.
+
+`paas/stack:debian-13` is what apps run on, small; `paas/stack-build:debian-13` is a layer
+on top with compilers, git and Python's tools. A first deploy needs no image registry.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from paas.engine import mirror, stackfiles
+from paas.engine.chroot import Chroot
+from paas.engine.config import History, ImageConfig
+from paas.engine.images import Image, Images
+from paas.engine.layers import Layers
+from paas.engine.reference import Reference, parse_reference
+from paas.engine.rootfs import Rootfs, detach
+from paas.errors import NotFound
+from paas.host import files, processes
+from paas.model.layout import Layout
+from paas.model.report import Report
+
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+BOOTSTRAP_SECONDS = 900.0
+_ENV = {"PATH": processes.SEARCH_PATH, "LANG": "C.UTF-8"}
+_APT_ENV = {**_ENV, "DEBIAN_FRONTEND": "noninteractive", "APT_CONFIG": "/run/apt.conf"}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one image of a stack is made; without `base` it is bootstrapped."""
+
+    ref: str
+    suite: str
+    packages: tuple[str, ...]
+    base: str | None = None
+
+
+RECIPES = {
+    recipe.ref: recipe
+    for recipe in (
+        Recipe("paas/stack:debian-13", "trixie", ("ca-certificates", "netbase", "tzdata")),
+        Recipe(
+            "paas/stack-build:debian-13",
+            "trixie",
+            (
+                *("build-essential", "pkg-config", "git", "curl", "unzip", "xz-utils"),
+                *("python3", "python3-dev", "python3-pip", "python3-venv"),
+                *("libffi-dev", "libssl-dev"),
+            ),
+            base="paas/stack:debian-13",
+        ),
+    )
+}
+
+
+class NoSuchStack(NotFound):
+    """A name below `paas/` that no recipe makes."""
+
+
+class Stack:
+    """Makes the images of the stack when they are first asked for."""
+
+    def __init__(self, layout: Layout, images: Images, layers: Layers, rootfs: Rootfs) -> None:
+        self._layout = layout
+        self._images = images
+        self._layers = layers
+        self._rootfs = rootfs
+
+    def ensure(self, name: str, report: Report) -> Image:
+        """The image of a stack (`debian-13`) or of a name such as `paas/stack-build:debian-13`.
+
+        Made if it is not here, which takes from ten seconds to a few minutes, most of them
+        the mirror's. Raises `NoSuchStack`, `ProcessFailed` and `StepFailed`.
+        """
+        ref = parse_reference(name if "/" in name else f"paas/stack:{name}")
+        known = self._images.resolve(ref)
+        if known is not None:
+            return known
+        recipe = recipe_for(ref)
+        if recipe.base is not None:
+            self.ensure(recipe.base, report)
+        with files.FileLock(self._layout.locks / "stack.lock", f"making {ref}"):
+            # Looked at again under the lock: another deploy may have made it.
+            return self._images.resolve(ref) or self._make(recipe, report)
+
+    def rebuild(self, name: str, report: Report) -> Image:
+        """Make the image again, with the packages of today; what runs keeps the old one."""
+        recipe = recipe_for(parse_reference(name if "/" in name else f"paas/stack:{name}"))
+        with files.FileLock(self._layout.locks / "stack.lock", f"making {recipe.ref}"):
+            return self._make(recipe, report)
+
+    def _make(self, recipe: Recipe, report: Report) -> Image:
+        report.step(f"Making {recipe.ref}")
+        base = self._images.resolve(recipe.base) if recipe.base else None
+        below = base.layers if base else ()
+        with self._layers.lease():
+            upper = self._layers.new_upper(below[-1] if below else None)
+            try:
+                if base is None:
+                    self._bootstrap(recipe, upper, report)
+                else:
+                    self._install(recipe, base, upper, report)
+                layer = self._layers.commit(upper)
+            except BaseException:
+                self._layers.abandon(upper)
+                raise
+            image = self._images.add(_config(recipe, base), (*below, layer))
+            self._images.tag(recipe.ref, image.id)
+        report.detail(f"{self._layers.size(layer) >> 20} MB")
+        return image
+
+    def _bootstrap(self, recipe: Recipe, upper: Path, report: Report) -> None:
+        sources = mirror.host_mirror()
+        report.detail(f"Debian {recipe.suite} from {sources.main}")
+        with self._scratch() as scratch:
+            options = scratch / "apt.conf"
+            options.write_text(mirror.host_options() + stackfiles.APT)
+            processes.run(
+                [
+                    "mmdebstrap",
+                    "--variant=minbase",
+                    "--mode=root",
+                    "--format=directory",
+                    f"--include={','.join(recipe.packages)}",
+                    f"--keyring={KEYRING}",
+                    f"--aptopt={options}",
+                    *(f"--dpkgopt={line}" for line in stackfiles.DPKG.splitlines()),
+                    recipe.suite,
+                    upper,
+                    *sources.sources(recipe.suite),
+                ],
+                timeout=BOOTSTRAP_SECONDS,
+            )
+        stackfiles.settle(upper, recipe.suite)
+
+    def _install(self, recipe: Recipe, base: Image, upper: Path, report: Report) -> None:
+        with self._scratch() as scratch, self._mounted(base, upper, scratch / "root") as root:
+            sources = scratch / "sources.list"
+            sources.write_text("\n".join(mirror.host_mirror().sources(recipe.suite)) + "\n")
+            options = scratch / "apt.conf"
+            options.write_text(mirror.host_options() + stackfiles.APT_ONCE)
+            chroot = Chroot(
+                root,
+                scratch=("/tmp", "/var/lib/apt/lists", "/var/cache/apt", "/var/log"),  # noqa: S108
+                binds={
+                    "/run": scratch,
+                    "/etc/resolv.conf": Path("/etc/resolv.conf").resolve(),
+                },
+            )
+            apt = ["apt-get", "-qq", "-o", "Dir::Etc::SourceParts=/dev/null"]
+            apt += ["-o", "Dir::Etc::SourceList=/run/sources.list"]
+            chroot.run([*apt, "update"], report, _APT_ENV)
+            install = ["install", "-y", "--no-install-recommends", *recipe.packages]
+            chroot.run([*apt, *install], report, _APT_ENV)
+
+    @contextmanager
+    def _mounted(self, base: Image, upper: Path, target: Path) -> Iterator[Path]:
+        target.mkdir()
+        self._rootfs.overlay(base.layers, upper, target)
+        try:
+            yield target
+        finally:
+            detach(target)
+
+    @contextmanager
+    def _scratch(self) -> Iterator[Path]:
+        """A directory of our own, gone at the end; apt's sandbox user may read it."""
+        self._layout.run.mkdir(mode=0o711, parents=True, exist_ok=True)
+        path = Path(tempfile.mkdtemp(prefix="stack-", dir=self._layout.run))
+        path.chmod(0o755)
+        try:
+            yield path
+        finally:
+            # Never enters a mount that could not be detached.
+            files.remove_tree(path)
+
+
+def recipe_for(ref: Reference) -> Recipe:
+    """The recipe that makes a name. Raises `NoSuchStack`."""
+    recipe = RECIPES.get(str(ref))
+    if recipe is None:
+        raise NoSuchStack(
+            f"There is no stack {ref}",
+            resolution=f"The stacks of this version: {', '.join(RECIPES)}.",
+        )
+    return recipe
+
+
+def _config(recipe: Recipe, base: Image | None) -> ImageConfig:
+    created = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    history = base.config.history if base else ()
+    return ImageConfig(
+        env=_ENV,
+        cmd=("/bin/bash",),
+        labels={"paas.stack": recipe.ref},
+        created=created,
+        history=(*history, History(f"paas stack {recipe.ref}", created)),
+    )
