@@ -1,0 +1,70 @@
+"""The three systemd units of the installed PaaS; elsewhere `Services` runs the same itself."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+
+from paas.host.files import write_atomic
+from paas.host.processes import run
+from paas.model.layout import Layout
+
+UNITS = ("paas-instances.service", "paas-proxy.service", "paasd.service")
+"""In the order they start."""
+
+FOLDER = Path("/etc/systemd/system")
+BOOTED = Path("/run/systemd/system")
+"""Exists exactly when systemd is PID 1 (sd_booted(3))."""
+
+
+def render(text: str, layout: Layout, python: str) -> str:
+    """Fill a unit's template in. A `%` would be a specifier (systemd.unit(5))."""
+    for name, value in (("PYTHON", python), ("ROOT", layout.root), ("RUN", layout.run)):
+        text = text.replace("{{" + name + "}}", str(value).replace("%", "%%"))
+    return text
+
+
+class Systemd:
+    """Installs, starts and stops the units of the default root."""
+
+    def __init__(self, layout: Layout, *, python: str = sys.executable) -> None:
+        self._layout = layout
+        self._python = python
+
+    @property
+    def used(self) -> bool:
+        """Whether the units are what runs this PaaS."""
+        return BOOTED.is_dir() and self._layout.id == "paas" and (FOLDER / UNITS[0]).is_file()
+
+    def install(self) -> None:
+        """Write the units, and have them started with the machine."""
+        templates = files("paas.daemon") / "units"
+        for unit in UNITS:
+            text = render((templates / unit).read_text("utf-8"), self._layout, self._python)
+            write_atomic(FOLDER / unit, text, mode=0o644)
+        run(["systemctl", "daemon-reload"])
+        run(["systemctl", "enable", *UNITS])
+
+    def uninstall(self) -> None:
+        """Remove the units, which are stopped."""
+        run(["systemctl", "disable", *UNITS], check=False)
+        for unit in UNITS:
+            (FOLDER / unit).unlink(missing_ok=True)
+        run(["systemctl", "daemon-reload"])
+
+    def start(self, units: Sequence[str] = UNITS) -> None:
+        """Returns when they are up: all of them tell. Raises `ProcessFailed`."""
+        run(["systemctl", "start", *units])
+
+    def restart(self, unit: str) -> None:
+        run(["systemctl", "restart", unit])
+
+    def reload(self, unit: str) -> None:
+        """Have what is missing in it started, in its own control group."""
+        run(["systemctl", "reload-or-restart", unit])
+
+    def stop(self, units: Sequence[str] = UNITS) -> None:
+        """Stop them in the reverse of their order."""
+        run(["systemctl", "stop", *reversed(units)])
