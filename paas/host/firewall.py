@@ -1,19 +1,20 @@
 """The door to nftables: libnftables in this process, where one `nft` costs 20 ms.
 
-Source: libnftables(3). The library talks to the network namespace the thread is in when
-`apply` or `read` is called.
+Source: libnftables(3).
 """
 
 from __future__ import annotations
 
 import ctypes
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
+from contextlib import nullcontext
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from paas.errors import PaasError
+from paas.host import netlink
 
 LIBRARY = "libnftables.so.1"
 NFT_CTX_OUTPUT_JSON = 1 << 4
@@ -43,47 +44,63 @@ class FirewallFailed(PaasError):
         self.commands = commands
 
 
-def apply(commands: str) -> None:
-    """Make all changes of `commands` (nft(8) language) in one transaction, or none.
+class Firewall:
+    """The tables of one network namespace: that of `namespace`, or the one we are in.
 
-    Raises `FirewallFailed` with the library's own message.
+    The library's context is kept: closing its socket waits until the kernel has freed what
+    the last transaction replaced (8 to 40 ms), though the change itself was made at once.
     """
-    _run(commands, flags=0)
 
+    def __init__(self, namespace: Path | None = None) -> None:
+        self._namespace = namespace
+        self._context: int | None = None
+        self._belongs = (0, 0)
 
-def read(command: str = "list ruleset") -> list[dict[str, Any]]:
-    """The answer to a `list` command, as libnftables-json(5) describes it."""
-    answer = _run(command, flags=NFT_CTX_OUTPUT_JSON)
-    objects: list[dict[str, Any]] = json.loads(answer)["nftables"] if answer else []
-    return objects
+    def apply(self, commands: str) -> None:
+        """Make all changes of `commands` (nft(8) language) in one transaction, or none.
 
+        Raises `FirewallFailed` with the library's own message.
+        """
+        self._run(commands, flags=0)
 
-def _run(commands: str, flags: int) -> str:
-    library = _library()
-    # A context per call: its socket belongs to the namespace it was made in, and a
-    # fork must not share it.
-    with _context(library) as context:
+    def read(self, command: str = "list ruleset") -> list[dict[str, Any]]:
+        """The answer to a `list` command, as libnftables-json(5) describes it."""
+        answer = self._run(command, flags=NFT_CTX_OUTPUT_JSON)
+        objects: list[dict[str, Any]] = json.loads(answer)["nftables"] if answer else []
+        return objects
+
+    def close(self) -> None:
+        """Let go of the kernel's socket, which holds the namespace."""
+        if self._context is not None:
+            _library().nft_ctx_free(self._context)
+        self._context = None
+
+    def _run(self, commands: str, flags: int) -> str:
+        library, context = _library(), self._open()
         library.nft_ctx_output_set_flags(context, flags)
         if library.nft_run_cmd_from_buffer(context, commands.encode()) != 0:
             raise FirewallFailed(_text(library.nft_ctx_get_error_buffer(context)), commands)
         return _text(library.nft_ctx_get_output_buffer(context))
 
+    def _open(self) -> int:
+        # The socket belongs to the namespace it was made in, which may have been made
+        # anew, and a child of a fork must not share it with its parent.
+        belongs = (os.getpid(), (self._namespace or netlink.OWN_NAMESPACE).stat().st_ino)
+        if self._context is not None and self._belongs == belongs:
+            return self._context
+        self.close()
+        with netlink.inside(self._namespace) if self._namespace else nullcontext():
+            context = _library().nft_ctx_new(0)
+        if not context:
+            raise MemoryError("nft_ctx_new")
+        _library().nft_ctx_buffer_output(context)
+        _library().nft_ctx_buffer_error(context)
+        self._context, self._belongs = context, belongs
+        return int(context)
+
 
 def _text(buffer: bytes | None) -> str:
     return (buffer or b"").decode("utf-8", "replace")
-
-
-@contextmanager
-def _context(library: ctypes.CDLL) -> Iterator[int]:
-    context: int | None = library.nft_ctx_new(0)
-    if not context:
-        raise MemoryError("nft_ctx_new")
-    try:
-        library.nft_ctx_buffer_output(context)
-        library.nft_ctx_buffer_error(context)
-        yield context
-    finally:
-        library.nft_ctx_free(context)
 
 
 @cache

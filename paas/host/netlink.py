@@ -1,8 +1,8 @@
-"""The door to the kernel's network configuration: links, addresses, routes, connections.
+"""The door to the kernel's network configuration: links, addresses, routes.
 
 A `Netlink` talks to the network namespace its socket was opened in, wherever the process
 goes afterwards; `inside` opens one elsewhere and always comes back. Sources: rtnetlink(7),
-veth(4), network_namespaces(7), and linux/netfilter/nfnetlink_conntrack.h.
+veth(4) and network_namespaces(7).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
@@ -20,7 +20,6 @@ from typing import Any
 
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
-from pyroute2.netlink.nfnetlink.nfctsocket import NFCTAttrTuple, NFCTSocket
 
 from paas.host import syscalls
 
@@ -64,20 +63,6 @@ class Route:
     def is_connected(self) -> bool:
         """The kernel finds the hosts of `target` on the link itself."""
         return self.link is not None and self.gateway is None and not self.is_default
-
-
-@dataclass(frozen=True)
-class Connection:
-    """A connection the kernel tracks. `replier` is who answers it, after translation."""
-
-    protocol: int
-    source: IPv4Address
-    target: IPv4Address
-    replier: IPv4Address
-    state: int | None
-    """The TCP state, from enum tcp_conntrack; None for other protocols."""
-    source_port: int = 0
-    target_port: int = 0
 
 
 @contextmanager
@@ -204,17 +189,6 @@ class Netlink:
             options["mtu"] = mtu
         self._do(f"set up the interface {name or index}", "link", "set", index=index, **options)
 
-    def move_link(self, index: int, namespace: int, name: str) -> None:
-        """Move an interface into the namespace of a descriptor and call it `name` there."""
-        self._do(
-            f"move the interface {name}",
-            "link",
-            "set",
-            index=index,
-            net_ns_fd=namespace,
-            ifname=name,
-        )
-
     # -- addresses ------------------------------------------------------------------------
 
     def addresses(self, index: int | None = None) -> list[IPv4Interface]:
@@ -283,47 +257,6 @@ class Netlink:
             raise _failure(error, what) from error
 
 
-def connections(replier: IPv4Address) -> list[Connection]:
-    """The tracked connections of this namespace that `replier` answers.
-
-    The kernel filters by the reply tuple (since 5.8; right since 5.17).
-    """
-    with NFCTSocket() as tracker:
-        found = [
-            _connection(message)
-            for message in tracker.dump(tuple_reply=NFCTAttrTuple(saddr=str(replier)))
-        ]
-    return [connection for connection in found if connection.replier == replier]
-
-
-def connections_from(source: IPv4Address) -> list[Connection]:
-    """The tracked connections of this namespace that `source` opened."""
-    with NFCTSocket() as tracker:
-        return [
-            _connection(message)
-            for message in tracker.dump(tuple_orig=NFCTAttrTuple(saddr=str(source)))
-        ]
-
-
-def forget_connections(connections: Iterable[Connection]) -> None:
-    """Have the kernel track them no more: their next packet is looked at as a new one."""
-    with NFCTSocket() as tracker:
-        for connection in connections:
-            key = NFCTAttrTuple(
-                saddr=str(connection.source),
-                daddr=str(connection.target),
-                proto=connection.protocol,
-                sport=connection.source_port,
-                dport=connection.target_port,
-            )
-            try:
-                tracker.entry("del", tuple_orig=key)
-            except NetlinkError as error:
-                # It ended by itself since it was listed.
-                if error.code != errno.ENOENT:
-                    raise _failure(error, "forget a connection") from error
-
-
 def _open(namespace: Path) -> int:
     return os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
 
@@ -353,20 +286,4 @@ def _route(message: Any) -> Route:  # noqa: ANN401
         gateway=IPv4Address(gateway) if gateway else None,
         source=IPv4Address(source) if source else None,
         metric=message.get_attr("RTA_PRIORITY") or 0,
-    )
-
-
-def _connection(message: Any) -> Connection:  # noqa: ANN401
-    asked = NFCTAttrTuple.from_netlink(socket.AF_INET, message.get_attr("CTA_TUPLE_ORIG"))
-    answered = NFCTAttrTuple.from_netlink(socket.AF_INET, message.get_attr("CTA_TUPLE_REPLY"))
-    info = message.get_attr("CTA_PROTOINFO")
-    tcp = info.get_attr("CTA_PROTOINFO_TCP") if info else None
-    return Connection(
-        protocol=asked.proto,
-        source=IPv4Address(asked.saddr),
-        target=IPv4Address(asked.daddr),
-        replier=IPv4Address(answered.saddr),
-        state=tcp.get_attr("CTA_PROTOINFO_TCP_STATE") if tcp else None,
-        source_port=asked.sport or 0,
-        target_port=asked.dport or 0,
     )

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from paas.host import netlink
-from paas.host.netlink import Connection
+from paas.host import conntrack, netlink
+from paas.host.conntrack import Connection
 
 # enum tcp_conntrack (linux/netfilter/nf_conntrack_tcp.h).
 SYN_SENT, SYN_RECEIVED, ESTABLISHED, FIN_WAIT, CLOSE_WAIT = range(1, 6)
@@ -26,19 +26,7 @@ def is_open(connection: Connection) -> bool:
 def count_open(router: Path, address: IPv4Address) -> int:
     """TCP connections that the instance at `address` serves now, whoever opened them."""
     with netlink.inside(router):
-        return sum(map(is_open, netlink.connections(address)))
-
-
-def forget(router: Path, addresses: Iterable[IPv4Address]) -> None:
-    """Drop every entry of `addresses`, which are about to be given back.
-
-    Whoever gets the address next inherits no connection of its predecessor.
-    """
-    with netlink.inside(router):
-        for address in addresses:
-            netlink.forget_connections(
-                [*netlink.connections(address), *netlink.connections_from(address)]
-            )
+        return sum(map(is_open, conntrack.answered_by(address)))
 
 
 def forget_datagrams(
@@ -51,8 +39,8 @@ def forget_datagrams(
     """
     with netlink.inside(router):
         for address in addresses:
-            netlink.forget_connections(
+            conntrack.forget(
                 connection
-                for connection in netlink.connections(address)
+                for connection in conntrack.answered_by(address)
                 if connection.protocol == socket.IPPROTO_UDP and connection.target in services
             )

@@ -13,7 +13,7 @@ from paas.engine.network.addresses import Plan
 from paas.engine.network.policy import Surroundings, host_table, host_table_name
 from paas.engine.network.router import UNREACHABLE_METRIC, uplink_of, write_sysctls
 from paas.errors import PaasError
-from paas.host import firewall
+from paas.host.firewall import Firewall
 from paas.host.netlink import Netlink, Route
 
 
@@ -34,6 +34,7 @@ class HostSide:
         self._instance = instance
         self._plan = plan
         self.interface = interface
+        self._firewall = Firewall()
 
     def ensure(self, net: Netlink, around: Surroundings) -> None:
         """Address, routes, forwarding and the table. Raises `PrefixTaken`."""
@@ -55,7 +56,7 @@ class HostSide:
             )
         )
         self._forward(net)
-        firewall.apply(host_table(self._instance, self.interface, self._plan, around))
+        self._firewall.apply(host_table(self._instance, self.interface, self._plan, around))
 
     def remove(self, net: Netlink) -> None:
         """Take away what `ensure` made. The uplink goes on forwarding: others may rely on it."""
@@ -64,7 +65,7 @@ class HostSide:
             net.delete_link(link.index)
         net.delete_route(Route(self._plan.prefix, metric=UNREACHABLE_METRIC))
         name = host_table_name(self._instance)
-        firewall.apply(f"add table ip {name}\ndelete table ip {name}\n")
+        self._firewall.apply(f"add table ip {name}\ndelete table ip {name}\n")
 
     def _check_prefix(self, net: Netlink, own: int) -> None:
         for route in net.routes():

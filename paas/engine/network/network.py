@@ -32,9 +32,8 @@ from paas.engine.network.policy import RouterState, Surroundings
 from paas.engine.network.resolver import Resolver
 from paas.engine.network.router import Router
 from paas.engine.network.services import Services
-from paas.host import firewall, netlink
 from paas.host.database import Database
-from paas.host.firewall import FirewallFailed
+from paas.host.firewall import Firewall, FirewallFailed
 from paas.host.netlink import Netlink
 from paas.model.layout import Layout
 
@@ -92,6 +91,10 @@ class Network:
         return Router(self._layout.run / "netns" / "router", self.plan, self.interface)
 
     @cached_property
+    def _firewall(self) -> Firewall:
+        return Firewall(self._router.path)
+
+    @cached_property
     def _host(self) -> HostSide:
         return HostSide(self._layout.id, self.plan, self.interface)
 
@@ -136,6 +139,7 @@ class Network:
     def teardown(self) -> None:
         """Remove everything from the kernel and from /run; addresses stay assigned."""
         self.resolver.stop()
+        self._firewall.close()
         self._router.destroy()
         with Netlink() as net:
             self._host.remove(net)
@@ -156,18 +160,17 @@ class Network:
 
         `owner` is what links are made between (`app:7`, `service:3`). `mtu` in bytes.
         """
-        self.prepare(container, owner=owner, mtu=mtu)
-        return self.wire(container, pid)
+        self.prepare(container, owner=owner)
+        return self.wire(container, pid, mtu=mtu)
 
-    def prepare(self, container: str, *, owner: str = "", mtu: int | None = None) -> IPv4Address:
+    def prepare(self, container: str, *, owner: str = "") -> IPv4Address:
         """The half of `attach` that needs no process, for while the runtime makes one."""
         lease = self._leases.take(container, owner)
-        self._router.prepare(lease.address, mtu)
         if owner and self._links.concern(owner):
             self._write_links()
         return lease.address
 
-    def wire(self, container: str, pid: int) -> IPv4Address:
+    def wire(self, container: str, pid: int, *, mtu: int | None = None) -> IPv4Address:
         """The other half of `attach`. Raises `ProcessLookupError` if `pid` is gone."""
         lease = self._leases.find(container)
         if lease is None:
@@ -177,7 +180,7 @@ class Network:
         except FileNotFoundError:
             raise ProcessLookupError(f"process {pid} of {container} is gone") from None
         try:
-            self._router.wire(lease.address, namespace)
+            self._router.wire(lease.address, namespace, mtu)
         finally:
             os.close(namespace)
         return lease.address
@@ -189,7 +192,6 @@ class Network:
             return
         if self._router.exists():
             self._router.unwire(lease.address)
-            conntrack.forget(self._router.path, [lease.address])
         self._leases.give_back(container)
         if lease.owner and self._router.exists() and self._links.concern(lease.owner):
             self._write_links()
@@ -275,19 +277,16 @@ class Network:
     def _write_table(self, around: Surroundings) -> None:
         state = RouterState(self.plan, around, self._services.all(), self._links.pairs())
         text = policy.router_table(state)
-        with netlink.inside(self._router.path):
-            try:
-                firewall.apply(text)
-            except FirewallFailed:
-                # A table of another version of ours: its sets and chains are not these.
-                firewall.apply(
-                    f"add table ip {policy.TABLE}\ndelete table ip {policy.TABLE}\n{text}"
-                )
+        try:
+            self._firewall.apply(text)
+        except FirewallFailed:
+            # A table of another version of ours: its sets and chains are not these.
+            fresh = f"add table ip {policy.TABLE}\ndelete table ip {policy.TABLE}\n"
+            self._firewall.apply(fresh + text)
 
     def _change_table(self, text: str) -> None:
         try:
-            with netlink.inside(self._router.path):
-                firewall.apply(text)
+            self._firewall.apply(text)
         except FirewallFailed:
             # The kernel does not hold what we recorded (a flush): write all of it.
             with Netlink() as net:
