@@ -27,13 +27,12 @@ class StepFailed(PaasError):
 class Chroot:
     """A root filesystem to run programs in.
 
-    `scratch` are directories that are empty and writable during a run and leave nothing,
-    `binds` are files of the host seen at a path in it, which must exist.
+    `binds` are files and directories of the host seen at a path in it, which must exist:
+    what a program writes to one of them does not become part of the root filesystem.
     """
 
     root: Path
-    scratch: tuple[str, ...] = ("/tmp", "/run")  # noqa: S108  the chroot's own
-    binds: Mapping[str, Path] | None = None
+    binds: Mapping[str, Path]
 
     def run(self, argv: Sequence[str], report: Report, env: Mapping[str, str]) -> None:
         """Run a program to its end, its output going to `report`.
@@ -73,9 +72,7 @@ class Chroot:
             place = self.root / "dev" / name
             place.touch()
             syscalls.mount(Path("/dev") / name, place, flags=syscalls.MS_BIND)
-        for path in self.scratch:
-            syscalls.mount("scratch", f"{self.root}{path}", "tmpfs", data="mode=01777")
-        for path, source in (self.binds or {}).items():
+        for path, source in self.binds.items():
             syscalls.mount(source, f"{self.root}{path}", flags=syscalls.MS_BIND)
         os.chroot(self.root)
         os.chdir("/")

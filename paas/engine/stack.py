@@ -30,6 +30,9 @@ BOOTSTRAP_SECONDS = 900.0
 _ENV = {"PATH": processes.SEARCH_PATH, "LANG": "C.UTF-8"}
 _APT_ENV = {**_ENV, "DEBIAN_FRONTEND": "noninteractive", "APT_CONFIG": "/run/apt.conf"}
 
+_NOT_KEPT = ("/run", "/tmp", "/var/lib/apt/lists", "/var/cache/apt", "/var/log")  # noqa: S108
+"""Directories whose content an installation leaves out of its layer."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -141,18 +144,17 @@ class Stack:
 
     def _install(self, recipe: Recipe, base: Image, upper: Path, report: Report) -> None:
         with self._scratch() as scratch, self._mounted(base, upper, scratch / "root") as root:
-            sources = scratch / "sources.list"
-            sources.write_text("\n".join(mirror.host_mirror().sources(recipe.suite)) + "\n")
-            options = scratch / "apt.conf"
-            options.write_text(mirror.host_options() + stackfiles.APT_ONCE)
-            chroot = Chroot(
-                root,
-                scratch=("/tmp", "/var/lib/apt/lists", "/var/cache/apt", "/var/log"),  # noqa: S108
-                binds={
-                    "/run": scratch,
-                    "/etc/resolv.conf": Path("/etc/resolv.conf").resolve(),
-                },
-            )
+            binds = {"/etc/resolv.conf": Path("/etc/resolv.conf").resolve()}
+            for path in _NOT_KEPT:
+                binds[path] = scratch / path.replace("/", "-")
+                binds[path].mkdir()
+                # apt's sandbox user writes its temporary files.
+                binds[path].chmod(0o1777 if path == "/tmp" else 0o755)  # noqa: S108
+            run = binds["/run"]
+            sources = mirror.host_mirror().sources(recipe.suite)
+            (run / "sources.list").write_text("".join(f"{line}\n" for line in sources))
+            (run / "apt.conf").write_text(mirror.host_options() + stackfiles.APT_ONCE)
+            chroot = Chroot(root, binds)
             apt = ["apt-get", "-qq", "-o", "Dir::Etc::SourceParts=/dev/null"]
             apt += ["-o", "Dir::Etc::SourceList=/run/sources.list"]
             chroot.run([*apt, "update"], report, _APT_ENV)
@@ -170,9 +172,10 @@ class Stack:
 
     @contextmanager
     def _scratch(self) -> Iterator[Path]:
-        """A directory of our own, gone at the end; apt's sandbox user may read it."""
-        self._layout.run.mkdir(mode=0o711, parents=True, exist_ok=True)
-        path = Path(tempfile.mkdtemp(prefix="stack-", dir=self._layout.run))
+        """A directory of our own, gone at the end; on disk: packages do not fit into RAM."""
+        folder = self._layout.engine / "scratch"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = Path(tempfile.mkdtemp(prefix="stack-", dir=folder))
         path.chmod(0o755)
         try:
             yield path
