@@ -14,7 +14,9 @@ import shlex
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,8 +128,6 @@ def run(
         "_in": input,
         "_env": environment(env),
         "_cwd": str(cwd) if cwd else None,
-        "_timeout": timeout,
-        "_timeout_signal": signal.SIGKILL,
         "_tty_in": False,
         "_tty_out": False,
         "_in_bufsize": 1 << 16,
@@ -136,13 +136,17 @@ def run(
         "_encoding": "latin-1",
         "_return_cmd": True,
         "_truncate_exc": False,
+        "_bg": True,
+        "_bg_exc": False,
     }
-    try:
-        ended = program(*(_opaque(word) for word in words[1:]), **options)
-    except sh.TimeoutException as error:
-        raise ProcessTimedOut(words, timeout or 0) from error
-    except sh.ErrorReturnCode as error:
-        ended = error
+    running = program(*(_opaque(word) for word in words[1:]), **options)
+    with _deadline(running.pid, timeout) as expired:
+        try:
+            ended = running.wait()
+        except sh.ErrorReturnCode as error:
+            ended = error
+    if expired.is_set():
+        raise ProcessTimedOut(words, timeout or 0)
     completed = Completed(words, int(ended.exit_code), bytes(ended.stdout), bytes(ended.stderr))
     if check and completed.code != 0:
         # The chained exception of sh would repeat both streams.
@@ -318,6 +322,32 @@ def _preparation(
 def _opaque(word: str) -> str:
     """`word` such that Latin-1 gives its bytes: sh encodes strictly, a path is any bytes."""
     return os.fsencode(word).decode("latin-1")
+
+
+@contextmanager
+def _deadline(pid: int, seconds: float | None) -> Iterator[threading.Event]:
+    """Kill a child of `run` when the block takes longer; the event says so.
+
+    sh has a limit of its own, but looks at the clock ten times a second: each call with
+    one would take at least 0.1 s.
+    """
+    expired = threading.Event()
+    identity = Identity.of(pid) if seconds is not None else None
+    if seconds is None or identity is None:
+        yield expired
+        return
+
+    def kill() -> None:
+        if identity.signal(signal.SIGKILL):
+            expired.set()
+
+    timer = threading.Timer(seconds, kill)
+    timer.start()
+    try:
+        yield expired
+    finally:
+        timer.cancel()
+        timer.join()
 
 
 def _tail(name: str, stream: bytes) -> list[str]:
