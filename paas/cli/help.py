@@ -1,0 +1,87 @@
+"""The commands that explain: everything they say comes from the table of commands."""
+
+from __future__ import annotations
+
+from importlib import metadata
+
+import click
+
+from paas.cli.access import Access
+from paas.cli.command import Command
+from paas.cli.options import words as words_argument
+from paas.cli.output import columns
+from paas.cli.parsing import common_options
+from paas.cli.session import Session
+
+
+def show_help(session: Session, words: tuple[str, ...]) -> None:
+    """Explain one command, the commands of a noun, or list all."""
+    if not words:
+        _everything(session)
+    elif words[0] in session.table.nouns() and words[0] not in session.table:
+        _noun(session, words[0])
+    else:
+        command = session.table.find(words[0])
+        _command(session, command)
+        if command.name == command.noun and len(session.table.of_noun(command.noun)) > 1:
+            session.output.line("")
+            _noun(session, command.noun)
+
+
+def version(session: Session) -> None:
+    """Print the version of paas."""
+    try:
+        number = metadata.version("paas")
+    except metadata.PackageNotFoundError:
+        number = "(run from a checkout)"
+    session.output.line(f"paas version {number}")
+
+
+def _everything(session: Session) -> None:
+    session.output.line("Usage: paas [--quiet] [--force] [--app APP] COMMAND [...]")
+    session.output.line("")
+    session.output.line("Commands:")
+    commands = [
+        command
+        for noun in session.table.nouns()
+        for command in session.table.of_noun(noun)
+        if not command.hidden
+    ]
+    for line in columns([(f"  {command.name}", command.summary) for command in commands]):
+        session.output.line(line)
+    session.output.line("")
+    session.output.line("Say `paas help COMMAND` for more about one.")
+
+
+def _noun(session: Session, noun: str) -> None:
+    commands = [command for command in session.table.of_noun(noun) if not command.hidden]
+    for line in columns([(f"  {command.usage}", command.summary) for command in commands]):
+        session.output.line(line)
+
+
+def _command(session: Session, command: Command) -> None:
+    session.output.line(f"Usage: paas {command.usage}")
+    session.output.line("")
+    session.output.line(f"{command.summary}. {command.description}".strip())
+    options = [*command.options, *common_options()]
+    rows = [(f"  {_flags(option)}", option.help or "") for option in options]
+    session.output.line("")
+    for line in columns(rows):
+        session.output.line(line)
+
+
+def _flags(option: click.Option) -> str:
+    flags = ", ".join(option.opts)
+    return flags if option.is_flag else f"{flags} {option.metavar or ''}".rstrip()
+
+
+COMMANDS = (
+    Command(
+        "help",
+        "List commands, or explain one",
+        Access.PUBLIC,
+        show_help,
+        arguments=(words_argument("words", "COMMAND", required=False),),
+    ),
+    Command("version", "Print the version", Access.PUBLIC, version),
+)

@@ -1,0 +1,107 @@
+"""Where a command's words go: progress in the output grammar, and data as it is.
+
+Progress is for whoever still watches: when the reader is gone it is dropped, so that a
+deploy comes to a clean end. Data is the answer itself: without a reader there is nothing
+left to do, and `BrokenPipeError` ends the command.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import select
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from paas.model.report import Lines, Report
+
+Write = Callable[[bytes], None]
+
+GONE = frozenset({errno.EPIPE, errno.EIO, errno.ECONNRESET})
+"""What writing fails with when a pipe, a terminal or a socket has no reader."""
+
+
+class Output:
+    """The caller's standard output and error."""
+
+    def __init__(self, stdout: int, stderr: int, *, quiet: bool = False) -> None:
+        self._stdout = stdout
+        lines = Quiet if quiet else Lines
+        self.report: Report = lines(_while_read(stdout), _while_read(stderr))
+
+    def data(self, data: bytes) -> None:
+        """Write bytes to standard output. Raises `BrokenPipeError`."""
+        write_all(self._stdout, data)
+
+    def line(self, text: str) -> None:
+        """Write a line to standard output. Raises `BrokenPipeError`."""
+        self.data(f"{text}\n".encode("utf-8", "surrogateescape"))
+
+    def json(self, value: object) -> None:
+        """Write JSON on one line. Raises `BrokenPipeError`."""
+        self.line(json.dumps(value, ensure_ascii=False))
+
+
+class Quiet(Lines):
+    """Warnings alone: for scripts, which read the data."""
+
+    def step(self, text: str) -> None:
+        """Drop it."""
+
+    def result(self, text: str) -> None:
+        """Drop it."""
+
+    def detail(self, text: str) -> None:
+        """Drop it."""
+
+    def output(self, data: bytes) -> None:
+        """Drop it."""
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all of `data`. Raises `BrokenPipeError` when nobody reads any more.
+
+    The descriptor is the caller's and may have been made non-blocking by its owner.
+    """
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[os.write(descriptor, view) :]
+        except BlockingIOError:
+            poll = select.poll()
+            poll.register(descriptor, select.POLLOUT)
+            poll.poll()
+        except OSError as error:
+            if error.errno in GONE:
+                raise BrokenPipeError(*error.args) from error
+            raise
+
+
+def columns(rows: Sequence[Sequence[str]]) -> Iterable[str]:
+    """The rows as lines, all but the last column padded to the same width."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        padded = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        yield "  ".join(padded).rstrip()
+
+
+def moment(seconds: float) -> str:
+    """A time since the epoch, for people: `2026-08-01 12:00:00 UTC`."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _while_read(descriptor: int) -> Write:
+    """Writes to `descriptor` until its reader is gone; then drops."""
+    reading = True
+
+    def write(data: bytes) -> None:
+        nonlocal reading
+        if reading:
+            reading = False
+            with suppress(BrokenPipeError):
+                write_all(descriptor, data)
+                reading = True
+
+    return write

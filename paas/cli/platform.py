@@ -1,0 +1,122 @@
+"""What the commands ask of the deploy layer, as they call it.
+
+`paas.deploy.api.Platform` is the real one; tests of the commands use one that records,
+and mypy holds both to this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol
+
+from paas.host.terminal import Terminal
+from paas.model.app import App
+from paas.model.caller import Caller
+from paas.model.report import Report
+from paas.model.request import Request
+
+
+class ProcessStatus(Protocol):
+    """One instance as it is now. `since` is in seconds since the epoch."""
+
+    @property
+    def process_type(self) -> str:
+        """`web` of `web.1`."""
+
+    @property
+    def index(self) -> int:
+        """1 of `web.1`."""
+
+    @property
+    def state(self) -> str:
+        """A word for people: starting, up, crashed, stopping."""
+
+    @property
+    def container(self) -> str:
+        """The container's id."""
+
+    @property
+    def release(self) -> int:
+        """The number of the release it runs."""
+
+    @property
+    def since(self) -> float:
+        """When it came into this state."""
+
+    @property
+    def restarts(self) -> int:
+        """How often it was started again after an end of its own."""
+
+    @property
+    def address(self) -> str:
+        """Where it is reached inside."""
+
+
+class Platform(Protocol):
+    """Everything that changes or reads what runs. Each method raises `PaasError`."""
+
+    def apply_config(
+        self,
+        app: App,
+        set: Mapping[str, str],  # noqa: A002 - the command's own word
+        unset: Iterable[str],
+        *,
+        actor: str,
+        report: Report,
+        restart: bool,
+    ) -> int | None:
+        """Change config vars, all or none; the number of the release this made, if any."""
+
+    def scale(
+        self, app: App, quantities: Mapping[str, int], *, actor: str, report: Report
+    ) -> int | None:
+        """Run so many instances of these process types."""
+
+    def restart(self, app: App, process: str | None, *, actor: str, report: Report) -> None:
+        """Replace the instances of one process type, or of all."""
+
+    def stop(self, app: App, process: str | None, *, actor: str, report: Report) -> None:
+        """Stop them until `start`."""
+
+    def start(self, app: App, process: str | None, *, actor: str, report: Report) -> None:
+        """Run them again."""
+
+    def rollback(self, app: App, number: int | None, *, actor: str, report: Report) -> int | None:
+        """Make an earlier release live again, as a new one; without number the one before."""
+
+    def run(
+        self, app: App, argv: Sequence[str], *, env: Mapping[str, str], terminal: Terminal
+    ) -> int:
+        """Run a command in a container of its own; its exit code."""
+
+    def logs(
+        self,
+        app: App,
+        *,
+        lines: int,
+        follow: bool,
+        process: str | None,
+        out: Callable[[bytes], None],
+    ) -> None:
+        """Write the last lines of the app's output, and what follows until `out` raises."""
+
+    def destroy(self, app: App, *, actor: str, report: Report) -> None:
+        """End an app and remove everything of it."""
+
+    def rename(self, app: App, new: str, *, actor: str, report: Report) -> None:
+        """Give an app another name, under which it is then served."""
+
+    def add_domain(self, app: App, name: str, *, actor: str, report: Report) -> None:
+        """Serve an app under a domain too."""
+
+    def remove_domain(self, app: App, name: str, *, actor: str, report: Report) -> None:
+        """No longer serve an app under a domain."""
+
+    def receive(self, app_name: str, request: Request, caller: Caller) -> int:
+        """Serve `git push`; git's exit code."""
+
+    def upload_pack(self, app_name: str, request: Request, caller: Caller) -> int:
+        """Serve `git fetch` and `git clone`; git's exit code."""
+
+    def processes(self, app: App) -> Sequence[ProcessStatus]:
+        """The instances of an app as they are now."""
