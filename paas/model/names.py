@@ -20,7 +20,7 @@ CONFIG_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 KEY_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,62}")
 
-MAX_SHOWN = 80
+MAX_SHOWN = 40
 
 
 class InvalidName(PaasError):
@@ -33,7 +33,7 @@ def parse_app_name(text: str) -> str:
         return text
     raise InvalidName(
         f"App name {shown(text)} {_app_name_fault(text)}",
-        resolution="Use 1 to 63 lower case letters, digits and dashes, like my-app-2.",
+        resolution="Use 1 to 63 lower case letters, digits and dashes.",
     )
 
 
@@ -46,13 +46,11 @@ def parse_domain(text: str) -> str:
     labels = name.removeprefix("*.").split(".")
     if len(name) <= 253 and all(DOMAIN_LABEL.fullmatch(label) for label in labels):
         return name
-    raise InvalidName(
-        f"{shown(text)} is not a domain name",
-        resolution=(
-            "Give a name like www.example.com or *.example.com, without scheme, port or path;"
-            " an internationalised one in its xn-- form."
-        ),
-    )
+    if not text.isascii():
+        advice = "Give an internationalised domain in its xn-- form."
+    else:
+        advice = "Write it like www.example.com, without scheme, port or path."
+    raise InvalidName(f"{shown(text)} is not a domain name", resolution=advice)
 
 
 def parse_process_type(text: str) -> str:
@@ -102,4 +100,4 @@ def _app_name_fault(text: str) -> str:
         return "begins with a dash"
     if re.fullmatch(r"[a-z0-9-]+", text):
         return "ends with a dash"
-    return "has characters other than lower case letters, digits and dashes"
+    return "has characters that are not allowed"
