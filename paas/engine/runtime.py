@@ -190,3 +190,19 @@ def failure(message: str, command: Sequence[str]) -> RuntimeFailed:
         [line for line in message.strip().splitlines() if line],
         f"If the words above do not help, see `paas doctor`. The command was {command[0]}.",
     )
+
+
+def invoke(runtime: Runtime, *words: str | Path) -> None:
+    """Run one command of the runtime to its end. Raises `RuntimeFailed` with its words.
+
+    Not `processes.run`, whose threads cost more than the command.
+    """
+    output = os.memfd_create("runtime", os.MFD_CLOEXEC)
+    try:
+        command = runtime.command(*words, empty_stdin=True)
+        code = processes.spawn(command, stdout=output, stderr=output).wait()
+        if code != 0:
+            size = os.fstat(output).st_size
+            raise failure(os.pread(output, size, 0).decode("utf-8", "replace"), command)
+    finally:
+        os.close(output)

@@ -95,7 +95,6 @@ class ContainerSpec:
     hostname: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     network: Literal["private", "none", "host"] = "private"
-    aliases: tuple[str, ...] = ()
     mounts: tuple[Mount, ...] = ()
     limits: Limits = field(default_factory=Limits)
     init: bool = True
@@ -136,6 +135,11 @@ def command_of(
     return entrypoint + words
 
 
+def hostname_of(spec: ContainerSpec) -> str:
+    """Its host name: as in Docker, the beginning of its id unless it has one."""
+    return spec.hostname or spec.id[:12]
+
+
 def needs_init(spec: ContainerSpec) -> bool:
     """Whether an init goes before the command: wanted, and the command is not one itself."""
     return spec.init and spec.args[0].rsplit("/", 1)[-1] not in INITS
@@ -143,7 +147,12 @@ def needs_init(spec: ContainerSpec) -> bool:
 
 def environment_of(spec: ContainerSpec, config: ImageConfig, user: User) -> dict[str, str]:
     """The plain variables: the image's, then the caller's. Raises `EnvironmentTooLarge`."""
-    variables = {"PATH": DEFAULT_PATH, "HOSTNAME": spec.hostname, "HOME": user.home, **config.env}
+    variables = {
+        "PATH": DEFAULT_PATH,
+        "HOSTNAME": hostname_of(spec),
+        "HOME": user.home,
+        **config.env,
+    }
     for key, value in spec.env.items():
         secret = value if isinstance(value, Secret) else Secret(value)
         if not fits_environment(key, secret):
@@ -206,7 +215,7 @@ def oci_config(
         "ociVersion": "1.0.2",
         "process": process(spec, config, user, host, terminal=terminal),
         "root": {"path": str(rootfs), "readonly": spec.read_only},
-        "hostname": spec.hostname or spec.id[:12],
+        "hostname": hostname_of(spec),
         "mounts": [*_system_mounts(spec), *_bind_mounts(spec, host, files)],
         "annotations": dict(spec.labels),
         "linux": {

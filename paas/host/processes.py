@@ -7,6 +7,7 @@ descriptors. A child's environment is built, never inherited: commands run insid
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
 import select
@@ -173,6 +174,14 @@ class Identity:
             return None
         # The name in parentheses may hold anything, so count from behind its last one.
         return cls(pid, int(stat.rpartition(b")")[2].split()[19]))
+
+    @classmethod
+    def current(cls) -> Identity:
+        """This process."""
+        identity = cls.of(os.getpid())
+        if identity is None:
+            raise ProcessLookupError(errno.ESRCH, "/proc is not mounted")
+        return identity
 
     def open(self) -> int | None:
         """A pidfd of this very process, or None when it is gone. The caller closes it."""

@@ -1,0 +1,166 @@
+"""The directory of one container: the OCI bundle and what the engine knows about it.
+
+    config.json                    what the runtime reads (it holds the environment)
+    container.json                 `Record`, written before anything else is made
+    live.json                      `Live`, when the runtime has created it
+    hosts, resolv.conf, hostname   bound into the container, read-only
+    exits/<id>                     the exit code, written by conmon
+    conmon.pid, init.pid, attach, ctl, winsz, oom    conmon's
+
+It is on a tmpfs, below a 0700 directory, and gone after a restart of the machine.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict, replace
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any
+
+from paas.engine.container import Container, Live, Record
+from paas.host import files
+from paas.host.processes import Identity
+from paas.model.layout import Layout
+
+BOUND = {"/etc/hosts": "hosts", "/etc/resolv.conf": "resolv.conf", "/etc/hostname": "hostname"}
+
+
+class Bundle:
+    """One container's directory, which may be absent or half-made."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.id = path.name
+
+    @property
+    def exits(self) -> Path:
+        return self.path / "exits"
+
+    @property
+    def init_pid_file(self) -> Path:
+        return self.path / "init.pid"
+
+    @property
+    def monitor_pid_file(self) -> Path:
+        return self.path / "conmon.pid"
+
+    @property
+    def control(self) -> Path:
+        """conmon's control fifo."""
+        return self.path / "ctl"
+
+    def bound_files(self) -> dict[str, Path]:
+        """Paths in the container and the files that are bound there."""
+        return {target: self.path / name for target, name in BOUND.items()}
+
+    def create(self, record: Record) -> None:
+        """Make the directory. Raises `FileExistsError` for a container that is there."""
+        self.path.mkdir(mode=0o700)
+        self.exits.mkdir(mode=0o700)
+        self._write("container.json", asdict(record))
+
+    def write_config(self, document: Mapping[str, Any]) -> None:
+        self._write("config.json", document)
+
+    def config(self) -> dict[str, Any]:
+        """The OCI configuration; empty before it is written."""
+        return self._read("config.json") or {}
+
+    def write_bound(self, *, hostname: str, address: str | None, resolver: str) -> None:
+        """The files about names; in place, since they may be bound already."""
+        names = f"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n{address or '127.0.1.1'}"
+        texts = {
+            "hosts": f"{names}\t{hostname}\n",
+            "resolv.conf": resolver,
+            "hostname": f"{hostname}\n",
+        }
+        for name, text in texts.items():
+            path = self.path / name
+            path.write_text(text)
+            path.chmod(0o644)
+
+    def record(self) -> Record | None:
+        """What was decided; None for a directory that was only just made."""
+        document = self._read("container.json")
+        if document is None:
+            return None
+        return Record(**{**document, "keeper": Identity(**document["keeper"])})
+
+    def write_live(self, live: Live) -> None:
+        self._write("live.json", asdict(live))
+
+    def live(self) -> Live | None:
+        document = self._read("live.json")
+        if document is None:
+            return None
+        init, monitor = _identity(document["init"]), _identity(document["monitor"])
+        return replace(Live(**document), init=init, monitor=monitor) if init else None
+
+    def exit_code(self) -> int | None:
+        """What conmon wrote when the container ended, or `write_exit`."""
+        try:
+            text = (self.exits / self.id).read_text()
+        except FileNotFoundError:
+            return None
+        # conmon writes beside and renames, so a file is whole.
+        return int(text)
+
+    def write_exit(self, code: int) -> None:
+        files.write_atomic(self.exits / self.id, str(code))
+
+    def container(self) -> Container | None:
+        """The container as its users see it; None while it is only just begun."""
+        record, live = self.record(), self.live()
+        if record is None:
+            return None
+        address = live.address if live else None
+        return Container(
+            id=record.id,
+            image=record.image,
+            owner=record.owner,
+            labels=record.labels,
+            hostname=record.hostname,
+            created_at=record.created_at,
+            log=Path(record.log) if record.log else None,
+            pid=live.init.pid if live else 0,
+            address=IPv4Address(address) if address else None,
+        )
+
+    def remove(self) -> None:
+        files.remove_tree(self.path)
+
+    def _write(self, name: str, document: Mapping[str, Any]) -> None:
+        files.write_atomic(self.path / name, json.dumps(document))
+
+    def _read(self, name: str) -> dict[str, Any] | None:
+        with suppress(FileNotFoundError):
+            document: dict[str, Any] = json.loads((self.path / name).read_text())
+            return document
+        return None
+
+
+class Bundles:
+    """The bundles of one engine."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._run = layout.run
+        self._containers = layout.containers
+
+    def of(self, container_id: str) -> Bundle:
+        return Bundle(self._containers / container_id)
+
+    def prepare(self) -> None:
+        self._run.mkdir(mode=0o711, parents=True, exist_ok=True)
+        self._containers.mkdir(mode=0o700, exist_ok=True)
+
+    def __iter__(self) -> Iterator[Bundle]:
+        if self._containers.is_dir():
+            for path in sorted(self._containers.iterdir()):
+                yield Bundle(path)
+
+
+def _identity(document: Mapping[str, int] | None) -> Identity | None:
+    return Identity(**document) if document else None

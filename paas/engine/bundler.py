@@ -1,0 +1,206 @@
+"""Makes all that a container needs before it runs, and removes all of it again.
+
+What is made, in this order: the bundle's directory and record, the mount of its root, its
+configuration, the control groups and processes, its network. `destroy` takes any part of
+that away, so whatever was killed in the middle is cleaned up by calling it.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Protocol
+
+from paas.engine import capabilities, inside, seccomp
+from paas.engine.bundle import Bundle, Bundles
+from paas.engine.config import ImageConfig
+from paas.engine.container import Record
+from paas.engine.layers import LayerId
+from paas.engine.resources import HostFacts, host_facts
+from paas.engine.rootfs import Rootfs
+from paas.engine.runtime import Runtime, Runtimes
+from paas.engine.spec import ContainerSpec, environment_of, hostname_of, oci_config
+from paas.engine.userns import UserRanges
+from paas.engine.users import resolve_user
+from paas.errors import PaasError
+from paas.host import files
+from paas.host.cgroups import Cgroups
+from paas.host.clock import Clock
+from paas.host.processes import Identity
+from paas.model.layout import Layout
+
+
+class ContainerExists(PaasError):
+    """The id of a new container is in use."""
+
+
+class Wiring(Protocol):
+    """What containers ask of the network (`paas.engine.network`)."""
+
+    @property
+    def resolv_conf(self) -> str:
+        """The /etc/resolv.conf of every private container."""
+
+    def prepare(self, container: str, *, owner: str = "") -> IPv4Address:
+        """Choose its address; needs no process yet."""
+
+    def wire(self, container: str, pid: int) -> IPv4Address:
+        """Connect the network namespace of `pid`."""
+
+    def detach(self, container: str) -> None:
+        """Undo both; again is harmless."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """What the root of a container is made of; `upper` takes what it writes."""
+
+    config: ImageConfig
+    layers: Sequence[LayerId]
+    upper: Path | None = None
+
+
+class Bundler:
+    """Makes and destroys what belongs to containers."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        rootfs: Rootfs,
+        ranges: UserRanges,
+        network: Wiring,
+        cgroups: Cgroups,
+        clock: Clock,
+    ) -> None:
+        self.bundles = Bundles(layout)
+        self.cgroups = cgroups
+        self._rootfs = rootfs
+        self._ranges = ranges
+        self._network = network
+        self._clock = clock
+        self._runtimes = Runtimes(layout, cgroups)
+
+    @cached_property
+    def runtime(self) -> Runtime:
+        """The OCI runtime of this host. Raises `NoRuntime`."""
+        return self._runtimes.choose(self._facts("probe"))
+
+    def make(
+        self,
+        spec: ContainerSpec,
+        content: Content,
+        *,
+        terminal: bool = False,
+    ) -> Bundle:
+        """Everything up to the runtime's turn. The caller destroys it if that fails.
+
+        Raises `CommandNotFound`, `NoSuchUser`, `CannotMount`, `EnvironmentTooLarge`.
+        """
+        bundle = self.bundles.of(spec.id)
+        self.bundles.prepare()
+        user_range = self._ranges.range_for(spec.owner)
+        try:
+            bundle.create(self._record(spec, user_range.base))
+        except FileExistsError:
+            raise ContainerExists(
+                f"The container {spec.id} exists",
+                resolution="Remove it, or choose another id.",
+            ) from None
+        root = self._rootfs.mount(spec.id, content.layers, user_range, upper=content.upper)
+        user = resolve_user(
+            spec.user or content.config.user,
+            inside.read(root, "/etc/passwd"),
+            inside.read(root, "/etc/group"),
+        )
+        inside.check_command(
+            root,
+            spec.args[0],
+            variables=environment_of(spec, content.config, user),
+            cwd=spec.cwd or content.config.workdir,
+            mounts=[mount.target for mount in spec.mounts],
+        )
+        self._write_bound(spec, bundle, None)
+        bundle.write_config(
+            oci_config(
+                spec,
+                content.config,
+                user,
+                user_range,
+                root,
+                self._facts(spec.id),
+                files=bundle.bound_files(),
+                terminal=terminal,
+            )
+        )
+        return bundle
+
+    def give_address(self, spec: ContainerSpec, bundle: Bundle) -> IPv4Address | None:
+        """Choose its address, while the runtime makes the process that will have it."""
+        if spec.network != "private":
+            return None
+        address = self._network.prepare(spec.id, owner=spec.owner)
+        self._write_bound(spec, bundle, str(address))
+        return address
+
+    def wire(self, spec: ContainerSpec, pid: int) -> None:
+        """Connect a created container whose address is chosen."""
+        if spec.network == "private":
+            self._network.wire(spec.id, pid)
+
+    def destroy(self, container_id: str) -> None:
+        """Remove all of a container in whatever state; nothing there is no error."""
+        bundle = self.bundles.of(container_id)
+        live = bundle.live()
+        self.cgroups.monitor(container_id).remove()
+        if live is not None:
+            live.init.signal(signal.SIGKILL)
+        self.cgroups.instance(container_id).remove()
+        self._network.detach(container_id)
+        files.remove_tree(self.runtime.state_of(container_id))
+        self._rootfs.unmount(container_id)
+        # Last: while it is there, `recover` and `list` know of the container.
+        bundle.remove()
+
+    def leftovers(self) -> set[str]:
+        """Ids of which something is mounted or on disk without a bundle: a restart was between."""
+        return self._rootfs.leftovers() - {bundle.id for bundle in self.bundles}
+
+    def _facts(self, container_id: str) -> HostFacts:
+        return host_facts(self.cgroups, container_id, self._seccomp)
+
+    @cached_property
+    def _seccomp(self) -> dict[str, object]:
+        return seccomp.profile(capabilities.DEFAULT)
+
+    def _write_bound(self, spec: ContainerSpec, bundle: Bundle, address: str | None) -> None:
+        bundle.write_bound(
+            hostname=hostname_of(spec), address=address, resolver=self._resolver(spec)
+        )
+
+    def _resolver(self, spec: ContainerSpec) -> str:
+        """The text of its /etc/resolv.conf."""
+        if spec.network == "none":
+            return ""
+        if spec.network == "host":
+            return Path("/etc/resolv.conf").read_text()
+        return self._network.resolv_conf
+
+    def _record(self, spec: ContainerSpec, base: int) -> Record:
+        return Record(
+            id=spec.id,
+            image=spec.image,
+            owner=spec.owner,
+            base=base,
+            labels=spec.labels,
+            hostname=hostname_of(spec),
+            network=spec.network,
+            log=str(spec.log) if spec.log else None,
+            stop_signal=spec.stop_signal,
+            stop_timeout=spec.stop_timeout,
+            created_at=self._clock.now(),
+            keeper=Identity.current(),
+        )

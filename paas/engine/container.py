@@ -1,0 +1,116 @@
+"""Values about containers, and the states they go through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from ipaddress import IPv4Address
+from pathlib import Path
+
+from paas.errors import NotFound
+from paas.host.processes import Identity
+
+
+class ContainerNotFound(NotFound):
+    """No container here has that id."""
+
+    def __init__(self, container_id: str) -> None:
+        super().__init__(f"There is no container {container_id}")
+
+
+class State(Enum):
+    """CREATING → CREATED → RUNNING → EXITED; LOST when nobody saw how it ended."""
+
+    CREATING = "creating"
+    CREATED = "created"
+    RUNNING = "running"
+    EXITED = "exited"
+    LOST = "lost"
+
+    @property
+    def can_start(self) -> bool:
+        return self is State.CREATED
+
+    @property
+    def can_stop(self) -> bool:
+        """Has a process that takes signals."""
+        return self in (State.CREATED, State.RUNNING)
+
+    @property
+    def can_join(self) -> bool:
+        """Another process may be started in it."""
+        return self is State.RUNNING
+
+    @property
+    def has_ended(self) -> bool:
+        return self in (State.EXITED, State.LOST)
+
+
+@dataclass(frozen=True)
+class Container:
+    """One container of this engine. `pid` is its init's, as the host counts."""
+
+    id: str
+    image: str
+    owner: str
+    labels: Mapping[str, str]
+    hostname: str
+    created_at: float
+    log: Path | None
+    pid: int = 0
+    address: IPv4Address | None = None
+
+
+@dataclass(frozen=True)
+class Status:
+    """What is known about a container now.
+
+    `exit_code` is 128 and the signal's number after one, as in a shell; None while it
+    runs and when its monitor was killed (LOST). Times are epoch seconds.
+    """
+
+    state: State
+    exit_code: int | None = None
+    oom_killed: bool = False
+    pid: int = 0
+    started_at: float | None = None
+
+
+@dataclass(frozen=True)
+class ExitStatus:
+    """How a container ended; `forced` when it took SIGKILL."""
+
+    exit_code: int | None
+    oom_killed: bool = False
+    forced: bool = False
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is decided about a container before it exists; never changes."""
+
+    id: str
+    image: str
+    owner: str
+    base: int
+    """The first host id of its user id range."""
+    labels: Mapping[str, str]
+    hostname: str
+    network: str
+    log: str | None
+    stop_signal: str
+    stop_timeout: float
+    created_at: float
+    keeper: Identity
+    """Who made it. Until a monitor watches it, it must not outlive that process."""
+
+
+@dataclass(frozen=True)
+class Live:
+    """What is known once the runtime has created it."""
+
+    init: Identity
+    monitor: Identity | None
+    address: str | None = None
+    started_at: float | None = None
