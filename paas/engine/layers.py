@@ -64,6 +64,19 @@ class Layers:
         """
         return files.FileLock(self._locks, shared=True)
 
+    def sweep_lock(self) -> files.FileLock:
+        """The lock of `lease`, alone: held while what nothing names is removed."""
+        return files.FileLock(self._locks, "collecting layers")
+
+    def sweep(self) -> None:
+        """Remove directories without a row, and uppers. The caller holds `sweep_lock`."""
+        known = {*self.list(), EMPTY}
+        for place, kept in (("l", known), ("tmp", set[str]())):
+            directory = self._fs / place
+            for path in directory.iterdir() if directory.is_dir() else ():
+                if path.name not in kept:
+                    files.remove_tree(path)
+
     def new_upper(self, below: LayerId | None = None) -> Path:
         """An empty directory to write a layer into, with a place for overlay's work.
 

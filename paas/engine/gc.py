@@ -1,0 +1,76 @@
+"""Collecting what nothing names: images, layers, and what crashes left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from paas.engine.images import Images
+from paas.engine.layers import LayerId, Layers
+from paas.host import files
+from paas.host.database import Database
+from paas.model.layout import Layout
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What a collection removed; `bytes` are of the layers' files."""
+
+    images: tuple[str, ...]
+    layers: tuple[LayerId, ...]
+    bytes: int
+
+
+class Collector:
+    """Removes what is unreachable from names, containers and caches."""
+
+    def __init__(self, layout: Layout, db: Database, images: Images, layers: Layers) -> None:
+        self._scratch = layout.engine / "scratch"
+        self._db = db
+        self._images = images
+        self._layers = layers
+
+    def collect(
+        self, *, images: Collection[str] = (), layers: Collection[LayerId] = ()
+    ) -> Collected | None:
+        """Remove all but the images with a name and those given, their layers and those given.
+
+        `images` are the ids that releases and containers need, `layers` those of the build
+        cache. None while something is being built or pulled: another time then.
+        """
+        lock = self._layers.sweep_lock()
+        if not lock.try_acquire():
+            return None
+        try:
+            # Looked at under the lock: whoever makes an image holds it until it is named.
+            dead_images = self._dead_images(images)
+            for image in dead_images:
+                self._images.remove(image)
+            dead_layers = self._dead_layers(layers)
+            freed = sum(self._layers.size(layer) for layer in dead_layers)
+            for layer in dead_layers:
+                self._layers.remove(layer)
+            self._db.execute(
+                "DELETE FROM blobs WHERE diff_id NOT IN"
+                " (SELECT diff_id FROM layers WHERE diff_id IS NOT NULL)"
+            )
+            self._sweep()
+        finally:
+            lock.release()
+        return Collected(tuple(dead_images), tuple(dead_layers), freed)
+
+    def _dead_images(self, kept: Collection[str]) -> list[str]:
+        living = {*self._images.refs().values(), *kept}
+        return [image.id for image in self._images.list() if image.id not in living]
+
+    def _dead_layers(self, kept: Collection[LayerId]) -> list[LayerId]:
+        rows = self._db.execute("SELECT DISTINCT layer FROM image_layers")
+        living = {*(LayerId(row["layer"]) for row in rows), *kept}
+        return [layer for layer in self._layers.list() if layer not in living]
+
+    def _sweep(self) -> None:
+        """Remove what processes that were killed left on disk."""
+        self._layers.sweep()
+        if self._scratch.is_dir():
+            for path in self._scratch.iterdir():
+                files.remove_tree(path)

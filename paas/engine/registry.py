@@ -1,0 +1,251 @@
+"""Images from and to elsewhere: pull, push, load, save.
+
+skopeo speaks to registries and archives; on this side there is an OCI layout whose layers
+are unpacked or packed here. A layer that is here already is neither downloaded nor
+unpacked again.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from paas.engine import ocilayout, registries
+from paas.engine.images import Image, ImageNotFound, Images
+from paas.engine.layers import LayerId, Layers
+from paas.engine.ocilayout import LayerBlob, LayoutImage, blob_path
+from paas.engine.pack import Packed, pack
+from paas.engine.reference import Reference, parse_reference
+from paas.engine.unpack import unpack
+from paas.errors import PaasError
+from paas.host import files, processes
+from paas.host.database import Database
+from paas.host.processes import ProcessFailed
+from paas.model.layout import Layout
+from paas.model.report import Report
+
+TRANSFER_SECONDS = 3600.0
+_DOCKER, _OCI = "docker-archive", "oci-archive"
+
+
+class PullFailed(PaasError):
+    """An image could not be fetched."""
+
+
+class PushFailed(PaasError):
+    """An image could not be delivered."""
+
+
+class LocalName(PaasError):
+    """A name below `paas/` is this server's own; no registry has it."""
+
+
+class Registry:
+    """Brings images here and takes them elsewhere."""
+
+    def __init__(self, layout: Layout, db: Database, images: Images, layers: Layers) -> None:
+        self._engine = layout.engine
+        self._locks = layout.locks
+        self._db = db
+        self._images = images
+        self._layers = layers
+
+    @property
+    def settings_file(self) -> Path:
+        """Mirrors and registries without TLS; see `paas.engine.registries`."""
+        return self._engine / "registries.json"
+
+    @property
+    def credentials_file(self) -> Path:
+        """Logins, in the format of containers-auth.json(5)."""
+        return self._engine / "auth.json"
+
+    def pull(self, ref: str | Reference, report: Report) -> Image:
+        """Fetch an image and give it its name here.
+
+        Raises `InvalidReference`, `LocalName`, `PullFailed`, `InvalidImage`, `LayerRefused`.
+        """
+        name = ref if isinstance(ref, Reference) else parse_reference(ref)
+        _refuse_local(name, "pulled")
+        report.detail(f"Pulling {name.familiar}")
+        with self._fetched(f"docker://{name.pullable}", name.familiar) as fetched:
+            image = self._keep(fetched, report)
+            self._images.tag(name, image.id)
+        return image
+
+    def load(self, archive: Path, ref: str | Reference, report: Report) -> Image:
+        """Read an archive of `docker save` or of OCI, and name its image `ref`.
+
+        Raises `InvalidReference`, `PullFailed`, `InvalidImage`, `LayerRefused`.
+        """
+        name = ref if isinstance(ref, Reference) else parse_reference(ref)
+        with self._fetched(f"{_archive_kind(archive)}:{archive}", str(archive)) as fetched:
+            image = self._keep(fetched, report)
+            self._images.tag(name, image.id)
+        return image
+
+    def push(self, image: Image, ref: str | Reference, report: Report) -> None:
+        """Deliver an image to a registry. Raises `LocalName`, `PushFailed`."""
+        name = ref if isinstance(ref, Reference) else parse_reference(ref)
+        _refuse_local(name, "pushed")
+        report.detail(f"Pushing {name.familiar}")
+        self._deliver(image, f"docker://{name.pullable}", name.familiar)
+
+    def save(self, image: Image, ref: str | Reference, archive: Path, *, oci: bool = False) -> None:
+        """Write an archive that `docker load` (or, with `oci`, any OCI tool) reads.
+
+        Raises `PushFailed`.
+        """
+        name = ref if isinstance(ref, Reference) else parse_reference(ref)
+        kind = _OCI if oci else _DOCKER
+        archive.unlink(missing_ok=True)
+        self._deliver(image, f"{kind}:{archive}:{name}", str(archive))
+
+    @contextmanager
+    def _fetched(self, source: str, what: str) -> Iterator[LayoutImage]:
+        """An image of elsewhere in a layout, gone at the end.
+
+        Layers that are here already stand in it as empty files of their size: skopeo takes
+        a blob that it finds for one it has.
+        """
+        with self._scratch() as scratch, self._layers.lease():
+            blobs = scratch / "blobs"
+            self._stand_in(blobs)
+            try:
+                shared = f"--dest-shared-blob-dir={blobs}"
+                self._copy(scratch, shared, source, f"oci:{scratch / 'layout'}:image")
+            except ProcessFailed as error:
+                raise PullFailed(
+                    f"Cannot fetch {what}",
+                    _last_words(error),
+                    "Check the name, and that this server reaches the registry; a registry "
+                    "without TLS, a mirror or a login must be set first.",
+                ) from error
+            yield ocilayout.read(scratch / "layout", blobs)
+
+    def _keep(self, fetched: LayoutImage, report: Report) -> Image:
+        known = self._images.resolve(fetched.id)
+        if known is not None:
+            return known
+        layers = [self._keep_layer(blob, report) for blob in fetched.layers]
+        return self._images.add(fetched.config, layers, image=fetched.id)
+
+    def _keep_layer(self, blob: LayerBlob, report: Report) -> LayerId:
+        """The layer of a blob: the one that is here, or a new one of its content."""
+        lock = files.FileLock(self._locks / "unpack.lock", f"unpacking {blob.digest}")
+        # One at a time: two pulls of one image unpack each layer once.
+        with lock:
+            layer = self._layers.find(blob.diff_id)
+            if layer is not None:
+                self._remember(blob)
+                return layer
+            report.detail(f"Unpacking {blob.digest[7:19]} ({blob.size / 1e6:.1f} MB)")
+            upper = self._layers.new_upper()
+            try:
+                unpacked = unpack(blob.path, upper, diff_id=blob.diff_id)
+                layer = self._layers.commit(upper, diff_id=blob.diff_id)
+            except BaseException:
+                self._layers.abandon(upper)
+                raise
+        if unpacked.nobodies:
+            report.warn(f"{unpacked.nobodies} files have ids above 65535: now nobody's")
+        self._remember(blob)
+        blob.path.unlink()
+        return layer
+
+    def _remember(self, blob: LayerBlob) -> None:
+        self._db.execute(
+            "INSERT OR REPLACE INTO blobs VALUES (?, ?, ?)", (blob.digest, blob.diff_id, blob.size)
+        )
+
+    def _stand_in(self, blobs: Path) -> None:
+        rows = self._db.execute(
+            "SELECT digest, bytes FROM blobs WHERE diff_id IN (SELECT diff_id FROM layers)"
+        )
+        (blobs / "sha256").mkdir(parents=True)
+        for row in rows:
+            with blob_path(blobs, row["digest"]).open("wb") as file:
+                file.truncate(row["bytes"])
+
+    def _deliver(self, image: Image, target: str, what: str) -> None:
+        with self._scratch() as scratch:
+            layout = scratch / "layout"
+            packed = [self._pack(layer, layout) for layer in image.layers]
+            ocilayout.write(layout, image.config, packed)
+            try:
+                self._copy(scratch, f"oci:{layout}", target)
+            except ProcessFailed as error:
+                raise PushFailed(
+                    f"Cannot deliver the image to {what}",
+                    _last_words(error),
+                    "Check the address and the login of the registry, or the room on the disk.",
+                ) from error
+
+    def _pack(self, layer: LayerId, layout: Path) -> Packed:
+        folder = layout / "blobs" / "sha256"
+        folder.mkdir(parents=True, exist_ok=True)
+        unnamed = folder / f"{layer}.tar"
+        with unnamed.open("wb") as target:
+            packed = pack(self._layers.path(layer), target)
+        unnamed.rename(blob_path(layout / "blobs", packed.digest))
+        # Not for a pulled layer: its own digest finds it when it is pulled again.
+        if self._layers.diff_id(layer) is None:
+            self._layers.set_diff_id(layer, packed.digest)
+        return packed
+
+    def _copy(self, scratch: Path, *words: str) -> None:
+        """skopeo copy. Raises `ProcessFailed`."""
+        conf = scratch / "registries.conf"
+        conf.write_text(registries.load(self.settings_file).registries_conf())
+        login = [f"--authfile={self.credentials_file}"] if self.credentials_file.exists() else []
+        processes.run(
+            [
+                *("skopeo", "--insecure-policy", f"--registries-conf={conf}"),
+                *(f"--tmpdir={scratch}", "copy", "--quiet", "--retry-times=2", *login, *words),
+            ],
+            timeout=TRANSFER_SECONDS,
+        )
+
+    @contextmanager
+    def _scratch(self) -> Iterator[Path]:
+        folder = self._engine / "scratch"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = Path(tempfile.mkdtemp(prefix="transfer-", dir=folder))
+        try:
+            yield path
+        finally:
+            files.remove_tree(path)
+
+
+def find_or_pull(images: Images, registry: Registry, ref: str, report: Report) -> Image:
+    """The image of a name, pulled when it is not here.
+
+    Raises what `Registry.pull` does, and `ImageNotFound` for a local name.
+    """
+    name = parse_reference(ref)
+    known = images.resolve(name)
+    if known is not None:
+        return known
+    if name.local:
+        raise ImageNotFound(f"There is no image {name}")
+    return registry.pull(name, report)
+
+
+def _refuse_local(name: Reference, verb: str) -> None:
+    if name.local:
+        raise LocalName(
+            f"{name} cannot be {verb}: names below paas/ are this server's own",
+            resolution="Use the name of a registry's image.",
+        )
+
+
+def _archive_kind(archive: Path) -> str:
+    """skopeo's transport for an archive: an OCI one has no `manifest.json` of Docker's."""
+    listing = processes.run(["tar", "--list", "--file", archive], check=False).text.splitlines()
+    return _DOCKER if "manifest.json" in listing else _OCI
+
+
+def _last_words(error: ProcessFailed) -> list[str]:
+    return error.stderr.decode("utf-8", "replace").splitlines()[-3:]
