@@ -32,13 +32,14 @@ ENV PORT=5000
 CMD exec python3 -m gunicorn --bind "0.0.0.0:$PORT" --threads 8 app:app
 """
 
-# A SYN that docker-proxy sends before the container's link is up is repeated a second later:
-# that is nobody's boot, hence the short timeout.
+# Begins to ask when it is told to: an address that is asked for before the container's link
+# is up is looked for again a second later (arp(7)), and that is nobody's boot.
 ASK = """
 import http.client, sys, time
+sys.stdin.readline()
 while True:
     try:
-        c = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]), timeout=0.1)
+        c = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]), timeout=5)
         c.request("GET", "/")
         if sys.argv[2] in c.getresponse().read().decode():
             break
@@ -95,11 +96,11 @@ def deploy(docker: Docker, folder: Path, number: int) -> dict[str, float]:
     port = 5000 + number
     asking = subprocess.Popen(
         docker.inside("/usr/bin/python3", "-c", ASK, str(port), f"version d{number}"),
-        stdout=subprocess.PIPE, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     taken["run"] = seconds(lambda: docker.run("run", "-d", "-p", f"{port}:5000", "app"))
     started = time.monotonic()
-    answered = float(asking.communicate(timeout=60)[0])
+    answered = float(asking.communicate("now\n", timeout=60)[0])
     taken["health"] = max(0.0, answered - started)
     docker.run("kill", *docker.run("ps", "-q").split())
     return taken
@@ -123,5 +124,5 @@ def _switch(command: list[str], config: Path, folder: Path, port: int, text: str
     config.write_text(NGINX.format(folder=folder, port=port, text=text))
     subprocess.run([*command, "-s", "reload"], check=True, capture_output=True)
     ask = ["/usr/bin/python3", "-c", ASK, str(port), text]
-    subprocess.run(ask, check=True, capture_output=True, timeout=60)
+    subprocess.run(ask, check=True, capture_output=True, input=b"now\n", timeout=60)
     return time.perf_counter() - began
