@@ -125,6 +125,7 @@ class Bundle:
             hostname=record.hostname,
             created_at=record.created_at,
             log=Path(record.log) if record.log else None,
+            keeper=record.keeper,
             pid=live.init.pid if live else 0,
             address=IPv4Address(address) if address else None,
         )

@@ -58,6 +58,8 @@ class Container:
     hostname: str
     created_at: float
     log: Path | None
+    keeper: Identity
+    """The process that made it."""
     pid: int = 0
     address: IPv4Address | None = None
 

@@ -183,6 +183,11 @@ class Identity:
             raise ProcessLookupError(errno.ESRCH, "/proc is not mounted")
         return identity
 
+    @property
+    def alive(self) -> bool:
+        """Whether it has not ended."""
+        return Identity.of(self.pid) == self
+
     def open(self) -> int | None:
         """A pidfd of this very process, or None when it is gone. The caller closes it."""
         try:
