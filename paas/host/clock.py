@@ -15,6 +15,9 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Seconds since some fixed point; never goes back."""
 
+    def sleep(self, seconds: float) -> None:
+        """Let `seconds` pass: between two looks, never instead of one."""
+
 
 class SystemClock:
     """The machine's own clock."""
@@ -24,3 +27,6 @@ class SystemClock:
 
     def monotonic(self) -> float:
         return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)

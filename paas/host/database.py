@@ -35,6 +35,7 @@ class Database:
         self.path = path
         self._migrations = migrations
         self._connection: sqlite3.Connection | None = None
+        self._inherited: list[sqlite3.Connection] = []
         self._owner = 0
         self._depth = 0
 
@@ -76,6 +77,9 @@ class Database:
     def _open(self) -> sqlite3.Connection:
         if self._connection is not None and self._owner == os.getpid():
             return self._connection
+        if self._connection is not None:
+            # A parent's. Kept unused: even closing it would touch the parent's files.
+            self._inherited.append(self._connection)
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         # Created before SQLite does, so that it is never readable by others.
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))

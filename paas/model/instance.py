@@ -29,6 +29,11 @@ class InstanceState(Enum):
         return self is not InstanceState.RETIRING
 
     @property
+    def shown(self) -> str:
+        """The word for people, as in Heroku's `ps`."""
+        return "up" if self is InstanceState.LIVE else self.value
+
+    @property
     def is_leftover(self) -> bool:
         """Belongs to a deploy before its commit, or is on its way out."""
         return self in (InstanceState.STARTING, InstanceState.RETIRING)
@@ -36,7 +41,11 @@ class InstanceState(Enum):
 
 @dataclass(frozen=True)
 class Instance:
-    """A row of the instances table. `index` counts from 1: `web.1`."""
+    """A row of the instances table.
+
+    `index` counts from 1: `web.1`. `restarts` is how often the supervisor filled this
+    place again since its release went live.
+    """
 
     id: int
     app_id: int
@@ -49,6 +58,7 @@ class Instance:
     state: InstanceState
     deploy: int | None
     created_at: float
+    restarts: int = 0
 
     @property
     def name(self) -> str:

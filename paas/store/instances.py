@@ -26,11 +26,13 @@ class Instances:
         address: str,
         port: int,
         deploy: int | None,
+        restarts: int = 0,
     ) -> Instance:
         """Record an instance as STARTING. `container` is unique."""
         self._db.insert(
             "INSERT INTO instances (app_id, release, process_type, number, container, address,"
-            " port, state, deploy, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " port, state, deploy, created_at, restarts)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 app_id,
                 release,
@@ -42,6 +44,7 @@ class Instances:
                 InstanceState.STARTING.value,
                 deploy,
                 self._now(),
+                restarts,
             ),
         )
         [instance] = self._where("container = ?", container)
@@ -63,6 +66,10 @@ class Instances:
     def set_state(self, instance_id: int, state: InstanceState) -> None:
         """Record what became of an instance."""
         self._db.execute("UPDATE instances SET state = ? WHERE id = ?", (state.value, instance_id))
+
+    def set_release(self, instance_id: int, release: int) -> None:
+        """Record that an instance serves a newer release, which runs it the same way."""
+        self._db.execute("UPDATE instances SET release = ? WHERE id = ?", (release, instance_id))
 
     def set_address(self, instance_id: int, address: str) -> None:
         """Record the address of a container that was made anew."""
@@ -95,4 +102,5 @@ def _instance(row: Row) -> Instance:
         state=InstanceState(row["state"]),
         deploy=row["deploy"],
         created_at=row["created_at"],
+        restarts=row["restarts"],
     )

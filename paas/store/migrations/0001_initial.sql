@@ -70,7 +70,8 @@ CREATE TABLE instances (
     port INTEGER NOT NULL,
     state TEXT NOT NULL,
     deploy INTEGER REFERENCES deploys (id) ON DELETE SET NULL,
-    created_at REAL NOT NULL
+    created_at REAL NOT NULL,
+    restarts INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 CREATE INDEX instances_of_app ON instances (app_id);

@@ -1,0 +1,174 @@
+"""The platform as the commands call it; `paas.cli.platform` is the same, as a protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from paas.deploy.parts import Parts
+from paas.deploy.receive import ErrorLines
+from paas.deploy.repository import Repository
+from paas.deploy.running import log_directory
+from paas.engine import logs
+from paas.errors import PaasError
+from paas.host.terminal import Terminal
+from paas.model.app import App
+from paas.model.caller import Caller
+from paas.model.layout import Layout
+from paas.model.names import parse_app_name
+from paas.model.report import Report
+from paas.model.request import Request
+from paas.store.store import Store
+
+
+@dataclass(frozen=True)
+class ProcessStatus:
+    """One instance as it is now. `since` is in seconds since the epoch."""
+
+    process_type: str
+    index: int
+    state: str
+    container: str
+    release: int
+    since: float
+    restarts: int
+    address: str
+
+
+class WholeAppOnly(PaasError):
+    """Starting and stopping is for all process types of an app."""
+
+    def __init__(self, app: App, process: str, quantity: int) -> None:
+        super().__init__(
+            "An app is started and stopped as a whole",
+            resolution=f"For one process type: paas ps:scale {app.name} {process}={quantity}",
+        )
+
+
+class Platform:
+    """What commands may do to apps. Each method raises `PaasError`."""
+
+    def __init__(self, layout: Layout, store: Store, tell: ErrorLines) -> None:
+        """`tell` words an error on a report and gives its exit code."""
+        self._parts = Parts(layout, store)
+        self._tell = tell
+
+    def apply_config(
+        self,
+        app: App,
+        set: Mapping[str, str],  # noqa: A002 - the command's own word
+        unset: Iterable[str],
+        *,
+        actor: str,
+        report: Report,
+        restart: bool,
+    ) -> int | None:
+        """Change config vars, all or none; the number of the release this made, if any."""
+        release = self._parts.operations.apply_config(
+            app, set, unset, actor=actor, report=report, restart=restart
+        )
+        return release.number if release else None
+
+    def scale(
+        self, app: App, quantities: Mapping[str, int], *, actor: str, report: Report
+    ) -> int | None:
+        """Run so many instances of these process types."""
+        release = self._parts.operations.scale(app, quantities, actor=actor, report=report)
+        return release.number if release else None
+
+    def restart(self, app: App, process: str | None, *, actor: str, report: Report) -> None:
+        """Replace the instances of one process type, or of all."""
+        self._parts.operations.restart(app, process, actor=actor, report=report)
+
+    def stop(self, app: App, process: str | None, *, actor: str, report: Report) -> None:
+        """Stop the app until `start`."""
+        if process is not None:
+            raise WholeAppOnly(app, process, 0)
+        self._parts.operations.stop(app, actor=actor, report=report)
+
+    def start(self, app: App, process: str | None, *, actor: str, report: Report) -> None:
+        """Run the app again."""
+        if process is not None:
+            raise WholeAppOnly(app, process, 1)
+        self._parts.operations.start(app, actor=actor, report=report)
+
+    def rollback(self, app: App, number: int | None, *, actor: str, report: Report) -> int:
+        """Make an earlier release live again, as a new one; without number the one before."""
+        operations = self._parts.operations
+        return operations.rollback(app, number, actor=actor, report=report).number
+
+    def run(
+        self, app: App, argv: Sequence[str], *, env: Mapping[str, str], terminal: Terminal
+    ) -> int:
+        """Run a command in a container of its own; its exit code."""
+        return self._parts.oneoff.run(app, self._parts.live(app), argv, env, terminal)
+
+    def logs(
+        self,
+        app: App,
+        *,
+        lines: int,
+        follow: bool,
+        process: str | None,
+        out: Callable[[bytes], None],
+    ) -> None:
+        """Write the last lines of the app's output, and what follows until `out` raises."""
+        directory = log_directory(self._parts.layout, app.id)
+        logs.show(directory, lines=lines, follow=follow, process=process, out=out)
+
+    def destroy(self, app: App, *, actor: str, report: Report) -> None:
+        """End an app and remove everything of it."""
+        self._parts.lifecycle.destroy(app, actor=actor, report=report)
+
+    def rename(self, app: App, new: str, *, actor: str, report: Report) -> None:
+        """Give an app another name, under which it is then served."""
+        self._parts.lifecycle.rename(app, new, actor=actor, report=report)
+
+    def add_domain(self, app: App, name: str, *, actor: str, report: Report) -> None:
+        """Serve an app under a domain too."""
+        self._parts.lifecycle.add_domain(app, name, actor=actor, report=report)
+
+    def remove_domain(self, app: App, name: str, *, actor: str, report: Report) -> None:
+        """No longer serve an app under a domain."""
+        self._parts.lifecycle.remove_domain(app, name, actor=actor, report=report)
+
+    def receive(self, app_name: str, request: Request, caller: Caller) -> int:
+        """Serve `git push`; git's exit code. The app is made by its first push."""
+        store = self._parts.store
+        name = parse_app_name(app_name)
+        app = store.apps.find(name)
+        created = app is None
+        if app is None:
+            app = store.apps.create(name)
+            store.events.add(caller.actor, name, "created", "by its first push")
+        descriptors = (request.stdin, request.stdout, request.stderr)
+        try:
+            return self._parts.receiving(app, self._tell).serve(app, caller.actor, descriptors)
+        finally:
+            if created and not store.deploys.list(app.id):
+                # Nothing deployable came: a mistyped name leaves no app behind.
+                self._parts.lifecycle.forget(app)
+
+    def upload_pack(self, app_name: str, request: Request, caller: Caller) -> int:  # noqa: ARG002
+        """Serve `git fetch` and `git clone`; git's exit code."""
+        app = self._parts.store.apps.get(parse_app_name(app_name))
+        repository = Repository(self._parts.layout, app.id)
+        repository.ensure()
+        git = repository.serve("upload-pack", (request.stdin, request.stdout, request.stderr))
+        return git.wait()
+
+    def processes(self, app: App) -> Sequence[ProcessStatus]:
+        """The instances of an app as they are now."""
+        return [
+            ProcessStatus(
+                process_type=one.process_type,
+                index=one.index,
+                state=one.state.shown,
+                container=one.container,
+                release=one.release,
+                since=one.created_at,
+                restarts=one.restarts,
+                address=one.address,
+            )
+            for one in self._parts.store.instances.list(app.id)
+        ]

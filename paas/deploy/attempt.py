@@ -1,0 +1,152 @@
+"""One deploy while it goes on: its row, its lock, its place in the queue, its output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from paas.deploy.timeline import Timeline
+from paas.errors import PaasError
+from paas.host.clock import Clock
+from paas.host.files import FileLock, remove_tree
+from paas.model.app import App
+from paas.model.deploy import Deploy, Stage
+from paas.model.layout import Layout
+from paas.model.report import Report
+from paas.store.store import Store
+
+QUEUE_POLL_SECONDS = 0.1
+
+
+class Superseded(PaasError):
+    """A newer push of the same app took this one's place in the queue."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A deploy that holds its app's deploy lock."""
+
+    app: App
+    deploy: Deploy
+    report: Report
+    timeline: Timeline
+    directory: Path
+
+    @property
+    def objects(self) -> Path:
+        return self.directory / "objects"
+
+
+class Attempts:
+    """Begins deploys, one at a time for each app, and settles those that died."""
+
+    def __init__(self, layout: Layout, store: Store, clock: Clock) -> None:
+        self._layout = layout
+        self._store = store
+        self._clock = clock
+
+    def directory(self, deploy_id: int) -> Path:
+        return self._layout.deploys / str(deploy_id)
+
+    @contextmanager
+    def begin(
+        self, app: App, actor: str, report: Report, commit: str | None = None
+    ) -> Iterator[Attempt]:
+        """Enter the queue of `app` and yield when its turn has come.
+
+        The commit point inside the block ends the row as LIVE; so does a block that had
+        nothing to do. An error before it ends the row as FAILED with the error's first
+        line. Raises `Superseded` when a newer push waits too.
+        """
+        deploy, alive = self._enlist(app, actor, commit)
+        directory = self.directory(deploy.id)
+        timeline = Timeline(self._clock)
+        try:
+            with self._turn(app, deploy, report):
+                yield Attempt(app, deploy, report, timeline, directory)
+        except Superseded as error:
+            self._store.deploys.finish(deploy.id, Stage.SUPERSEDED, error.brief)
+            raise
+        except BaseException as error:
+            brief = error.brief if isinstance(error, PaasError) else type(error).__name__
+            self._settle(deploy, Stage.FAILED, brief)
+            raise
+        else:
+            self._settle(deploy, Stage.LIVE, "")
+        finally:
+            timeline.save(directory / "timeline.json")
+            remove_tree(directory / "objects")
+            alive.release()
+
+    def exclusive(self, app: App, holder: str) -> FileLock:
+        """The lock of an app's deploys: held by one at a time, and by who ends the app."""
+        return FileLock(self._layout.locks / f"app-{app.id}.deploy", holder)
+
+    def _enlist(self, app: App, actor: str, commit: str | None) -> tuple[Deploy, FileLock]:
+        # The gate keeps `abandoned` from looking between the row and its lock.
+        with self._gate():
+            deploy = self._store.deploys.start(app.id, commit, actor)
+            self.directory(deploy.id).mkdir(parents=True, mode=0o700)
+            alive = self._alive(deploy.id, f"deploy of {app.name} by {actor}")
+            alive.acquire()
+        return deploy, alive
+
+    def _settle(self, deploy: Deploy, stage: Stage, brief: str) -> None:
+        # Committed already when the block reached its commit point, whatever came after.
+        if not self._store.deploys.get(deploy.id).stage.finished:
+            self._store.deploys.finish(deploy.id, stage, brief)
+
+    @contextmanager
+    def _turn(self, app: App, deploy: Deploy, report: Report) -> Iterator[None]:
+        lock = self.exclusive(app, f"deploy {deploy.id}")
+        shown = 0
+        while not lock.try_acquire():
+            ahead = self._ahead(app, deploy)
+            if ahead != shown:
+                report.step(f"Waiting for {ahead} deploy(s) of {app.name} ahead of this one")
+                shown = ahead
+            self._clock.sleep(QUEUE_POLL_SECONDS)
+        try:
+            if deploy.commit and self._newer_push(app, deploy):
+                raise Superseded(
+                    "A newer push of this app is waiting, so this one is skipped",
+                    resolution="Nothing to do: the newer push is deployed next.",
+                )
+            yield
+        finally:
+            lock.release()
+
+    def _ahead(self, app: App, deploy: Deploy) -> int:
+        return sum(1 for one in self._others(app) if one.id < deploy.id)
+
+    def _newer_push(self, app: App, deploy: Deploy) -> bool:
+        return any(one.id > deploy.id and one.commit for one in self._others(app))
+
+    def _others(self, app: App) -> list[Deploy]:
+        return [one for one in self._store.deploys.unfinished() if one.app_id == app.id]
+
+    def abandoned(self) -> list[Deploy]:
+        """Finish the deploys whose process is gone, and free what they kept.
+
+        Containers they started have no row and a dead owner: the supervisor reaps those.
+        """
+        found: list[Deploy] = []
+        with self._gate():
+            for deploy in self._store.deploys.unfinished():
+                alive = self._alive(deploy.id, "cleaning up")
+                if alive.try_acquire():
+                    remove_tree(self.directory(deploy.id) / "objects")
+                    self._store.deploys.finish(
+                        deploy.id, Stage.ABANDONED, "its process ended before the commit point"
+                    )
+                    alive.release()
+                    found.append(deploy)
+        return found
+
+    def _gate(self) -> FileLock:
+        return FileLock(self._layout.locks / "deploys")
+
+    def _alive(self, deploy_id: int, holder: str) -> FileLock:
+        return FileLock(self.directory(deploy_id) / "lock", holder)

@@ -1,0 +1,98 @@
+"""All parts of a deploy put together, each made when first used."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+
+from paas.deploy.attempt import Attempts
+from paas.deploy.draft import Draft, of
+from paas.deploy.explain import Explainer
+from paas.deploy.health import Health
+from paas.deploy.lifecycle import Lifecycle
+from paas.deploy.oneoff import OneOff
+from paas.deploy.operations import NotDeployed, Operations
+from paas.deploy.phase import ReleasePhase
+from paas.deploy.pipeline import Pipeline
+from paas.deploy.receive import ErrorLines, Receiving
+from paas.deploy.repository import Repository
+from paas.deploy.route import Router
+from paas.deploy.running import Runner
+from paas.engine.engine import Engine
+from paas.host.clock import Clock, SystemClock
+from paas.model.app import App
+from paas.model.layout import Layout
+from paas.model.settings import HTTP_ADDRESS, HTTP_PORT
+from paas.proxy.proxy import Proxy
+from paas.store.store import Store
+
+
+class Parts:
+    """Everything one process needs to change what runs."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        store: Store | None = None,
+        engine: Engine | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.layout = layout
+        self.clock = clock or SystemClock()
+        self.store = store or Store(layout, self.clock.now)
+        self.engine = engine or Engine(layout, self.clock)
+
+    @cached_property
+    def proxy(self) -> Proxy:
+        settings = self.store.settings
+        return Proxy(
+            self.layout,
+            http_address=settings.value(HTTP_ADDRESS),
+            http_port=settings.value(HTTP_PORT),
+        )
+
+    @cached_property
+    def router(self) -> Router:
+        return Router(self.store, self.engine, self.proxy)
+
+    @cached_property
+    def oneoff(self) -> OneOff:
+        return OneOff(self.engine)
+
+    @cached_property
+    def attempts(self) -> Attempts:
+        return Attempts(self.layout, self.store, self.clock)
+
+    @cached_property
+    def pipeline(self) -> Pipeline:
+        return Pipeline(
+            layout=self.layout,
+            store=self.store,
+            engine=self.engine,
+            runner=Runner(self.layout, self.engine),
+            phase=ReleasePhase(self.oneoff),
+            health=Health(self.engine, self.clock, Explainer(self.engine)),
+            router=self.router,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def operations(self) -> Operations:
+        """Config, scale, restart, start, stop, rollback."""
+        return Operations(self.pipeline, self.attempts)
+
+    @cached_property
+    def lifecycle(self) -> Lifecycle:
+        """Destroy, rename and domains."""
+        return Lifecycle(self.pipeline, self.attempts)
+
+    def live(self, app: App) -> Draft:
+        """The live release of an app, with the config as it is now. Raises `NotDeployed`."""
+        if app.live is None:
+            raise NotDeployed(app)
+        draft = of(self.store.releases.get(app.id, app.live))
+        return replace(draft, config=self.store.config.get(app.id))
+
+    def receiving(self, app: App, tell: ErrorLines) -> Receiving:
+        """What serves a push of `app`; `tell` words an error on the given report."""
+        return Receiving(self.pipeline, self.attempts, Repository(self.layout, app.id), tell)

@@ -1,0 +1,200 @@
+"""A push and every other change of what runs, as one story with one commit point.
+
+Everything new is started and checked beside what serves. Then one transaction makes it
+the live release, and one map update sends the traffic there. Before the transaction
+everything can be thrown away; after it everything is rolled forward.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from paas.deploy.attempt import Attempt
+from paas.deploy.build import Source, build_image
+from paas.deploy.draft import RELEASE, Draft, formation_for, of
+from paas.deploy.fleet import Plan, plan
+from paas.deploy.health import Health
+from paas.deploy.phase import ReleasePhase
+from paas.deploy.route import Router
+from paas.deploy.running import Runner, Running
+from paas.deploy.wake import wake_supervisor
+from paas.engine.engine import Engine
+from paas.host.clock import Clock
+from paas.host.files import FileLock
+from paas.model.app import App
+from paas.model.deploy import Stage
+from paas.model.instance import Instance, InstanceState
+from paas.model.layout import Layout
+from paas.model.release import Release
+from paas.model.settings import BOOT_SECONDS
+from paas.store.store import Store
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The parts that a deploy goes through."""
+
+    layout: Layout
+    store: Store
+    engine: Engine
+    runner: Runner
+    phase: ReleasePhase
+    health: Health
+    router: Router
+    clock: Clock
+
+    def push(self, attempt: Attempt, source: Source, branch: str) -> Release:
+        """Build what was pushed and make it the live release."""
+        with attempt.timeline.stage("build"):
+            self.store.deploys.advance(attempt.deploy.id, Stage.BUILDING)
+            image = build_image(self.engine, source, attempt.app.name, attempt.report)
+        draft = self.draft(attempt.app, source, image.id)
+        if RELEASE in draft.processes:
+            with attempt.timeline.stage("release phase"):
+                self.store.deploys.advance(attempt.deploy.id, Stage.RELEASING)
+                self.phase.run(attempt.app, draft, attempt.report)
+        return self.launch(attempt, replace(draft, branch=branch))
+
+    def draft(self, app: App, source: Source, image: str) -> Draft:
+        """What the push would run with the app's present config and scale."""
+        processes = source.processes
+        return Draft(
+            image=image,
+            commit=source.context.commit,
+            config=self.store.config.get(app.id),
+            processes=processes,
+            formation=formation_for(
+                processes, self.store.config.formation(app.id), source.app_json.formation
+            ),
+            health=source.app_json.healthchecks,
+            reason=f"Deploy {source.context.commit[:8]}",
+        )
+
+    def launch(
+        self,
+        attempt: Attempt,
+        draft: Draft,
+        *,
+        restart: Callable[[str], bool] = lambda _: False,
+        also: Callable[[], None] = lambda: None,
+    ) -> Release:
+        """Start, check, commit, route.
+
+        `restart` names the process types whose instances are replaced although they
+        could be kept; `also` is written in the transaction of the commit point. Raises
+        `Unhealthy` and the engine's errors; the old release then serves on, and nothing
+        of the new one is left.
+        """
+        with self.changing(attempt.app):
+            todo = self.plan(attempt.app, draft, restart)
+            started = self._start(attempt, draft, todo)
+            try:
+                self._check(attempt, draft, started)
+                release = self._commit(attempt, draft, todo, started, also)
+            except BaseException:
+                self.runner.discard(started)
+                raise
+        self._route(attempt)
+        return release
+
+    def changing(self, app: App) -> FileLock:
+        """Held by whoever changes which instances of an app run: a deploy, or a heal."""
+        return FileLock(self.layout.locks / f"app-{app.id}.change")
+
+    def plan(self, app: App, draft: Draft, restart: Callable[[str], bool]) -> Plan:
+        """The difference between the app's live instances and the draft's formation."""
+        live = [one for one in self.store.instances.list(app.id) if one.state.can_retire]
+        return plan(
+            live,
+            draft.formation,
+            lambda one: not restart(one.process_type) and self._same(app, one, draft),
+        )
+
+    def _same(self, app: App, instance: Instance, draft: Draft) -> bool:
+        release = self.store.releases.get(app.id, instance.release)
+        return instance.state.can_serve and draft.same_instances(of(release), instance.process_type)
+
+    def _start(self, attempt: Attempt, draft: Draft, todo: Plan) -> list[Running]:
+        self.store.deploys.advance(attempt.deploy.id, Stage.STARTING)
+        for process_type, quantity in sorted(draft.formation.items()):
+            attempt.report.step(f"Deploying {process_type} (count={quantity})")
+        with attempt.timeline.stage("start"):
+            return self.runner.start_all(attempt.app, draft, todo.start)
+
+    def _check(self, attempt: Attempt, draft: Draft, started: Sequence[Running]) -> None:
+        self.store.deploys.advance(attempt.deploy.id, Stage.CHECKING)
+        deadline_s = self.store.settings.value(BOOT_SECONDS, attempt.app.id)
+        with attempt.timeline.stage("boot"):
+            self.health.wait(
+                draft,
+                started,
+                deadline_s,
+                lambda one: attempt.report.detail(f"{one.member} is healthy"),
+            )
+
+    def _commit(
+        self,
+        attempt: Attempt,
+        draft: Draft,
+        todo: Plan,
+        started: Sequence[Running],
+        also: Callable[[], None],
+    ) -> Release:
+        app = attempt.app
+        with attempt.timeline.stage("commit"), self.store.transaction():
+            release = self._release(attempt, draft)
+            for one in started:
+                self.adopt(app, release.number, one, attempt.deploy.id)
+            for instance in todo.keep:
+                self.store.instances.set_release(instance.id, release.number)
+            for instance in todo.retire:
+                self.store.instances.set_state(instance.id, InstanceState.RETIRING)
+            self.store.apps.set_live(app.id, release.number)
+            self.store.apps.set_stopped(app.id, stopped=False)
+            if draft.branch is not None:
+                self.store.apps.set_branch(app.id, draft.branch)
+            also()
+            self.store.deploys.set_release(attempt.deploy.id, release.number)
+            self.store.deploys.finish(attempt.deploy.id, Stage.LIVE)
+        return release
+
+    def _release(self, attempt: Attempt, draft: Draft) -> Release:
+        if draft.number is not None:
+            return self.store.releases.get(attempt.app.id, draft.number)
+        return self.store.releases.add(
+            attempt.app.id,
+            image=draft.image,
+            commit=draft.commit,
+            config=draft.config,
+            processes=draft.processes,
+            formation=draft.formation,
+            health=draft.health,
+            reason=draft.reason,
+            actor=attempt.deploy.actor,
+            created_at=self.clock.now(),
+        )
+
+    def adopt(
+        self, app: App, release: int, one: Running, deploy_id: int | None, restarts: int = 0
+    ) -> None:
+        """Make a started instance one that serves `release`, inside a transaction."""
+        instance = self.store.instances.add(
+            app.id,
+            release=release,
+            process_type=one.member.process_type,
+            index=one.member.index,
+            container=one.container,
+            address=str(one.address),
+            port=one.port,
+            deploy=deploy_id,
+            restarts=restarts,
+        )
+        self.store.instances.set_state(instance.id, InstanceState.LIVE)
+
+    def _route(self, attempt: Attempt) -> None:
+        with attempt.timeline.stage("route"):
+            app = self.store.apps.get(attempt.app.name)
+            self.router.switch([app])
+            self.router.publish(attempt.report)
+            wake_supervisor(self.layout)

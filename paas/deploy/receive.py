@@ -1,0 +1,161 @@
+"""`git push`: git receives as its own user, the hook asks over a socketpair, we deploy.
+
+The command child runs `git receive-pack` on the caller's descriptors. Its pre-receive
+hook sends one frame (refs, quarantine, its standard error) over the descriptor that it
+inherited and waits for the exit code: the socketpair already carries who and which app.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+from paas.deploy.attempt import Attempt, Attempts
+from paas.deploy.build import read_source
+from paas.deploy.objects import keep_objects
+from paas.deploy.output import Output
+from paas.deploy.pipeline import Pipeline
+from paas.deploy.refs import Push, RefUpdate, deployable
+from paas.deploy.repository import Repository
+from paas.deploy.tree import GitContext, Objects, PushRefused, peel
+from paas.host.processes import Process
+from paas.host.sockets import Frame, PeerGone, Receiver, send
+from paas.model.app import App
+from paas.model.report import Lines, Report
+
+HOOK_FD = "PAAS_HOOK_FD"
+LOG = "output.log"
+
+ErrorLines = Callable[[BaseException, Report], int]
+"""Tells the user of an error in the output grammar and gives the exit code (paas.cli)."""
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What the hook told."""
+
+    updates: Sequence[RefUpdate]
+    environment: Mapping[str, str]
+    stderr: int
+
+    @classmethod
+    def parse(cls, frame: Frame) -> Pushed:
+        """Raises `PushRefused` when the frame is not that of our hook."""
+        refs, environment = frame.value.get("refs"), frame.value.get("env")
+        if not isinstance(refs, list) or not isinstance(environment, dict) or not frame.descriptors:
+            raise PushRefused("The pre-receive hook did not say what was pushed")
+        return cls(
+            [RefUpdate(*map(str, ref)) for ref in refs],
+            {str(key): str(value) for key, value in environment.items()},
+            frame.descriptors[0],
+        )
+
+
+class Receiving:
+    """Serves one `git push` of one app."""
+
+    def __init__(
+        self, pipeline: Pipeline, attempts: Attempts, repository: Repository, tell: ErrorLines
+    ) -> None:
+        self._pipeline = pipeline
+        self._attempts = attempts
+        self._repository = repository
+        self._tell = tell
+
+    def serve(self, app: App, actor: str, descriptors: tuple[int, int, int]) -> int:
+        """Run git and deploy what its hook receives; the exit code is git's."""
+        self._repository.ensure()
+        ours, hooks = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        with closing(ours):
+            try:
+                git = self._repository.serve(
+                    "receive-pack",
+                    descriptors,
+                    environment={HOOK_FD: str(hooks.fileno())},
+                    pass_fds=(hooks.fileno(),),
+                )
+            finally:
+                hooks.close()
+            frame = self._frame(ours, git)
+            if frame is not None:
+                self._answer(ours, self._deploy(app, actor, Pushed.parse(frame)))
+        return git.wait()
+
+    def _frame(self, connection: socket.socket, git: Process) -> Frame | None:
+        """The hook's frame; None when git ended without running it (nothing to update)."""
+        poll = select.poll()
+        poll.register(connection, select.POLLIN)
+        poll.register(git.pidfd, select.POLLIN)
+        while True:
+            ready = {descriptor for descriptor, _ in poll.poll()}
+            if connection.fileno() in ready:
+                try:
+                    return Receiver(connection).receive()
+                except PeerGone:
+                    return None
+            if git.pidfd in ready:
+                return None
+
+    def _answer(self, connection: socket.socket, code: int) -> None:
+        try:
+            send(connection, {"exit": code})
+        except PeerGone:
+            # git was killed under a deploy that went on: the next push brings the ref.
+            return
+
+    def _deploy(self, app: App, actor: str, pushed: Pushed) -> int:
+        try:
+            return self._deploy_reported(app, actor, pushed)
+        finally:
+            os.close(pushed.stderr)
+
+    def _deploy_reported(self, app: App, actor: str, pushed: Pushed) -> int:
+        output = Output(pushed.stderr)
+        report = Lines(output.write)
+        try:
+            push = deployable(pushed.updates, app.branch)
+            objects = self._incoming(pushed)
+            commit, _ = peel(objects, push.commit)
+            if self._is_live(app, commit):
+                report.step(f"{commit[:8]} is already live as v{app.live}: nothing to deploy")
+                return 0
+            with self._attempts.begin(app, actor, report, commit) as attempt:
+                output.keep(attempt.directory / LOG)
+                self._run(attempt, push, commit, pushed)
+        except BaseException as error:  # noqa: BLE001 - told to the user, who sees no other stream
+            return self._tell(error, report)
+        else:
+            return 0
+        finally:
+            output.close()
+
+    def _incoming(self, pushed: Pushed) -> Objects:
+        """Where the objects are now; in the repository alone when it had them all."""
+        repository = self._repository.path / "objects"
+        quarantine = self._repository.quarantine(pushed.environment)
+        return Objects(quarantine or repository, repository)
+
+    def _is_live(self, app: App, commit: str) -> bool:
+        if app.live is None or app.stopped:
+            return False
+        return self._pipeline.store.releases.get(app.id, app.live).commit == commit
+
+    def _run(self, attempt: Attempt, push: Push, commit: str, pushed: Pushed) -> None:
+        with attempt.timeline.stage("receive"):
+            quarantine = self._repository.quarantine(pushed.environment)
+            objects = (
+                keep_objects(quarantine, self._repository.path, attempt.objects)
+                if quarantine
+                else self._incoming(pushed)
+            )
+            source = read_source(GitContext(objects, commit))
+        release = self._pipeline.push(attempt, source, push.branch)
+        app = self._pipeline.store.apps.get(attempt.app.name)
+        attempt.report.step(f"Released {release.version} in {attempt.timeline.total:.1f} s")
+        attempt.report.result("Application deployed:")
+        for url in self._pipeline.router.urls(app):
+            attempt.report.detail(url)

@@ -1,0 +1,70 @@
+"""Which of the pushed refs is a deploy, and what to type when none is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from paas.deploy.tree import PushRefused
+
+HEADS = "refs/heads/"
+
+
+@dataclass(frozen=True)
+class RefUpdate:
+    """One line of a pre-receive hook's input (githooks(5))."""
+
+    old: str
+    new: str
+    name: str
+
+    @property
+    def deletes(self) -> bool:
+        return set(self.new) == {"0"}
+
+
+@dataclass(frozen=True)
+class Push:
+    """The one branch of a push that is deployed."""
+
+    branch: str
+    commit: str
+
+
+def deployable(updates: Sequence[RefUpdate], branch: str | None) -> Push:
+    """Choose the ref to deploy; `branch` is the app's deploy branch, None before the first.
+
+    Tags that travel with the branch are welcome. Everything else that would move a ref
+    without a deploy is refused: a push that succeeds means that the app is live.
+    """
+    for update in updates:
+        if update.deletes:
+            raise PushRefused(
+                f"{short(update.name)} cannot be deleted by a push",
+                resolution="To remove the whole app: paas apps:destroy APP",
+            )
+    heads = [update for update in updates if update.name.startswith(HEADS)]
+    wanted = branch or (short(heads[0].name) if heads else "main")
+    if not heads:
+        name = short(updates[0].name) if updates else "nothing"
+        raise PushRefused(
+            f"{name} is not a branch, so there is nothing to deploy",
+            resolution=f"To deploy it: git push paas '{name}^{{commit}}:refs/heads/{wanted}'",
+        )
+    if len(heads) > 1:
+        raise PushRefused(
+            f"{len(heads)} branches were pushed at once; one can be deployed",
+            resolution=f"git push paas {wanted}",
+        )
+    pushed = short(heads[0].name)
+    if pushed != wanted:
+        raise PushRefused(
+            f"{pushed} is not the deploy branch, which is {wanted}",
+            resolution=f"To deploy it: git push paas {pushed}:{wanted}",
+        )
+    return Push(pushed, heads[0].new)
+
+
+def short(ref: str) -> str:
+    """`main` for `refs/heads/main`, `v1` for `refs/tags/v1`."""
+    return ref.removeprefix(HEADS).removeprefix("refs/tags/").removeprefix("refs/")

@@ -1,0 +1,104 @@
+"""The bare repository of an app, and git run on it as the unprivileged git user."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Mapping
+from pathlib import Path
+
+from paas.host.content import content
+from paas.host.files import write_atomic
+from paas.host.processes import Process, spawn
+from paas.model.layout import Layout
+
+CONFIG = """\
+[core]
+\trepositoryformatversion = 0
+\tfilemode = true
+\tbare = true
+"""
+# Given on each command line, where no file of the repository can override it.
+FORCED = {
+    "core.hooksPath": "{hooks}",
+    "safe.directory": "{repository}",
+    "receive.advertisePushOptions": "true",
+    # Continuous integration clones shallowly; all of the tree to deploy is there.
+    "receive.shallowUpdate": "true",
+    "receive.autogc": "false",
+    "receive.denyCurrentBranch": "ignore",
+    "receive.maxInputSize": "2147483648",
+    "gc.auto": "0",
+}
+BRANCHES = "refs/heads"
+WRITABLE = ("objects", "objects/info", "objects/pack", "refs", "refs/heads", "refs/tags")
+
+
+class Repository:
+    """One app's repository.
+
+    Only the git user writes objects and refs. The directory itself, its configuration
+    and the hooks are root's: a pack that takes over `git receive-pack` gains neither.
+    """
+
+    def __init__(self, layout: Layout, app_id: int) -> None:
+        self._layout = layout
+        self.path = layout.repo(app_id)
+
+    def ensure(self) -> None:
+        """Make the repository unless it is there; killed half-way, the next call ends it."""
+        if (self.path / "HEAD").exists():
+            return
+        git = pwd.getpwnam(self._layout.git_user)
+        self.path.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
+        self.path.mkdir(mode=0o755, exist_ok=True)
+        # Sticky: git makes and renames its own lock files here, and cannot touch root's.
+        os.chown(self.path, 0, git.pw_gid)
+        self.path.chmod(0o1770)
+        for name in WRITABLE:
+            (self.path / name).mkdir(mode=0o700, exist_ok=True)
+            os.chown(self.path / name, git.pw_uid, git.pw_gid)
+        write_atomic(self.path / "config", CONFIG, 0o644)
+        # Last, since git takes a directory without HEAD for no repository.
+        write_atomic(self.path / "HEAD", "ref: refs/heads/main\n", 0o644)
+
+    def serve(
+        self,
+        service: str,
+        descriptors: tuple[int, int, int],
+        *,
+        environment: Mapping[str, str] | None = None,
+        pass_fds: tuple[int, ...] = (),
+    ) -> Process:
+        """Run `git <service>` (`receive-pack`, `upload-pack`) on the caller's descriptors."""
+        stdin, stdout, stderr = descriptors
+        return spawn(
+            ["git", service, self.path],
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            env={**self._environment(), **(environment or {})},
+            cwd=self.path,
+            pass_fds=pass_fds,
+            user=self._layout.git_user,
+        )
+
+    def _environment(self) -> dict[str, str]:
+        hooks = content("hooks")
+        pairs = {
+            key: value.format(hooks=hooks, repository=self.path) for key, value in FORCED.items()
+        }
+        environment = {"GIT_CONFIG_COUNT": str(len(pairs)), "HOME": "/nonexistent"}
+        environment["GIT_CONFIG_NOSYSTEM"] = "1"
+        for number, (key, value) in enumerate(pairs.items()):
+            environment[f"GIT_CONFIG_KEY_{number}"] = key
+            environment[f"GIT_CONFIG_VALUE_{number}"] = value
+        return environment
+
+    def quarantine(self, environment: Mapping[str, str]) -> Path | None:
+        """Where the objects of a push wait, if it is a directory of this repository."""
+        named = environment.get("GIT_QUARANTINE_PATH")
+        if named is None:
+            return None
+        path = Path(named).resolve()
+        return path if path.parent == (self.path / "objects").resolve() else None

@@ -1,0 +1,84 @@
+"""Bringing maps and proxy to what the database says is live."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv4Address
+
+from paas.deploy.draft import WEB
+from paas.deploy.running import owner_of
+from paas.engine.engine import Engine
+from paas.engine.network.addresses import Backend
+from paas.model.app import App
+from paas.model.report import Report
+from paas.model.settings import DOMAIN, HTTP_PORT
+from paas.proxy.proxy import Proxy
+from paas.proxy.site import Site, SiteState
+from paas.store.store import Store
+
+
+def service_key(app_id: int, process_type: str = WEB) -> str:
+    """The engine's name of an app process type's stable addresses."""
+    return f"{owner_of(app_id)}/{process_type}"
+
+
+class Router:
+    """Writes the slot maps and the proxy's sites from the database, nothing else.
+
+    Both writes are whole and idempotent, so that whoever finds the database ahead of
+    them (after a crash) repeats them.
+    """
+
+    def __init__(self, store: Store, engine: Engine, proxy: Proxy) -> None:
+        self._store = store
+        self._engine = engine
+        self._proxy = proxy
+
+    def switch(self, apps: Iterable[App]) -> None:
+        """Send the traffic of `apps` to their live instances, in one transaction."""
+        apps = list(apps)
+        for app in apps:
+            self._engine.network.service(service_key(app.id))
+        self._engine.network.set_backends(
+            {service_key(app.id): self._backends(app) for app in apps}
+        )
+
+    def _backends(self, app: App) -> list[Backend]:
+        return [
+            Backend(IPv4Address(one.address), one.port)
+            for one in self._store.instances.list(app.id)
+            if one.process_type == WEB and one.state.can_serve and one.port
+        ]
+
+    def publish(self, report: Report) -> None:
+        """Make nginx serve every app under its domains; reloads only on a change."""
+        applied = self._proxy.sync(lambda: [self._site(app) for app in self._store.apps.list()])
+        for name, reason in applied.quarantined:
+            report.warn(f"The proxy configuration of {name} is left out: {reason}")
+
+    def _site(self, app: App) -> Site:
+        addresses = self._engine.network.service(service_key(app.id))
+        return Site(
+            app=app.name,
+            domains=tuple(self.domains(app)),
+            slots=tuple(str(slot) for slot in addresses.slots),
+            state=state_of(app),
+        )
+
+    def domains(self, app: App) -> list[str]:
+        """The app's own domains behind `<app>.<server domain>`."""
+        own = self._store.domains.list(app.id)
+        server = self._store.settings.value(DOMAIN)
+        return [*([f"{app.name}.{server}"] if server else []), *own]
+
+    def urls(self, app: App) -> list[str]:
+        """Where to open the app; nothing when it has no domain."""
+        port = self._store.settings.value(HTTP_PORT)
+        return [f"http://{name}" + (f":{port}" if port != 80 else "") for name in self.domains(app)]
+
+
+def state_of(app: App) -> SiteState:
+    """What a request to the app's domains meets."""
+    if not app.deployed:
+        return SiteState.EMPTY
+    return SiteState.STOPPED if app.stopped else SiteState.LIVE

@@ -1,0 +1,141 @@
+"""Starting and stopping the instances of an app in the engine."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from pathlib import Path
+
+from paas.deploy.draft import WEB, Draft
+from paas.deploy.fleet import Member
+from paas.engine.engine import Engine
+from paas.engine.images import Image
+from paas.engine.spec import ContainerSpec, command_of
+from paas.errors import PaasError
+from paas.model.app import App
+from paas.model.layout import Layout
+from paas.model.limits import Limits
+
+
+@dataclass(frozen=True)
+class Running:
+    """A started instance that no release owns yet."""
+
+    member: Member
+    container: str
+    pid: int
+    address: IPv4Address
+    port: int
+    log: Path
+
+
+def owner_of(app_id: int) -> str:
+    """The owner of the app's user id range, networks and service addresses."""
+    return f"app:{app_id}"
+
+
+def log_directory(layout: Layout, app_id: int) -> Path:
+    """Where the output of an app's instances is kept, across its releases."""
+    return layout.logs / "apps" / str(app_id)
+
+
+def instance_environment(draft: Draft, name: str) -> dict[str, str]:
+    """What an instance finds in its environment beside the image's own variables."""
+    environment = {key: value.reveal() for key, value in draft.config.items()}
+    if draft.commit:
+        environment.setdefault("GIT_REV", draft.commit)
+    return environment | {"PORT": str(draft.port), "DYNO": name}
+
+
+def instance_spec(
+    layout: Layout, app: App, draft: Draft, member: Member, image: Image, container: str
+) -> ContainerSpec:
+    """The container of one instance."""
+    config = image.config
+    return ContainerSpec(
+        id=container,
+        image=image.id,
+        owner=owner_of(app.id),
+        args=command_of(config, shell_command=draft.processes.get(member.process_type)),
+        env=instance_environment(draft, str(member)),
+        cwd=config.workdir or "/",
+        user=config.user,
+        hostname=f"{app.name}-{member.process_type}-{member.index}"[:63].rstrip("-"),
+        labels=labels(app, member.process_type, str(member)),
+        limits=Limits(),
+        stop_signal=config.stop_signal or "SIGTERM",
+        log=log_directory(layout, app.id) / f"{member}.{container}.log",
+    )
+
+
+def labels(app: App, process_type: str, name: str) -> dict[str, str]:
+    """What a container says of itself: app, process type and name."""
+    return {
+        "paas.app": str(app.id),
+        "paas.process-type": process_type,
+        "paas.dyno": name,
+    }
+
+
+def new_container_id() -> str:
+    """32 random hex digits."""
+    return secrets.token_hex(16)
+
+
+class Runner:
+    """Starts, stops and removes instances."""
+
+    def __init__(self, layout: Layout, engine: Engine) -> None:
+        self._layout = layout
+        self._engine = engine
+
+    def start(self, app: App, draft: Draft, member: Member) -> Running:
+        """Start one instance; on failure nothing of it is left.
+
+        Raises `PaasError` when it cannot be started (no such command, no such user).
+        """
+        image = self._engine.images.get(draft.image)
+        spec = instance_spec(self._layout, app, draft, member, image, new_container_id())
+        directory = log_directory(self._layout, app.id)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            container = self._engine.containers.create(spec)
+            self._engine.containers.start(spec.id)
+        except BaseException:
+            self._engine.containers.remove(spec.id)
+            raise
+        return Running(
+            member=member,
+            container=spec.id,
+            pid=container.pid,
+            address=container.address,
+            port=draft.port if member.process_type == WEB else 0,
+            log=directory / f"{member}.{spec.id}.log",
+        )
+
+    def start_all(self, app: App, draft: Draft, members: Sequence[Member]) -> list[Running]:
+        """Start every one of `members`, or none."""
+        started: list[Running] = []
+        try:
+            for member in members:
+                started.append(self.start(app, draft, member))  # noqa: PERF401 - kept on failure
+        except BaseException:
+            self.discard(started)
+            raise
+        return started
+
+    def discard(self, started: Sequence[Running]) -> None:
+        """Remove instances that never served."""
+        for one in started:
+            self._engine.containers.remove(one.container)
+            with suppress(FileNotFoundError):
+                one.log.unlink()
+
+    def stop(self, container: str, timeout_s: float) -> None:
+        """Stop a container by its StopSignal, then remove it; it may be gone already."""
+        with suppress(PaasError):
+            self._engine.containers.stop(container, timeout_s)
+        self._engine.containers.remove(container)
