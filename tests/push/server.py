@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from paas.model.layout import Layout
+from paas.model.settings import BOOT_SECONDS
+from paas.store.store import Store
 from tests.push.outcome import Outcome, eventually, run
 from tests.push.repository import Files, Repository
 from tests.push.residue import Residue, difference, residue
@@ -33,6 +35,9 @@ StrictModes refuses keys below one."""
 DOMAIN = "test.example"
 UP_SECONDS = 600.0
 """The first `up` makes the stack from the distribution's mirror."""
+
+BOOT_LIMIT_SECONDS = 8
+"""Far more than `plain` needs on a busy machine."""
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -69,6 +74,7 @@ class Server:
         server = cls(folder)
         try:
             server.up()
+            server.give_up_soon()
             server.let_in()
         except BaseException:
             server.destroy()
@@ -106,6 +112,12 @@ class Server:
     def up(self) -> Outcome:
         """Start every process of it; harmless when they run."""
         return self.program("up", "--http-port", str(self.http_port), "--domain", DOMAIN).ok()
+
+    def give_up_soon(self) -> None:
+        """Shorten how long an app may take to come up: tests push many that never will."""
+        store = Store(self.layout)
+        store.settings.set(None, BOOT_SECONDS.name, str(BOOT_LIMIT_SECONDS))
+        store.close()
 
     def let_in(self) -> None:
         """Make the developer's key, register it, and open the door it fits."""

@@ -78,11 +78,10 @@ def test_a_key_nobody_registered_opens_nothing(server: Server) -> None:
     assert b"Permission denied" in done.stderr
 
 
-@pytest.mark.parametrize("command", ["ssh-keys:add mallory", "up", "down --purge", "doctor --fix"])
+@pytest.mark.parametrize("command", ["up", "down", "down --purge"])
 def test_a_key_may_not_do_what_is_root_s(server: Server, command: str) -> None:
-    outcome = server.ssh(command)
-    assert outcome.code != 0
-    assert server.ssh("apps:list").code == 0
+    assert "root on the server" in server.ssh(command).failed().err
+    server.ssh("apps:list").ok()
 
 
 # -- apps ----------------------------------------------------------------------------------

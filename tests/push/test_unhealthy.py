@@ -7,8 +7,6 @@ import pytest
 from tests.push import apps
 from tests.push.app import App
 
-BOOT = {"app.json": '{"healthchecks": {"web": [{"type": "startup", "timeout": 3, "attempts": 1}]}}'}
-
 BROKEN = {
     "never listens": (apps.NEVER_LISTENS, ["did not listen on port 5000", "thinking"]),
     "on loopback": (apps.ON_LOOPBACK, ["127.0.0.1:5000", "0.0.0.0"]),
