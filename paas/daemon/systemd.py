@@ -34,9 +34,14 @@ class Systemd:
         self._python = python
 
     @property
+    def wanted(self) -> bool:
+        """Whether units are to run this PaaS: the installed one, on a machine of systemd's."""
+        return BOOTED.is_dir() and self._layout.id == "paas"
+
+    @property
     def used(self) -> bool:
         """Whether the units are what runs this PaaS."""
-        return BOOTED.is_dir() and self._layout.id == "paas" and (FOLDER / UNITS[0]).is_file()
+        return self.wanted and (FOLDER / UNITS[0]).is_file()
 
     def install(self) -> None:
         """Write the units, and have them started with the machine."""

@@ -1,0 +1,204 @@
+"""The commands of the server itself: up, down, doctor, report, version."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol
+
+import click
+
+from paas.cli.access import Access
+from paas.cli.command import Command
+from paas.cli.session import Session
+from paas.model.report import Report
+from paas.model.settings import DOMAIN, HTTP_ADDRESS, HTTP_PORT, Setting
+from paas.model.version import VERSION
+
+
+class Check(Protocol):
+    """One line of the doctor's."""
+
+    @property
+    def name(self) -> str:
+        """What was looked at."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether it is as it should be."""
+
+    @property
+    def text(self) -> str:
+        """What was found."""
+
+    @property
+    def remedy(self) -> str:
+        """What to do when it is not."""
+
+
+class Doctor(Protocol):
+    """Looks whether all is well: `paas.daemon.doctor`."""
+
+    def examine(self) -> Iterator[Check]:
+        """Every check, as it is done."""
+
+
+class Server(Protocol):
+    """What runs the processes of the server: `paas.daemon.services`."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The services, in the order they start."""
+
+    def prepare(self) -> None:
+        """Make users and directories."""
+
+    def up(self, names: Iterable[str], report: Report) -> None:
+        """Start what does not run."""
+
+    def restart(self, name: str) -> None:
+        """Stop and start one service."""
+
+    def down(self, names: Iterable[str], report: Report) -> None:
+        """Stop services."""
+
+    def purge(self) -> None:
+        """Remove everything, data included."""
+
+    def start(self, name: str) -> None:
+        """Start one service as its systemd unit does."""
+
+    def stop(self, name: str) -> None:
+        """Stop one service as its systemd unit does."""
+
+    def ensure_stack(self, report: Report) -> None:
+        """Make the base images that builds stand on."""
+
+    def publish(self, report: Report) -> None:
+        """Have the proxy serve what the settings say."""
+
+    def facts(self) -> Iterable[tuple[str, str]]:
+        """Label and value: what this server is."""
+
+
+OpenServer = Callable[[Session], Server]
+OpenDoctor = Callable[[Session], Doctor]
+
+
+class Commands:
+    """The functions behind the commands, over what is made of a session."""
+
+    def __init__(self, open_server: OpenServer, open_doctor: OpenDoctor) -> None:
+        self._open = open_server
+        self._open_doctor = open_doctor
+
+    def up(
+        self,
+        session: Session,
+        *,
+        http_port: int | None,
+        http_address: str | None,
+        domain: str | None,
+        only: str | None,
+        restart: str | None,
+        unit: str | None,
+        stack: bool,
+    ) -> None:
+        """Start what does not run, with the settings that were given."""
+        server = self._open(session)
+        if unit is not None:
+            server.start(unit)
+            return
+        if restart is not None:
+            server.restart(restart)
+            return
+        server.prepare()
+        _keep(session, HTTP_PORT, http_port)
+        _keep(session, HTTP_ADDRESS, http_address)
+        _keep(session, DOMAIN, domain)
+        server.up([only] if only else server.names, session.report)
+        if only is None:
+            server.publish(session.report)
+            if stack:
+                server.ensure_stack(session.report)
+
+    def down(self, session: Session, *, only: str | None, unit: str | None, purge: bool) -> None:
+        """Stop everything, or one service; with `purge` remove everything too."""
+        server = self._open(session)
+        if unit is not None:
+            server.stop(unit)
+            return
+        server.down([only] if only and not purge else server.names, session.report)
+        if purge:
+            session.report.step(f"Removing {session.layout.root}")
+            session.store.close()
+            server.purge()
+
+    def doctor(self, session: Session) -> int:
+        """Print a line per check; 1 when one of them fails."""
+        well = True
+        for check in self._open_doctor(session).examine():
+            session.output.line(f"{'ok  ' if check.ok else 'FAIL'}  {check.name:<14} {check.text}")
+            if not check.ok:
+                session.output.line(f"      {'':<14} {check.remedy}")
+            well = well and check.ok
+        return 0 if well else 1
+
+    def report(self, session: Session) -> None:
+        """Print what this server is."""
+        session.report.result("server information")
+        for label, value in self._open(session).facts():
+            session.report.detail(f"{label + ':':<24} {value}")
+
+
+def version(session: Session) -> None:
+    """Print the version."""
+    session.output.line(f"paas {VERSION}")
+
+
+def server_commands(open_server: OpenServer, open_doctor: OpenDoctor) -> tuple[Command, ...]:
+    """The commands, over what the two make of a session."""
+    run = Commands(open_server, open_doctor)
+    return (
+        Command(
+            "up",
+            "Start the server's processes that do not run",
+            Access.ROOT,
+            run.up,
+            options=(
+                click.Option(["--http-port"], type=click.IntRange(1, 65535), metavar="PORT"),
+                click.Option(["--http-address"], metavar="ADDRESS"),
+                click.Option(["--domain"], metavar="DOMAIN"),
+                _service("--only", help="Start this service alone."),
+                _service("--restart", help="Restart this service; instances keep running."),
+                _service("--unit", hidden=True),
+                click.Option(["--stack/--no-stack"], default=True, help="Make the stack too."),
+            ),
+            description="Settings given here are kept.",
+        ),
+        Command(
+            "down",
+            "Stop the server's processes and all instances",
+            Access.ROOT,
+            run.down,
+            options=(
+                _service("--only", help="Stop this service alone."),
+                _service("--unit", hidden=True),
+                click.Option(["--purge"], is_flag=True, help="Remove everything, data included."),
+            ),
+        ),
+        Command("doctor", "Check what the server needs", Access.ADMIN, run.doctor),
+        Command("report", "Describe this server", Access.VIEW, run.report),
+        Command("version", "Print the version", Access.PUBLIC, version),
+    )
+
+
+def _keep(session: Session, setting: Setting[int] | Setting[str], value: int | str | None) -> None:
+    """Store a server setting that was given. Raises what its parser raises."""
+    if value is not None:
+        session.store.settings.set(None, setting.name, str(setting.parse(str(value))))
+
+
+def _service(flag: str, *, help: str = "", hidden: bool = False) -> click.Option:  # noqa: A002
+    """An option that takes one of the three services."""
+    names = click.Choice(["instances", "proxy", "paasd"])
+    return click.Option([flag], type=names, metavar="SERVICE", help=help, hidden=hidden)
