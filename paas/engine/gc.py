@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from paas.engine.images import Images
 from paas.engine.layers import LayerId, Layers
 from paas.host import files
-from paas.host.database import Database
 from paas.model.layout import Layout
 
 
@@ -24,9 +23,8 @@ class Collected:
 class Collector:
     """Removes what is unreachable from names, containers and caches."""
 
-    def __init__(self, layout: Layout, db: Database, images: Images, layers: Layers) -> None:
+    def __init__(self, layout: Layout, images: Images, layers: Layers) -> None:
         self._scratch = layout.engine / "scratch"
-        self._db = db
         self._images = images
         self._layers = layers
 
@@ -50,10 +48,6 @@ class Collector:
             freed = sum(self._layers.size(layer) for layer in dead_layers)
             for layer in dead_layers:
                 self._layers.remove(layer)
-            self._db.execute(
-                "DELETE FROM blobs WHERE diff_id NOT IN"
-                " (SELECT diff_id FROM layers WHERE diff_id IS NOT NULL)"
-            )
             self._sweep()
         finally:
             lock.release()
@@ -64,8 +58,7 @@ class Collector:
         return [image.id for image in self._images.list() if image.id not in living]
 
     def _dead_layers(self, kept: Collection[LayerId]) -> list[LayerId]:
-        rows = self._db.execute("SELECT DISTINCT layer FROM image_layers")
-        living = {*(LayerId(row["layer"]) for row in rows), *kept}
+        living = {*self._images.layers(), *kept}
         return [layer for layer in self._layers.list() if layer not in living]
 
     def _sweep(self) -> None:

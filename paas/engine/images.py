@@ -114,6 +114,11 @@ class Images:
         rows = self._db.execute("SELECT image FROM images ORDER BY created_at DESC, image")
         return [self.get(row["image"]) for row in rows]
 
+    def layers(self) -> set[LayerId]:
+        """Every layer that some image is made of."""
+        rows = self._db.execute("SELECT DISTINCT layer FROM image_layers")
+        return {LayerId(row["layer"]) for row in rows}
+
     def remove(self, image: str) -> None:
         """Forget an image and its names; its layers stay until they are collected."""
         self._db.execute("DELETE FROM images WHERE image = ?", (image,))

@@ -70,6 +70,10 @@ class Layers:
 
     def sweep(self) -> None:
         """Remove directories without a row, and uppers. The caller holds `sweep_lock`."""
+        self._db.execute(
+            "DELETE FROM blobs WHERE diff_id NOT IN"
+            " (SELECT diff_id FROM layers WHERE diff_id IS NOT NULL)"
+        )
         known = {*self.list(), EMPTY}
         for place, kept in (("l", known), ("tmp", set[str]())):
             directory = self._fs / place
@@ -163,11 +167,18 @@ class Layers:
     def find(self, diff_id: str) -> LayerId | None:
         """A layer with this content, if one is here."""
         rows = self._db.execute("SELECT layer FROM layers WHERE diff_id = ?", (diff_id,))
-        for row in rows:
-            with suppress(LayerMissing):
-                self.path(LayerId(row["layer"]))
-                return LayerId(row["layer"])
-        return None
+        return next((LayerId(row["layer"]) for row in rows if self._exists(row["layer"])), None)
+
+    def remember_blob(self, digest: str, size: int, diff_id: str) -> None:
+        """Record that a registry's compressed blob (of `size` bytes) has that content."""
+        self._db.execute("INSERT OR REPLACE INTO blobs VALUES (?, ?, ?)", (digest, diff_id, size))
+
+    def known_blobs(self) -> dict[str, int]:
+        """Digest and compressed size of every blob whose content is here as a layer."""
+        rows = self._db.execute(
+            "SELECT digest, bytes, layer FROM blobs JOIN layers USING (diff_id)"
+        )
+        return {row["digest"]: row["bytes"] for row in rows if self._exists(row["layer"])}
 
     def remove(self, layer: LayerId) -> None:
         """Forget a layer and remove its files.
@@ -176,6 +187,9 @@ class Layers:
         """
         self._db.execute("DELETE FROM layers WHERE layer = ?", (layer,))
         files.remove_tree(self._fs / "l" / layer)
+
+    def _exists(self, layer: str) -> bool:
+        return (self._fs / "l" / layer).is_dir()
 
     def _move_into_place(self, upper: Path) -> LayerId:
         while True:

@@ -21,7 +21,6 @@ from paas.engine.reference import Reference, parse_reference
 from paas.engine.unpack import unpack
 from paas.errors import PaasError
 from paas.host import files, processes
-from paas.host.database import Database
 from paas.host.processes import ProcessFailed
 from paas.model.layout import Layout
 from paas.model.report import Report
@@ -45,10 +44,9 @@ class LocalName(PaasError):
 class Registry:
     """Brings images here and takes them elsewhere."""
 
-    def __init__(self, layout: Layout, db: Database, images: Images, layers: Layers) -> None:
+    def __init__(self, layout: Layout, images: Images, layers: Layers) -> None:
         self._engine = layout.engine
         self._locks = layout.locks
-        self._db = db
         self._images = images
         self._layers = layers
 
@@ -139,7 +137,7 @@ class Registry:
         with lock:
             layer = self._layers.find(blob.diff_id)
             if layer is not None:
-                self._remember(blob)
+                self._layers.remember_blob(blob.digest, blob.size, blob.diff_id)
                 return layer
             report.detail(f"Unpacking {blob.digest[7:19]} ({blob.size / 1e6:.1f} MB)")
             upper = self._layers.new_upper()
@@ -151,23 +149,15 @@ class Registry:
                 raise
         if unpacked.nobodies:
             report.warn(f"{unpacked.nobodies} files have ids above 65535: now nobody's")
-        self._remember(blob)
+        self._layers.remember_blob(blob.digest, blob.size, blob.diff_id)
         blob.path.unlink()
         return layer
 
-    def _remember(self, blob: LayerBlob) -> None:
-        self._db.execute(
-            "INSERT OR REPLACE INTO blobs VALUES (?, ?, ?)", (blob.digest, blob.diff_id, blob.size)
-        )
-
     def _stand_in(self, blobs: Path) -> None:
-        rows = self._db.execute(
-            "SELECT digest, bytes FROM blobs WHERE diff_id IN (SELECT diff_id FROM layers)"
-        )
         (blobs / "sha256").mkdir(parents=True)
-        for row in rows:
-            with blob_path(blobs, row["digest"]).open("wb") as file:
-                file.truncate(row["bytes"])
+        for digest, size in self._layers.known_blobs().items():
+            with blob_path(blobs, digest).open("wb") as file:
+                file.truncate(size)
 
     def _deliver(self, image: Image, target: str, what: str) -> None:
         with self._scratch() as scratch:
