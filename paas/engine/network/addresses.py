@@ -92,6 +92,11 @@ class Plan:
     def router_interface(self) -> IPv4Interface:
         return IPv4Interface(f"{self.router}/30")
 
+    @property
+    def services(self) -> IPv4Network:
+        """The half of the prefix that stable addresses are from."""
+        return IPv4Network(f"{self.prefix[FIRST_SERVICE]}/17")
+
     def instances_after(self, cursor: int) -> Iterator[IPv4Address]:
         """Every instance address once, beginning behind number `cursor`."""
         yield from self._after(cursor, FIRST_INSTANCE, FIRST_SERVICE)

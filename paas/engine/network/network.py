@@ -11,7 +11,7 @@ connections    what an instance serves at the moment
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from importlib.resources import files
 from ipaddress import IPv4Address, IPv4Network
@@ -25,12 +25,13 @@ from paas.engine.network.addresses import (
     ServiceAddresses,
     choose_prefix,
 )
+from paas.engine.network.findings import Finding
 from paas.engine.network.hostside import HostSide
 from paas.engine.network.ipam import Leases, Links
 from paas.engine.network.mirrors import Egress
 from paas.engine.network.policy import RouterState, Surroundings
 from paas.engine.network.resolver import Resolver
-from paas.engine.network.router import Router
+from paas.engine.network.router import Router, uplink_of
 from paas.engine.network.services import Services
 from paas.host.database import Database
 from paas.host.firewall import Firewall, FirewallFailed
@@ -151,6 +152,17 @@ class Network:
         """Whether the router is there at all (not after a reboot)."""
         return self._router.exists()
 
+    def findings(self) -> list[Finding]:
+        """What keeps instances from the network, for `paas doctor`."""
+        if not self.exists():
+            return [Finding("The network of the instances is not set up", "paas up")]
+        with Netlink() as net:
+            uplink = uplink_of(net)
+        return [
+            *resolver.findings(self.resolver),
+            *self._host.findings(uplink.name if uplink else ""),
+        ]
+
     # -- instances ---------------------------------------------------------------------------
 
     def attach(
@@ -202,8 +214,18 @@ class Network:
         return lease.address if lease else None
 
     def connections(self, address: IPv4Address) -> int:
-        """TCP connections that the instance serves now: those a stop would cut."""
+        """TCP connections that the instance serves now: those a stop would cut.
+
+        Costs some 10 ms whatever the answer, so it is asked a few times a second at most.
+        """
         return conntrack.count_open(self._router.path, address)
+
+    def drain(self, addresses: Iterable[IPv4Address], seconds: float) -> dict[IPv4Address, int]:
+        """Wait until none of the instances serves a connection, `seconds` at most.
+
+        Returns how many connections each of those has that still serve some.
+        """
+        return conntrack.drain(self._router.path, addresses, seconds)
 
     # -- services ----------------------------------------------------------------------------
 
@@ -228,12 +250,7 @@ class Network:
             for key, backends in changes.items():
                 self._services.record(key, backends)
             self._change_table(policy.service_change(before, after))
-        gone = {b.address for old in before.values() for b in old} - {
-            b.address for new in after.values() for b in new
-        }
-        if gone:
-            services = {a for s in before for a in (s.vip, *s.slots)}
-            conntrack.forget_datagrams(self._router.path, services, gone)
+        self._forget_datagrams(before, after)
 
     def backends(self, key: str) -> tuple[Backend, ...]:
         """Where a service leads."""
@@ -293,7 +310,22 @@ class Network:
                 around = self._surroundings(net)
             self._write_table(around)
 
+    def _forget_datagrams(self, before: policy.Services, after: policy.Services) -> None:
+        gone = _backend_addresses(before) - _backend_addresses(after)
+        if not gone:
+            return
+        services = {address for each in before for address in (each.vip, *each.slots)}
+        used = services & policy.datagram_services(
+            self._firewall.read(f"list set ip {policy.TABLE} datagrams")
+        )
+        if used:
+            conntrack.forget_datagrams(self._router.path, used, gone)
+
     def _write_links(self) -> None:
         with self._observed.transaction():
             elements = policy.link_elements(self._links.pairs())
             self._change_table(elements)
+
+
+def _backend_addresses(services: policy.Services) -> set[IPv4Address]:
+    return {backend.address for backends in services.values() for backend in backends}

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, collapse_addresses
+from typing import Any
 
 from paas.engine.network.addresses import (
     GATEWAY,
@@ -87,8 +88,10 @@ class RouterState:
 def router_table(state: RouterState) -> str:
     """The router's table, from whatever was there: one transaction, no packet sees a gap.
 
-    The set `mirrors` keeps its elements: the resolver fills it as names are asked for,
-    and would not do so again for what is in its cache.
+    Two sets keep their elements. The resolver fills `mirrors` as names are asked for, and
+    would not do so again for what is in its cache. The kernel fills `datagrams` with the
+    service addresses that UDP was ever sent to: looking for flows costs a walk over all
+    connections, which most services never need.
     """
     plan, around = state.plan, state.surroundings
     denied = collapse_addresses((*NOT_INTERNET, *around.local))
@@ -104,6 +107,7 @@ def router_table(state: RouterState) -> str:
             host=HOST_LINK,
             host_address=plan.host,
             prefix=plan.prefix,
+            services=plan.services,
             resolver=plan.resolver,
             gateway=GATEWAY,
             metadata=METADATA,
@@ -135,6 +139,16 @@ def link_elements(links: Iterable[tuple[IPv4Address, IPv4Address]]) -> str:
     """Allow exactly these pairs: who opens a connection, and to whom."""
     pairs = (f"{source} . {target}" for source, target in sorted(links))
     return "\n".join([f"flush set ip {TABLE} links", *_elements("links", pairs)]) + "\n"
+
+
+def datagram_services(listing: Iterable[Mapping[str, Any]]) -> set[IPv4Address]:
+    """The elements of the set `datagrams`, from the answer to a `list set` of it."""
+    return {
+        IPv4Address(element)
+        for item in listing
+        if "set" in item
+        for element in item["set"].get("elem", ())
+    }
 
 
 def host_table(instance: str, interface: str, plan: Plan, around: Surroundings) -> str:
@@ -224,6 +238,7 @@ table ip {table} {{
   set mirrors {{ type ipv4_addr; size 4096; }}
   set links {{ type ipv4_addr . ipv4_addr; }}
   set vips {{ type ipv4_addr; }}
+  set datagrams {{ type ipv4_addr; flags dynamic; size 65536; }}
   map slots {{ type ipv4_addr : ipv4_addr . inet_service; }}
   map spread {{ type ipv4_addr . mark : ipv4_addr . inet_service; }}
 }}"""
@@ -245,6 +260,7 @@ table ip {table} {{
   }}
   chain translate {{
     type nat hook prerouting priority dstnat; policy accept;
+    ip daddr {services} meta l4proto udp add @datagrams {{ ip daddr }}
     ip daddr @vips meta mark set numgen random mod {spread}
     meta l4proto {{ tcp, udp }} dnat ip addr . port to ip daddr map @slots
     meta l4proto {{ tcp, udp }} dnat ip addr . port to ip daddr . meta mark map @spread

@@ -14,6 +14,7 @@ from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
 from typing import Protocol
 
+from paas.engine.network.findings import Finding
 from paas.engine.network.policy import TABLE
 from paas.host import netlink
 from paas.host.files import write_atomic
@@ -187,6 +188,22 @@ class Resolver:
         if pid is not None:
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
+
+
+def findings(own: Resolver) -> list[Finding]:
+    """What keeps instances from resolving names."""
+    found = []
+    if not upstreams():
+        found.append(
+            Finding(
+                "The host names only resolvers on its loopback, which instances cannot reach",
+                f"Name another server in {RESOLV_CONF}, or let the local one listen on an"
+                " address of the host that is not on the loopback and name that.",
+            )
+        )
+    if own.running() is None:
+        found.append(Finding("The resolver of the instances does not run", "paas up"))
+    return found
 
 
 def _text(path: Path) -> str:
