@@ -7,7 +7,7 @@ on top with compilers, git and Python's tools. A first deploy needs no image reg
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -69,11 +69,19 @@ class NoSuchStack(NotFound):
 class Stack:
     """Makes the images of the stack when they are first asked for."""
 
-    def __init__(self, layout: Layout, images: Images, layers: Layers, rootfs: Rootfs) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        images: Images,
+        layers: Layers,
+        rootfs: Rootfs,
+        recipes: Mapping[str, Recipe] = RECIPES,
+    ) -> None:
         self._layout = layout
         self._images = images
         self._layers = layers
         self._rootfs = rootfs
+        self._recipes = recipes
 
     def ensure(self, name: str, report: Report) -> Image:
         """The image of a stack (`debian-13`) or of a name such as `paas/stack-build:debian-13`.
@@ -81,11 +89,11 @@ class Stack:
         Made if it is not here, which takes from ten seconds to a few minutes, most of them
         the mirror's. Raises `NoSuchStack`, `ProcessFailed` and `StepFailed`.
         """
-        ref = parse_reference(name if "/" in name else f"paas/stack:{name}")
+        ref = _reference(name)
         known = self._images.resolve(ref)
         if known is not None:
             return known
-        recipe = recipe_for(ref)
+        recipe = self._recipe(ref)
         if recipe.base is not None:
             self.ensure(recipe.base, report)
         with files.FileLock(self._layout.locks / "stack.lock", f"making {ref}"):
@@ -94,9 +102,18 @@ class Stack:
 
     def rebuild(self, name: str, report: Report) -> Image:
         """Make the image again, with the packages of today; what runs keeps the old one."""
-        recipe = recipe_for(parse_reference(name if "/" in name else f"paas/stack:{name}"))
+        recipe = self._recipe(_reference(name))
         with files.FileLock(self._layout.locks / "stack.lock", f"making {recipe.ref}"):
             return self._make(recipe, report)
+
+    def _recipe(self, ref: Reference) -> Recipe:
+        recipe = self._recipes.get(str(ref))
+        if recipe is None:
+            raise NoSuchStack(
+                f"There is no stack {ref}",
+                resolution=f"The stacks of this version: {', '.join(self._recipes)}.",
+            )
+        return recipe
 
     def _make(self, recipe: Recipe, report: Report) -> Image:
         report.step(f"Making {recipe.ref}")
@@ -184,15 +201,8 @@ class Stack:
             files.remove_tree(path)
 
 
-def recipe_for(ref: Reference) -> Recipe:
-    """The recipe that makes a name. Raises `NoSuchStack`."""
-    recipe = RECIPES.get(str(ref))
-    if recipe is None:
-        raise NoSuchStack(
-            f"There is no stack {ref}",
-            resolution=f"The stacks of this version: {', '.join(RECIPES)}.",
-        )
-    return recipe
+def _reference(name: str) -> Reference:
+    return parse_reference(name if "/" in name else f"paas/stack:{name}")
 
 
 def _config(recipe: Recipe, base: Image | None) -> ImageConfig:

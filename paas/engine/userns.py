@@ -26,9 +26,6 @@ BLOCK_SIZE = 256 * RANGE_SIZE
 # then, should that be full, nspawn's own (https://systemd.io/UIDS-GIDS).
 _WINDOWS = ((0x7000_0000, 0x7FFE_0000), (0x0100_0000, 0x7000_0000))
 
-# What lckpwdf(3) locks; shadow's tools hold it while they write subuid and subgid.
-_PASSWORD_LOCK = Path("/etc/.pwd.lock")
-
 
 class NoUserIds(PaasError):
     """No block of user ids is free on this machine."""
@@ -60,6 +57,7 @@ class UserRanges:
         self._user = layout.user
         self._db = db
         self._tables = (etc / "subuid", etc / "subgid")
+        self._lock = etc / ".pwd.lock"
 
     def range_for(self, owner: str) -> UserRange:
         """The range of an owner such as `app:7`; the same one until it is released.
@@ -82,7 +80,7 @@ class UserRanges:
 
     def unregister(self) -> None:
         """Take this engine's blocks out of subuid and subgid: it is being purged."""
-        with _password_lock():
+        with _password_lock(self._lock):
             for table in self._tables:
                 kept = [line for line in _lines(table) if not line.startswith(f"{self._user}:")]
                 _write(table, kept)
@@ -108,7 +106,7 @@ class UserRanges:
         return [block for block in uids if block in gids and block.start % RANGE_SIZE == 0]
 
     def _register_block(self) -> int:
-        with _password_lock():
+        with _password_lock(self._lock):
             taken = [block for table in self._tables for block in _parse(_lines(table))]
             start = _free_start(taken)
             for table in self._tables:
@@ -189,8 +187,9 @@ def _write(table: Path, lines: Iterable[str]) -> None:
 
 
 @contextmanager
-def _password_lock() -> Iterator[None]:
-    fd = os.open(_PASSWORD_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def _password_lock(path: Path) -> Iterator[None]:
+    """What lckpwdf(3) locks; shadow's tools hold it while they write subuid and subgid."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.lockf(fd, fcntl.LOCK_EX)
         yield
