@@ -69,8 +69,10 @@ class ClientChannel:
             signal.signal(number, signal.SIG_IGN)
 
     def finish(self, code: int, message: str = "") -> None:
-        """Tell the client how the command ended."""
-        self._send(protocol.exit_frame(code, message))
+        """Tell the client how the command ended; `message` only if nobody else has."""
+        if message:
+            self._send(protocol.say_frame(message))
+        self._send(protocol.exit_frame(code))
 
     def _send(self, frame: dict[str, sockets.Json]) -> None:
         try:

@@ -17,26 +17,19 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from paas.daemon import protocol
-from paas.daemon.children import ALL, FAILED, STOPPING, Cells, Children
-from paas.daemon.command import BUG, Handler, serve_command
+from paas.daemon.children import ALL, STOPPING, Cells, Children
+from paas.daemon.command import Handler
+from paas.daemon.commands import Commands
 from paas.daemon.peer import Admission
 from paas.daemon.resident import Keeper, Resident
 from paas.errors import PaasError
-from paas.host import sockets
 from paas.host.files import FileLock
-
-MAX_COMMANDS = 256
-"""At one time. Each is a process: more than a team ever has, fewer than hurt."""
 
 STOP_SECONDS = 10.0
 """Between SIGTERM and SIGKILL for what runs when the master is asked to stop."""
 
 ACCEPTS = 16
 """Connections taken in one turn, so that ends and signals get theirs."""
-
-BUSY = 75
-"""Exit code: try again later (EX_TEMPFAIL, sysexits.h)."""
 
 Log = Callable[[str], None]
 
@@ -57,22 +50,18 @@ class Master:
     ) -> None:
         self._listener = listener
         self._lock = lock
-        self._admission = admission
         self._cells = cells
-        self._handler = handler
         self._log = log
         self._selector = selectors.DefaultSelector()
         self._wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self._connections: set[socket.socket] = set()
         self._children = Children(self._selector, cells, self._let_go)
+        self._commands = Commands(self._children, admission, handler, log)
         self._keepers = [Keeper(resident, self._children, log) for resident in residents]
-        self._served = 0
         self._stopping = False
 
     def run(self, ready: Callable[[], None] = lambda: None) -> None:
         """Serve until SIGTERM or SIGINT, then end what runs. `ready` is called once."""
-        # What the commands of a killed predecessor left behind.
-        self._cells.kill(ALL)
+        self._sweep()  # what the commands of a killed predecessor left behind
         self._selector.register(self._wake[0], selectors.EVENT_READ, self._woken)
         self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
         self._heed_signals()
@@ -81,6 +70,7 @@ class Master:
         while not self._stopping:
             for keeper in self._keepers:
                 keeper.start_if_due()
+            self._commands.prepare()
             self._turn(self._next_due())
         self._stop()
 
@@ -93,8 +83,6 @@ class Master:
         dues = [keeper.due for keeper in self._keepers if keeper.due is not None]
         return max(0.0, min(dues) - time.monotonic()) if dues else None
 
-    # -- commands -------------------------------------------------------------------------
-
     def _accept(self) -> None:
         for _ in range(ACCEPTS):
             try:
@@ -105,37 +93,7 @@ class Master:
                 if error.errno != errno.ECONNABORTED:
                     raise
                 continue
-            self._admit(connection)
-
-    def _admit(self, connection: socket.socket) -> None:
-        try:
-            self._admission.check(sockets.peer_of(connection))
-        except PaasError as error:
-            dismiss(connection, error.code, str(error))
-            return
-        if len(self._connections) >= MAX_COMMANDS:
-            dismiss(connection, BUSY, f"{MAX_COMMANDS} commands are running; try again later")
-            return
-        self._start(connection)
-
-    def _start(self, connection: socket.socket) -> None:
-        def work() -> int:
-            return serve_command(connection, self._admission, self._handler)
-
-        def ended(code: int) -> None:
-            self._connections.remove(connection)
-            if code == 0:
-                connection.close()  # the command has said itself how it ended
-            else:
-                dismiss(connection, *obituary(code))
-
-        self._served += 1
-        try:
-            self._children.fork(work, ended, f"{self._served}")
-        except OSError as error:
-            dismiss(connection, BUSY, f"No process for the command: {error.strerror}")
-            return
-        self._connections.add(connection)
+            self._commands.take(connection)
 
     # -- the end, and what a child does not keep -------------------------------------------
 
@@ -156,10 +114,17 @@ class Master:
         deadline = time.monotonic() + STOP_SECONDS
         while len(self._children) and (left := deadline - time.monotonic()) > 0:
             self._turn(left)
-        self._cells.kill(ALL)
+        self._sweep()
         while len(self._children):
             self._children.signal_all(signal.SIGKILL)
             self._turn(None)
+
+    def _sweep(self) -> None:
+        try:
+            self._cells.kill(ALL)
+        except PaasError as error:
+            # Hanging in the kernel they harm nobody who comes; a PaaS that is down does.
+            self._log(str(error))
 
     def _let_go(self) -> None:
         """In a child: keep nothing that is the master's."""
@@ -168,25 +133,7 @@ class Master:
         self._lock.release_after_fork()
         for descriptor in self._wake:
             os.close(descriptor)
-        for connection in self._connections:
-            connection.close()
-
-
-def dismiss(connection: socket.socket, code: int, message: str) -> None:
-    """Answer without waiting for a client that may not read, and hang up."""
-    connection.settimeout(0)
-    with connection, suppress(sockets.PeerGone, BlockingIOError):
-        sockets.send(connection, protocol.exit_frame(code, message))
-
-
-def obituary(code: int) -> tuple[int, str]:
-    """What to tell the client of a command that could not speak for itself."""
-    if code < 0:
-        name = signal.Signals(-code).name
-        return 128 - code, f"The command was killed on the server by {name}"
-    if code == FAILED:
-        return BUG, "The command could not be started; paasd's log has the trace"
-    return code, ""
+        self._commands.let_go()
 
 
 def freeze() -> None:

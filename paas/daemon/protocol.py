@@ -1,10 +1,11 @@
 """What client and daemon say to each other; `paas.host.sockets` carries it.
 
 client → daemon   hello (with stdin, stdout, stderr), then `{"signal": n}`
-daemon → client   `{"raw": bool}`, at last `{"exit": code, "message": text}`
+daemon → client   `{"raw": bool}`, `{"say": text}`, at last `{"exit": code}`
 
 The hello names the words of a command (`argv`), or, of a forced command, the text that
-sshd had from its client (`command`) and the key that it belongs to (`key`).
+sshd had from its client (`command`) and the key that it belongs to (`key`). Frames to the
+client have one member each, so that it needs no JSON parser to read a number.
 """
 
 from __future__ import annotations
@@ -78,9 +79,14 @@ def parse_signal(frame: Frame) -> signal.Signals:
     return signal.Signals(number)
 
 
-def exit_frame(code: int, message: str = "") -> dict[str, Json]:
-    """The last frame. `message` is for people; the client puts ` !     ` before each line."""
-    return {"exit": code, "message": message}
+def exit_frame(code: int) -> dict[str, Json]:
+    """The last frame."""
+    return {"exit": code}
+
+
+def say_frame(text: str) -> dict[str, Json]:
+    """Words for people; the client puts ` !     ` before each line, on stderr."""
+    return {"say": text}
 
 
 def raw_frame(*, on: bool) -> dict[str, Json]:

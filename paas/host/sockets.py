@@ -109,7 +109,9 @@ def send(
     rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
     try:
         sent = connection.sendmsg([data], rights if descriptors else [], socket.MSG_NOSIGNAL)
-        connection.sendall(data[sent:], socket.MSG_NOSIGNAL)
+        # Not an empty rest: a peer that has read it all may have hung up, which is no error.
+        if sent < len(data):
+            connection.sendall(data[sent:], socket.MSG_NOSIGNAL)
     except (BrokenPipeError, ConnectionResetError) as error:
         raise PeerGone("The other end of the connection is gone") from error
 
