@@ -1,0 +1,182 @@
+"""RUN: a command in a container of its own, whose changes become a layer."""
+
+from __future__ import annotations
+
+import secrets
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from paas.engine.build.buildhost import APT_FILE, CA_FILE, BuildHost
+from paas.engine.build.instructions import Document, Instruction
+from paas.engine.build.rules import BuildTimedOut, Rules
+from paas.engine.build.stubs import remove_stubs
+from paas.engine.bundle import BOUND
+from paas.engine.config import ImageConfig
+from paas.engine.foreground import Ended, Foreground, RanTooLong
+from paas.engine.inside import CommandNotExecutable, CommandNotFound
+from paas.engine.layers import LayerId, Layers
+from paas.engine.spec import ContainerSpec, Mount
+from paas.engine.users import NoSuchUser
+from paas.host import files
+from paas.model.layout import Layout
+from paas.model.limits import MIB
+from paas.model.report import Report
+
+SCRIPTS = "/dev/pipes"
+"""Where a document that is a script is, as in BuildKit; in the runtime's own tmpfs."""
+
+TAIL_LINES = 15
+TAIL_BYTES = 4096
+_SYSTEM_MOUNTS = ("/proc", "/dev", "/sys")
+_MEANINGS = {
+    126: "the command cannot be executed",
+    127: "a command was not found",
+    137: "it was killed",
+    139: "it crashed (segmentation fault)",
+}
+
+
+@dataclass(frozen=True)
+class Command:
+    """One RUN, expanded. `hidden_env` is in no key and in no image."""
+
+    args: tuple[str, ...]
+    env: Mapping[str, str]
+    script: Document | None = None
+    network: bool = True
+    hidden_env: Mapping[str, str] = field(default_factory=dict)
+
+
+class Runner:
+    """Runs the commands of builds."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        layers: Layers,
+        foreground: Foreground,
+        host: Callable[[], BuildHost],
+    ) -> None:
+        """`host` is asked once, for the first command that is run."""
+        self._directory = layout.run / "build"
+        self._layers = layers
+        self._foreground = foreground
+        self._ask_host = host
+
+    @cached_property
+    def _host(self) -> BuildHost:
+        return self._ask_host()
+
+    def run(
+        self,
+        command: Command,
+        step: Instruction,
+        below: Sequence[LayerId],
+        config: ImageConfig,
+        upper: Path,
+        rules: Rules,
+        report: Report,
+    ) -> None:
+        """Run `command` on the layers `below` with what it writes in `upper`.
+
+        Raises `StepFailed` unless it ends with 0, and `BuildTimedOut`.
+        """
+        name = f"build-{secrets.token_hex(8)}"
+        tail = Tail()
+
+        def output(data: bytes) -> None:
+            report.output(data)
+            tail.add(data)
+
+        with self._files(name, command) as mounts:
+            spec = self._spec(name, command, mounts, rules)
+            try:
+                ended = self._foreground.run_on(
+                    spec, config, below, upper, output, rules.seconds_left()
+                )
+            except RanTooLong:
+                raise BuildTimedOut(rules.deadline_s, f"{step.at}: {step.summary}") from None
+            except (CommandNotFound, CommandNotExecutable, NoSuchUser) as error:
+                raise step.at.failure(
+                    f"{step.summary}: {error.brief}", error.details, error.resolution
+                ) from None
+        if ended != 0:
+            raise step.at.failure(_outcome(step, ended, rules), tail.lines())
+        targets = (*_SYSTEM_MOUNTS, *BOUND, *(mount.target for mount in mounts))
+        remove_stubs(upper, [self._layers.path(layer) for layer in below], targets)
+
+    def _spec(
+        self, name: str, command: Command, mounts: tuple[Mount, ...], rules: Rules
+    ) -> ContainerSpec:
+        return ContainerSpec(
+            id=name,
+            image="",
+            owner=rules.owner,
+            args=command.args,
+            env={**self._host.variables, **command.hidden_env, **command.env},
+            hostname="build",
+            network="private" if command.network else "none",
+            mounts=mounts,
+            limits=rules.limits,
+            # setcap and sudo work in what is built, so they must in the build.
+            no_new_privileges=False,
+        )
+
+    @contextmanager
+    def _files(self, name: str, command: Command) -> Iterator[tuple[Mount, ...]]:
+        """The files that the step has and its layer has not."""
+        directory = self._directory / name
+        mounts = []
+        if self._host.ca_bundle is not None:
+            mounts.append(Mount(self._host.ca_bundle, CA_FILE, read_only=True))
+        try:
+            if self._host.apt_options:
+                source = self._file(directory, "apt.conf", self._host.apt_options, 0o644)
+                mounts.append(Mount(source, APT_FILE, read_only=True))
+            if command.script is not None:
+                source = self._file(directory, "script", command.script.content, 0o755)
+                mounts.append(Mount(source, f"{SCRIPTS}/{command.script.name}", read_only=True))
+            yield tuple(mounts)
+        finally:
+            files.remove_tree(directory)
+
+    def _file(self, directory: Path, name: str, content: str, mode: int) -> Path:
+        # Traversed by the container's root, which is nobody here; not listed.
+        for path in (self._directory, directory):
+            path.mkdir(mode=0o711, parents=True, exist_ok=True)
+        path = directory / name
+        files.write_atomic(path, content, mode)
+        return path
+
+
+class Tail:
+    """The last lines of an output that comes in pieces."""
+
+    def __init__(self) -> None:
+        self._lines: deque[bytes] = deque(maxlen=TAIL_LINES)
+        self._rest = b""
+
+    def add(self, data: bytes) -> None:
+        """Take the next piece."""
+        *lines, rest = (self._rest + data).split(b"\n")
+        self._lines.extend(line[-TAIL_BYTES:] for line in lines)
+        self._rest = rest[-TAIL_BYTES:]
+
+    def lines(self) -> list[str]:
+        """Decoded, without what a progress bar wrote over."""
+        whole = [*self._lines, self._rest] if self._rest else [*self._lines]
+        texts = [line.decode("utf-8", "replace").rstrip("\r") for line in whole]
+        return [text.rsplit("\r", 1)[-1] for text in texts[-TAIL_LINES:]]
+
+
+def _outcome(step: Instruction, ended: Ended, rules: Rules) -> str:
+    """How it ended, in words. A shell says 137 of a killed child, and may say anything else."""
+    if ended.oom_killed:
+        limit = rules.limits.memory_bytes // MIB
+        return f"{step.summary}: out of memory, a build may use {limit} MiB (exit code {ended:d})"
+    meaning = f" ({_MEANINGS[ended]})" if ended in _MEANINGS else ""
+    return f"{step.summary}: exit code {ended:d}{meaning}"

@@ -1,0 +1,221 @@
+"""Writing into a mounted root filesystem without ever leaving it.
+
+The image decides what its symbolic links are: every path is resolved by the kernel as
+if the tree were the root (openat2(2), RESOLVE_IN_ROOT), and what is written is made anew
+(O_EXCL, O_NOFOLLOW), never written through.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import posixpath
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from paas.engine.build.errors import BuildError
+from paas.engine.build.sources import Item, Source
+from paas.host import syscalls
+
+_IN_ROOT = syscalls.RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_MAGICLINKS
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class CannotCopy(BuildError):
+    """What is at the destination is in the way."""
+
+
+@dataclass(frozen=True)
+class Attributes:
+    """What copied things get instead of their own; None keeps the source's."""
+
+    owner: tuple[int, int] | None = None
+    mode: int | None = None
+
+    def owner_of(self, item: Item) -> tuple[int, int]:
+        """User and group of a copied item."""
+        return self.owner or (item.uid, item.gid)
+
+    def mode_of(self, item: Item) -> int:
+        """Permission bits of a copied item."""
+        return stat.S_IMODE(item.mode) if self.mode is None else self.mode
+
+
+class Target:
+    """A tree to write into."""
+
+    def __init__(self, root: Path, attributes: Attributes | None = None) -> None:
+        """`root` is a real path; `attributes` are those of everything that is made."""
+        self._root = root
+        self._attributes = attributes or Attributes()
+        self._links: dict[tuple[int, int], tuple[str, str]] = {}
+        self._times: list[tuple[str, float]] = []
+
+    def is_directory(self, path: str) -> bool:
+        """Whether `path` is a directory, through links."""
+        try:
+            os.close(self._open(path, os.O_PATH | os.O_DIRECTORY))
+        except OSError:
+            return False
+        return True
+
+    def make_directories(self, path: str) -> None:
+        """Make a directory and those above it: 0755 and root's, unless told otherwise."""
+        with self._directory(path):
+            pass
+
+    def put(self, source: Source, item: Item, path: str) -> None:
+        """Make `path` (not a directory) a copy of a file, link, fifo or device.
+
+        A link at `path` itself is replaced. Raises `CannotCopy` over a directory.
+        """
+        parent, name = posixpath.split(path)
+        with self._directory(parent) as directory:
+            self._make_room(directory, name, path)
+            if item.target is not None:
+                os.symlink(item.target, name, dir_fd=directory)
+            elif stat.S_ISREG(item.mode):
+                self._put_file(source, item, directory, name, path)
+                return
+            elif stat.S_ISFIFO(item.mode):
+                os.mkfifo(name, 0o600, dir_fd=directory)
+            else:
+                raise CannotCopy(f"/{item.path} is a device or a socket and cannot be copied")
+            self._set(directory, name, item)
+
+    def put_bytes(self, data: bytes, path: str, mtime: float) -> None:
+        """Make `path` a file of `data`, 0644 unless told otherwise."""
+        item = Item(path, stat.S_IFREG | 0o644, mtime=mtime)
+        parent, name = posixpath.split(path)
+        with self._directory(parent) as directory:
+            self._make_room(directory, name, path)
+            fd = os.open(name, _NEW, 0o600, dir_fd=directory)
+            with open(fd, "wb") as file:  # noqa: PTH123  a descriptor
+                file.write(data)
+            self._set(directory, name, item)
+
+    def put_directory(self, item: Item, path: str) -> bool:
+        """Make `path` a directory with the item's attributes, or give them to it.
+
+        Returns whether it is new. Raises `CannotCopy` over anything else.
+        """
+        parent, name = posixpath.split(path)
+        with self._directory(parent) as directory:
+            new = self._make_directory(directory, name, path)
+            self._set(directory, name, item)
+        self._times.append((path, item.mtime))
+        return new
+
+    def real(self, path: str) -> str:
+        """`path` with all links followed; as it is when there is nothing at its end."""
+        try:
+            fd = self._open(path, os.O_PATH)
+        except (FileNotFoundError, NotADirectoryError):
+            return path
+        try:
+            found = Path(f"/proc/self/fd/{fd}").readlink()
+        finally:
+            os.close(fd)
+        return "/" + os.fspath(found.relative_to(self._root)).removeprefix(".")
+
+    def finish(self) -> None:
+        """Give directories their times, which what was made in them has changed."""
+        for path, mtime in reversed(self._times):
+            parent, name = posixpath.split(path)
+            with self._directory(parent) as directory:
+                os.utime(name, (mtime, mtime), dir_fd=directory, follow_symlinks=False)
+        self._times.clear()
+
+    def _put_file(self, source: Source, item: Item, directory: int, name: str, path: str) -> None:
+        if item.inode is not None and self._link(item.inode, directory, name):
+            return
+        fd = os.open(name, _NEW, 0o600, dir_fd=directory)
+        try:
+            source.copy_to(item.path, fd)
+            os.fchown(fd, *self._attributes.owner_of(item))
+            # After chown, which clears setuid, setgid and capabilities.
+            os.fchmod(fd, self._attributes.mode_of(item))
+            for key, value in source.xattrs(item.path).items():
+                os.setxattr(fd, key, value)
+            os.utime(fd, (item.mtime, item.mtime))
+        finally:
+            os.close(fd)
+        if item.inode is not None:
+            self._links[item.inode] = posixpath.split(path)
+
+    def _link(self, inode: tuple[int, int], directory: int, name: str) -> bool:
+        """Make a second name of a file that was copied under another one already."""
+        if inode not in self._links:
+            return False
+        parent, first = self._links[inode]
+        with self._directory(parent) as other:
+            os.link(first, name, src_dir_fd=other, dst_dir_fd=directory, follow_symlinks=False)
+        return True
+
+    def _set(self, directory: int, name: str, item: Item) -> None:
+        uid, gid = self._attributes.owner_of(item)
+        os.chown(name, uid, gid, dir_fd=directory, follow_symlinks=False)
+        if item.target is None:
+            os.chmod(name, self._attributes.mode_of(item), dir_fd=directory)
+        if not item.is_dir:
+            os.utime(name, (item.mtime, item.mtime), dir_fd=directory, follow_symlinks=False)
+
+    def _make_room(self, directory: int, name: str, path: str) -> None:
+        try:
+            os.unlink(name, dir_fd=directory)
+        except FileNotFoundError:
+            return
+        except IsADirectoryError:
+            raise CannotCopy(f"cannot replace to directory {path} with file") from None
+
+    def _make_directory(self, directory: int, name: str, path: str) -> bool:
+        try:
+            os.mkdir(name, 0o700, dir_fd=directory)
+        except FileExistsError:
+            mode = os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode
+            if not stat.S_ISDIR(mode):
+                raise CannotCopy(f"cannot copy to non-directory: {path}") from None
+            return False
+        return True
+
+    @contextmanager
+    def _directory(self, path: str) -> Iterator[int]:
+        """A descriptor of a directory, made with those above it if need be."""
+        fd = self._ensure(path)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+
+    def _ensure(self, path: str) -> int:
+        try:
+            return self._open(path, os.O_PATH | os.O_DIRECTORY)
+        except FileNotFoundError:
+            pass
+        except NotADirectoryError:
+            raise CannotCopy(f"cannot copy to non-directory: {path}") from None
+        parent, name = posixpath.split(path.rstrip("/"))
+        with self._directory(parent) as above:
+            try:
+                os.mkdir(name, 0o755, dir_fd=above)
+            except FileExistsError:
+                raise CannotCopy(f"{path} is a symbolic link that leads to nothing") from None
+            uid, gid = self._attributes.owner or (0, 0)
+            os.chown(name, uid, gid, dir_fd=above, follow_symlinks=False)
+            mode = 0o755 if self._attributes.mode is None else self._attributes.mode
+            os.chmod(name, mode, dir_fd=above)
+        return self._open(path, os.O_PATH | os.O_DIRECTORY)
+
+    def _open(self, path: str, flags: int) -> int:
+        root = os.open(self._root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            return syscalls.openat2(root, path.strip("/") or ".", flags, resolve=_IN_ROOT)
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise CannotCopy(f"too many symbolic links at {path}") from None
+            raise
+        finally:
+            os.close(root)

@@ -1,0 +1,79 @@
+"""Making a layer: an upper directory, mounted to be written, that is committed or freed."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from paas.engine.build.stubs import is_empty
+from paas.engine.layers import LayerId, Layers
+from paas.engine.rootfs import Rootfs, detach
+from paas.model.layout import Layout
+
+
+class Workspace:
+    """Upper directories and mounts of builds. What a killed build leaves, `recover` frees."""
+
+    def __init__(self, layout: Layout, layers: Layers, rootfs: Rootfs) -> None:
+        self._run = layout.run
+        self._mounts = layout.run / "build-mounts"
+        self._layers = layers
+        self._rootfs = rootfs
+
+    def layer(self, below: Sequence[LayerId], make: Callable[[Path], None]) -> LayerId | None:
+        """What `make` writes into the upper directory it is given, as a layer.
+
+        None if it wrote nothing. If it raises, nothing is left.
+        """
+        upper = self._layers.new_upper(below[-1] if below else None)
+        try:
+            make(upper)
+            if is_empty(upper, [self._layers.path(layer) for layer in below]):
+                return None
+            return self._layers.commit(upper)
+        finally:
+            # After a commit there is nothing more to free.
+            self._layers.abandon(upper)
+
+    @contextmanager
+    def mounted(self, below: Sequence[LayerId], upper: Path) -> Iterator[Path]:
+        """The layers with `upper` on top of them, for this process to write into."""
+        self._run.mkdir(mode=0o711, parents=True, exist_ok=True)
+        self._mounts.mkdir(mode=0o700, exist_ok=True)
+        target = self._mounts / secrets.token_hex(8)
+        target.mkdir()
+        try:
+            self._rootfs.overlay(below, upper, target)
+            yield target
+        finally:
+            detach(target)
+            target.rmdir()
+
+    @contextmanager
+    def tree(self, layers: Sequence[LayerId]) -> Iterator[Path]:
+        """The files of some layers, to be read."""
+        upper = self._layers.new_upper(layers[-1] if layers else None)
+        try:
+            with self.mounted(layers, upper) as root:
+                yield root
+        finally:
+            self._layers.abandon(upper)
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """An empty directory for a while."""
+        upper = self._layers.new_upper()
+        try:
+            yield upper
+        finally:
+            self._layers.abandon(upper)
+
+    def recover(self) -> int:
+        """Unmount what builds left that were killed; says how many. None may be running."""
+        left = list(self._mounts.iterdir()) if self._mounts.is_dir() else []
+        for target in left:
+            detach(target)
+            target.rmdir()
+        return len(left)
