@@ -3,7 +3,10 @@
 
 CREATE TABLE network (
     id INTEGER PRIMARY KEY CHECK (id = 1),
-    prefix TEXT NOT NULL
+    prefix TEXT NOT NULL,
+    -- The service address handed out last: a released one is not another's soon, since a
+    -- proxy may still be configured with it.
+    service_cursor INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 CREATE TABLE services (

@@ -43,14 +43,21 @@ class Network:
     """Router namespace, addresses, policy and stable addresses of one PaaS."""
 
     def __init__(
-        self, layout: Layout, db: Database, *, allowed_egress: Sequence[str] | None = None
+        self,
+        layout: Layout,
+        db: Database,
+        *,
+        allowed_egress: Sequence[str] | None = None,
+        resolv_conf: Path = resolver.RESOLV_CONF,
     ) -> None:
         """`db` is the engine's database. `allowed_egress` names what instances may reach
         besides the internet; None stands for the mirrors the host itself is configured for.
+        `resolv_conf` names the resolvers of the host.
         """
         self._layout = layout
         self._db = db
         self._allowed_egress = allowed_egress
+        self._resolv_conf = resolv_conf
         self._observed = Database(
             self.directory / "network.db", files("paas.engine.network.observed")
         )
@@ -159,7 +166,7 @@ class Network:
         with Netlink() as net:
             uplink = uplink_of(net)
         return [
-            *resolver.findings(self.resolver),
+            *resolver.findings(self.resolver, self._resolv_conf),
             *self._host.findings(uplink.name if uplink else ""),
         ]
 
@@ -268,6 +275,10 @@ class Network:
         self._links.remove(source, target)
         self._write_links()
 
+    def links_in_use(self) -> frozenset[tuple[IPv4Address, IPv4Address]]:
+        """Who may open connections to whom at the moment, by address."""
+        return self._links.pairs()
+
     # -- how ---------------------------------------------------------------------------------
 
     def _make_directories(self) -> None:
@@ -282,7 +293,7 @@ class Network:
         networks += [route.target for route in net.routes() if route.is_connected]
         return Surroundings(
             local=tuple(networks),
-            upstreams=resolver.upstreams(),
+            upstreams=resolver.upstreams(self._resolv_conf),
             allowed=tuple(sorted(self._egress.targets, key=str)),
         )
 

@@ -190,14 +190,14 @@ class Resolver:
                 os.kill(pid, number)
 
 
-def findings(own: Resolver) -> list[Finding]:
+def findings(own: Resolver, resolv_conf: Path) -> list[Finding]:
     """What keeps instances from resolving names."""
     found = []
-    if not upstreams():
+    if not upstreams(resolv_conf):
         found.append(
             Finding(
                 "The host names only resolvers on its loopback, which instances cannot reach",
-                f"Name another server in {RESOLV_CONF}, or let the local one listen on an"
+                f"Name another server in {resolv_conf}, or let the local one listen on an"
                 " address of the host that is not on the loopback and name that.",
             )
         )

@@ -98,10 +98,10 @@ class Services:
         if wanted <= 0:
             return []
         taken = {row["number"] for row in self._db.execute("SELECT number FROM service_addresses")}
-        # Behind the newest: a released address is not another app's at once.
-        cursor = max(taken, default=0)
+        cursor = int(self._db.execute("SELECT service_cursor FROM network")[0]["service_cursor"])
         numbers = map(self._plan.number, self._plan.services_after(cursor))
         free = list(islice((number for number in numbers if number not in taken), wanted))
         if len(free) < wanted:
             raise PoolExhausted("service")
+        self._db.execute("UPDATE network SET service_cursor = ?", (free[-1],))
         return free

@@ -1,0 +1,252 @@
+"""Whatever is taken away, `ensure` puts back; whatever fails, nobody is left elsewhere."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from paas.engine.network.addresses import Backend
+from paas.engine.network.hostside import PrefixTaken
+from paas.host import netlink, syscalls
+from paas.host.firewall import Firewall, FirewallFailed
+from paas.host.netlink import OWN_NAMESPACE, Netlink, Route
+from tests.engine.network.world import (
+    INTERNET,
+    METADATA,
+    Instance,
+    World,
+    ask,
+    connect,
+    nft,
+)
+
+WEB = "app:1/web"
+
+
+def serving(world: World) -> tuple[IPv4Address, Instance]:
+    """A service with one backend, and the instance behind it."""
+    world.serve(world.outside, "internet", 80)
+    service = world.network.service(WEB)
+    instance = world.instance("web")
+    world.network.set_backends({WEB: [Backend(world.address("web"), 5000)]})
+    return service.slots[0], instance
+
+
+def works(world: World, slot: IPv4Address, instance: Instance) -> None:
+    assert ask(world.host, slot, 80).startswith("web")
+    assert ask(instance.namespace, INTERNET, 80).startswith("internet")
+    with pytest.raises(ConnectionRefusedError):
+        connect(instance.namespace, METADATA, 80)
+
+
+def test_ensure_twice_changes_nothing(world: World) -> None:
+    slot, instance = serving(world)
+    before = instance.namespace.stat().st_ino, router_inode(world)
+    world.network.ensure()
+    assert (instance.namespace.stat().st_ino, router_inode(world)) == before
+    works(world, slot, instance)
+
+
+def test_after_a_flush_on_the_host(world: World) -> None:
+    slot, instance = serving(world)
+    nft(world.host, "flush ruleset")
+    assert ask(world.host, slot, 80).startswith("web")
+    world.network.ensure()
+    works(world, slot, instance)
+
+
+def test_after_a_flush_in_the_router(world: World) -> None:
+    slot, instance = serving(world)
+    nft(world.network._router.path, "flush ruleset")
+    world.network.ensure()
+    works(world, slot, instance)
+
+
+def test_a_service_can_be_moved_after_a_flush_in_the_router(world: World) -> None:
+    slot, instance = serving(world)
+    nft(world.network._router.path, "flush ruleset")
+    world.network.set_backends({WEB: [Backend(world.address("web"), 5000)]})
+    works(world, slot, instance)
+
+
+def test_after_a_table_of_another_version(world: World) -> None:
+    slot, instance = serving(world)
+    nft(
+        world.network._router.path,
+        "delete table ip paas; add table ip paas; add set ip paas denied { type ether_addr; }",
+    )
+    world.network.ensure()
+    works(world, slot, instance)
+
+
+def test_after_the_hosts_link_was_deleted(world: World) -> None:
+    slot, instance = serving(world)
+    with Netlink() as net:
+        link = net.link(world.network.interface)
+        assert link
+        net.delete_link(link.index)
+    world.network.ensure()
+    works(world, slot, instance)
+
+
+def test_after_the_links_were_down_and_the_routes_gone(world: World) -> None:
+    slot, instance = serving(world)
+    with Netlink() as net:
+        link = net.link(world.network.interface)
+        assert link
+        net.set_link(link.index, up=False)
+        net.delete_route(Route(world.network.plan.prefix, metric=4096))
+    world.network.ensure()
+    works(world, slot, instance)
+
+
+def test_after_a_reboot(world: World) -> None:
+    slot, instance = serving(world)
+    prefix = world.network.plan.prefix
+    instance.end()
+    world.network.teardown()
+    world.network.ensure()
+    assert world.network.plan.prefix == prefix
+    assert world.network.address("web") is None
+    with pytest.raises(ConnectionRefusedError):
+        connect(world.host, slot, 80)
+    again = world.instance("web")
+    world.network.set_backends({WEB: [Backend(world.address("web"), 5000)]})
+    assert world.network.service(WEB).slots[0] == slot
+    works(world, slot, again)
+
+
+def test_after_the_routers_namespace_was_unmounted(world: World) -> None:
+    slot, _ = serving(world)
+    syscalls.umount(world.network._router.path, syscalls.MNT_DETACH)
+    world.network.ensure()
+    again = world.instance("again")
+    world.network.set_backends({WEB: [Backend(world.address("again"), 5000)]})
+    assert ask(world.host, slot, 80).startswith("again")
+    assert again.pid
+
+
+@pytest.mark.parametrize("step", range(1, 60, 4))
+def test_killed_in_the_middle_of_ensure(bare_world: World, step: int) -> None:
+    """SIGKILL after `step` calls into the kernel's doors; the next ensure ends the work."""
+    child = os.fork()
+    if child == 0:
+        kill_after(step)
+        bare_world.network.ensure()
+        os._exit(0)
+    os.waitpid(child, 0)
+    bare_world.network._observed.close()
+    bare_world.network._db.close()
+    bare_world.network.ensure()
+    slot, instance = serving(bare_world)
+    works(bare_world, slot, instance)
+
+
+@pytest.mark.parametrize("step", range(1, 24, 3))
+def test_killed_in_the_middle_of_attach(world: World, step: int) -> None:
+    instance = Instance()
+    child = os.fork()
+    if child == 0:
+        kill_after(step)
+        world.network.attach("web", instance.pid)
+        os._exit(0)
+    os.waitpid(child, 0)
+    instance.end()
+    world.network.detach("web")
+    slot, second = serving(world)
+    works(world, slot, second)
+
+
+def kill_after(calls: int) -> None:
+    """End this process by SIGKILL when it makes its next netlink or firewall call but `calls`."""
+    left = calls
+
+    def count(original: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*arguments: Any, **options: Any) -> Any:
+            nonlocal left
+            left -= 1
+            if left <= 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return original(*arguments, **options)
+
+        return counted
+
+    for name in ("add_veth", "add_address", "set_link", "set_route", "link"):
+        setattr(Netlink, name, count(getattr(Netlink, name)))
+    Firewall.apply = count(Firewall.apply)  # type: ignore[method-assign]
+    netlink.make_namespace = count(netlink.make_namespace)
+
+
+def test_an_error_inside_a_namespace_leads_back(world: World) -> None:
+    home = OWN_NAMESPACE.stat().st_ino
+    with pytest.raises(RuntimeError), netlink.inside(world.network._router.path):
+        assert OWN_NAMESPACE.stat().st_ino != home
+        raise RuntimeError
+    with pytest.raises(OSError, match="setns"), netlink.inside(Path("/proc/self/ns/uts")):
+        pass
+    with pytest.raises(FileNotFoundError), netlink.inside(Path("/nowhere")):
+        pass
+    assert OWN_NAMESPACE.stat().st_ino == home
+
+
+def test_a_refused_change_keeps_the_librarys_words_and_changes_nothing(world: World) -> None:
+    firewall = Firewall(world.network._router.path)
+    before = firewall.read("list table ip paas")
+    with pytest.raises(FirewallFailed, match="No such file or directory") as failure:
+        firewall.apply("flush chain ip paas forward\ndelete chain ip paas nowhere\n")
+    assert "nowhere" in failure.value.commands
+    assert firewall.read("list table ip paas") == before
+
+
+def test_a_container_that_died_before_it_was_attached_is_named(world: World) -> None:
+    instance = Instance()
+    instance.end()
+    with pytest.raises(ProcessLookupError, match="web"):
+        world.network.attach("web", instance.pid)
+    world.network.detach("web")
+
+
+def test_a_prefix_that_the_host_uses_already_is_not_chosen(bare_world: World) -> None:
+    with Netlink() as net:
+        up = net.link("up0")
+        assert up
+        taken = IPv4Network("10.200.0.0/14")
+        net.set_route(Route(taken, link=up.index))
+    bare_world.network.ensure()
+    assert not bare_world.network.plan.prefix.overlaps(taken)
+
+
+def test_a_prefix_that_something_else_took_later_is_named(world: World) -> None:
+    inside = IPv4Network(f"{world.network.plan.prefix[512]}/24")
+    with Netlink() as net:
+        up = net.link("up0")
+        assert up
+        net.set_route(Route(inside, link=up.index))
+    with pytest.raises(PrefixTaken, match=str(inside)):
+        world.network.ensure()
+
+
+def test_teardown_leaves_nothing_on_the_host(bare_world: World) -> None:
+    with Netlink() as net:
+        links, routes = net.links(), net.routes()
+    bare_world.network.ensure()
+    bare_world.network.teardown()
+    with Netlink() as net:
+        assert (net.links(), net.routes()) == (links, routes)
+    tables = [item["table"] for item in Firewall().read() if "table" in item]
+    assert tables == []
+
+
+def test_the_global_switch_is_left_alone(world: World) -> None:
+    world.instance("web")
+    assert Path("/proc/sys/net/ipv4/ip_forward").read_text() == "0\n"
+
+
+def router_inode(world: World) -> int:
+    return world.network._router.path.stat().st_ino
