@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 from paas.engine.layers import LayerId, Layers
@@ -55,13 +54,12 @@ class Rootfs:
         """
         tree = self.idmapped(user_range)
         target = self._mount_point(container_id, user_range)
-        own = None if upper else self._writable(container_id, layers)
-        with ExitStack() as undo:
-            undo.callback(target.rmdir)
-            if own is not None:
-                undo.callback(files.remove_tree, own.parent)
-            self._overlay(tree, layers, upper or self._fs / "u" / container_id / "upper", target)
-            undo.pop_all()
+        try:
+            written = upper or self._writable(container_id, layers)
+            self._overlay(tree, layers, written, target)
+        except BaseException:
+            self.unmount(container_id)
+            raise
         return target
 
     def unmount(self, container_id: str) -> None:
