@@ -66,15 +66,17 @@ install_packages() {
 # One environment per lock and Python. A venv cannot be renamed into place, so its last file
 # says that it is whole.
 environment() {
-    local key venv
-    key=$({ "$PYTHON" --version; cat requirements-dev.lock; } | sha256sum | cut -c1-12)
+    local key venv pip
+    key=$({ "$PYTHON" --version; cat requirements-*.lock; } | sha256sum | cut -c1-12)
     venv=$CACHE/venv-$key
     if [ ! -e "$venv/complete" ]; then
         say "Making the Python environment $venv" >&2
         rm -rf "$venv"
         "$PYTHON" -m venv "$venv" >&2
-        "$venv/bin/pip" install -q --disable-pip-version-check --require-hashes \
-            -r requirements-dev.lock >&2
+        pip=("$venv/bin/pip" -q --disable-pip-version-check --no-input install --require-hashes)
+        # Without build isolation, as in install.sh: what pip makes for itself knows no hashes.
+        "${pip[@]}" -r requirements-build.lock >&2
+        "${pip[@]}" --no-build-isolation -r requirements-dev.lock >&2
         touch "$venv/complete"
     fi
     printf '%s\n' "$venv"
