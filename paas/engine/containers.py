@@ -7,9 +7,8 @@ import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
-from paas.engine import monitor
+from paas.engine import logs, monitor
 from paas.engine.bundle import Bundle
 from paas.engine.bundler import Bundler, Content
 from paas.engine.container import (
@@ -143,17 +142,19 @@ class Containers:
             return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         return descriptor
 
-    def rotate_log(self, container_id: str, to: Path) -> None:
-        """Rename its log to `to`; what it writes from now on goes to a new file.
+    def rotate_log(self, container_id: str, larger_than: int = logs.ROTATE_BYTES) -> bool:
+        """Begin a new log when it is larger than that many bytes; the one before is kept.
 
-        Lines are neither lost nor torn: conmon writes to the old file until it reopens.
+        No line is lost: the monitor writes to the renamed file until it opens the new one.
+        Raises `MonitorFailed`.
         """
         bundle = self._existing(container_id)
-        container = self.get(container_id)
-        if container.log is None:
-            return
-        container.log.rename(to)
+        path = self.get(container_id).log
+        if path is None or not path.exists() or path.stat().st_size <= larger_than:
+            return False
+        path.rename(logs.rotated(path))
         monitor.reopen_log(bundle)
+        return True
 
     def recover(self) -> Sequence[str]:
         """Remove what nobody will: half-made containers, one-offs whose caller died, and

@@ -170,6 +170,10 @@ class Cgroups:
         )
         return Group(group.name, group.directories, shelters)
 
+    def leaf(self, name: str) -> Group:
+        """A group of the PaaS itself that has none below it."""
+        return self._group(name, ("",) if self.version == 2 else (TRACKER,))
+
     def command(self, name: str) -> Group:
         """Where a command of the daemon and all its children live."""
         return self._group(f"commands/{name}", ("",) if self.version == 2 else (TRACKER,))
@@ -262,6 +266,14 @@ def read_mounts(mountinfo: str) -> dict[str, Path]:
                 if option not in ("rw", "ro", "xattr", "clone_children", "noprefix"):
                     mounts.setdefault(option, point)
     return mounts
+
+
+def own_group(proc_cgroup: str) -> str:
+    """The version 2 group in the text of /proc/PID/cgroup; `/` when it has none."""
+    for line in proc_cgroup.splitlines():
+        if line.startswith("0::"):
+            return line.removeprefix("0::")
+    return "/"
 
 
 def _subtree(directory: Path) -> Iterator[Path]:
