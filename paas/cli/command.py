@@ -76,7 +76,7 @@ class Command:
     def usage(self) -> str:
         """`config:get <app> KEY`."""
         parts = [self.name]
-        parts += [f"[{_option_usage(option)}]" for option in self.options]
+        parts += [f"[{_option_usage(option)}]" for option in self.options if not option.hidden]
         if self.app is not Names.NO_APP:
             parts.append("[<app>]" if self.app is Names.MAYBE_AN_APP else "<app>")
         for argument in self.arguments:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import metadata
-
 import click
 
 from paas.cli.access import Access
@@ -26,15 +24,6 @@ def show_help(session: Session, words: tuple[str, ...]) -> None:
         if command.name == command.noun and len(session.table.of_noun(command.noun)) > 1:
             session.output.line("")
             _noun(session, command.noun)
-
-
-def version(session: Session) -> None:
-    """Print the version of paas."""
-    try:
-        number = metadata.version("paas")
-    except metadata.PackageNotFoundError:
-        number = "(run from a checkout)"
-    session.output.line(f"paas version {number}")
 
 
 def _everything(session: Session) -> None:
@@ -64,14 +53,14 @@ def _command(session: Session, command: Command) -> None:
     session.output.line("")
     session.output.line(f"{command.summary}. {command.description}".strip())
     options = [*command.options, *common_options()]
-    rows = [(f"  {_flags(option)}", option.help or "") for option in options]
+    rows = [(f"  {_flags(option)}", option.help or "") for option in options if not option.hidden]
     session.output.line("")
     for line in columns(rows):
         session.output.line(line)
 
 
 def _flags(option: click.Option) -> str:
-    flags = ", ".join(option.opts)
+    flags = ", ".join((*option.opts, *option.secondary_opts))
     return flags if option.is_flag else f"{flags} {option.metavar or ''}".rstrip()
 
 
@@ -83,5 +72,4 @@ COMMANDS = (
         show_help,
         arguments=(words_argument("words", "COMMAND", required=False),),
     ),
-    Command("version", "Print the version", Access.PUBLIC, version),
 )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from paas.cli import apps, config, domains, git, keys, logs, ps, releases, run
 from paas.cli import help as explain
-from paas.cli.command import Table
+from paas.cli.command import Command, Table
 
 
-def commands() -> Table:
-    """Every command there is."""
+def commands(server: Iterable[Command]) -> Table:
+    """Every command there is; those of the server are made by `paas.cli.server`."""
     return Table(
         (
             *apps.COMMANDS,
@@ -19,6 +21,7 @@ def commands() -> Table:
             *releases.COMMANDS,
             *domains.COMMANDS,
             *keys.COMMANDS,
+            *server,
             *git.COMMANDS,
             *explain.COMMANDS,
         )

@@ -13,7 +13,8 @@ class AppNotFound(NotFound):
     """No app has that name (exit code 20)."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"App {name} does not exist")
+        shown = name if name.isprintable() else ascii(name)
+        super().__init__(f"App {shown} does not exist")
         self.name = name
 
 

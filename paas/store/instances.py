@@ -15,7 +15,7 @@ class Instances:
         self._db = db
         self._now = now
 
-    def add(
+    def add(  # noqa: PLR0913 - an instance is all of these, by name
         self,
         app_id: int,
         *,

@@ -1,4 +1,5 @@
 """A caller of commands: real descriptors, a real store, and a platform that records."""
+# ruff: noqa: A002, ARG002  the words of the protocols it records
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from paas.cli.command import Table
 from paas.cli.dispatch import Dispatcher
 from paas.cli.errors import Errors
 from paas.cli.platform import Platform, ProcessStatus
+from paas.cli.server import server_commands
 from paas.cli.table import commands
 from paas.host.terminal import Terminal
 from paas.model.app import App
@@ -155,6 +157,15 @@ class Recorder:
         return self.statuses
 
 
+def every_command() -> Table:
+    """The table, whose commands of the server find no server."""
+
+    def nothing(_: object) -> Any:
+        raise AssertionError("a unit test was about to manage this server")
+
+    return commands(server_commands(nothing, nothing))
+
+
 if TYPE_CHECKING:
     from paas.deploy import api
 
@@ -190,7 +201,7 @@ class Paas:
         self.platform = Recorder()
         self.channel = Line()
         self.published: list[list[str]] = []
-        self.table: Table = commands()
+        self.table: Table = every_command()
 
     def __call__(
         self,
