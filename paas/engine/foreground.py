@@ -15,8 +15,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from paas.engine import inside
-from paas.engine.bundle import BOUND, Bundle
+from paas.engine.bundle import Bundle
 from paas.engine.bundler import Bundler, Content
 from paas.engine.config import ImageConfig
 from paas.engine.container import ContainerNotFound, Live
@@ -90,9 +89,7 @@ class Foreground:
         a layer, and what it says goes to `output`. Raises as `run`.
         """
         content = Content(config, layers, upper)
-        ended = self._run(spec, content, collect(output), None, timeout_s)
-        remove_stubs(upper)
-        return ended
+        return self._run(spec, content, collect(output), None, timeout_s)
 
     def exec(
         self,
@@ -267,12 +264,6 @@ def orphans_adopted() -> Iterator[None]:
         yield
     finally:
         syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 0)
-
-
-def remove_stubs(upper: Path) -> None:
-    """Take out of a build step's layer the empty files that were only mounted upon."""
-    for target in BOUND:
-        inside.unlink_empty(upper, target)
 
 
 def _kill(pidfd: int) -> None:

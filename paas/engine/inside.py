@@ -44,22 +44,6 @@ def read(root: Path, path: str) -> str:
         return file.read(MAX_READ).decode("utf-8", "replace")
 
 
-def unlink_empty(root: Path, path: str) -> None:
-    """Remove a regular file without content; symlinks on the way to it are not followed."""
-    parent, _, name = path.rpartition("/")
-    directory = _open(root, parent or "/", os.O_PATH | os.O_DIRECTORY, syscalls.RESOLVE_NO_SYMLINKS)
-    if directory is None:
-        return
-    try:
-        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
-        if stat.S_ISREG(status.st_mode) and status.st_size == 0:
-            os.unlink(name, dir_fd=directory)
-    except FileNotFoundError:
-        return
-    finally:
-        os.close(directory)
-
-
 def check_command(
     root: Path, command: str, *, variables: Mapping[str, str], cwd: str, mounts: Iterable[str]
 ) -> None:
@@ -110,10 +94,10 @@ def _mode(root: Path, path: str) -> int | None:
         os.close(descriptor)
 
 
-def _open(root: Path, path: str, flags: int, resolve: int = 0) -> int | None:
+def _open(root: Path, path: str, flags: int) -> int | None:
     directory = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        resolve |= syscalls.RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_MAGICLINKS
+        resolve = syscalls.RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_MAGICLINKS
         return syscalls.openat2(directory, path, flags, resolve=resolve)
     except OSError as error:
         if error.errno in _ABSENT:

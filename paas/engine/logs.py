@@ -123,9 +123,7 @@ class _Reader:
         self._joiner = Joiner(name)
         self._file: BinaryIO | None = None
         self._rest = b""
-        self._open()
-        if at_end and self._file is not None:
-            self._file.seek(0, os.SEEK_END)
+        self._open(os.SEEK_END if at_end else os.SEEK_SET)
 
     def read(self) -> list[Line]:
         """What was written since the last look."""
@@ -148,9 +146,10 @@ class _Reader:
             self._file.close()
             self._file = None
 
-    def _open(self) -> None:
+    def _open(self, whence: int = os.SEEK_SET) -> None:
         try:
             self._file = self._path.open("rb")
+            self._file.seek(0, whence)
         except FileNotFoundError:
             self._file = None
 
