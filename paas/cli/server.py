@@ -70,6 +70,9 @@ class Server(Protocol):
     def stop(self, name: str) -> None:
         """Stop one service as its systemd unit does."""
 
+    def open_firewall(self, report: Report) -> None:
+        """Have the host's firewall pass what instances send out."""
+
     def ensure_stack(self, report: Report) -> None:
         """Make the base images that builds stand on."""
 
@@ -91,7 +94,7 @@ class Commands:
         self._open = open_server
         self._open_doctor = open_doctor
 
-    def up(
+    def up(  # noqa: PLR0913 (one per option)
         self,
         session: Session,
         *,
@@ -102,6 +105,7 @@ class Commands:
         restart: str | None,
         unit: str | None,
         stack: bool,
+        allow_firewall: bool,
     ) -> None:
         """Start what does not run, with the settings that were given."""
         server = self._open(session)
@@ -117,6 +121,8 @@ class Commands:
         _keep(session, DOMAIN, domain)
         server.up([only] if only else server.names, session.report)
         if only is None:
+            if allow_firewall:
+                server.open_firewall(session.report)
             server.publish(session.report)
             if stack:
                 server.ensure_stack(session.report)
@@ -172,6 +178,11 @@ def server_commands(open_server: OpenServer, open_doctor: OpenDoctor) -> tuple[C
                 _service("--restart", help="Restart this service; instances keep running."),
                 _service("--unit", hidden=True),
                 click.Option(["--stack/--no-stack"], default=True, help="Make the stack too."),
+                click.Option(
+                    ["--allow-firewall"],
+                    is_flag=True,
+                    help="Let the host's firewall pass what instances send out.",
+                ),
             ),
             description="Settings given here are kept.",
         ),

@@ -45,10 +45,10 @@ class Background:
         """Its pid, if what was recorded still runs."""
         try:
             kept = json.loads(self.record.read_text())
-            alive = start_time(kept["pid"]) == kept["started"]
-        except (FileNotFoundError, ValueError, KeyError):
+            pid, started = int(kept["pid"]), int(kept["started"])
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
-        return int(kept["pid"]) if alive else None
+        return pid if start_time(pid) == started else None
 
     def start(self) -> bool:
         """Start it unless it runs, and wait until it is ready; says whether it was started.
@@ -67,8 +67,11 @@ class Background:
         self._remember(process)
         wait_until(lambda: process.poll() is not None or self.ready(), self.seconds)
         code = process.poll()
-        if code is not None or not self.ready():
+        if code is None and self.ready():
+            process.leave()
+        else:
             self.stop()
+            process.wait()
             what = "is not ready" if code is None else f"ended with exit code {code}"
             raise NotStarted(
                 f"{self.name} {what}", self._log_tail(), f"All it said is in {self.log}."

@@ -8,6 +8,7 @@ the units call them too.
 from __future__ import annotations
 
 import os
+import shlex
 import socket
 import sys
 from collections.abc import Iterable, Sequence
@@ -24,7 +25,7 @@ from paas.deploy.parts import Parts
 from paas.errors import PaasError
 from paas.host import syscalls
 from paas.host.files import FileLock, remove_tree
-from paas.host.processes import Process, spawn
+from paas.host.processes import Process, run, spawn
 from paas.host.waiting import wait_until
 from paas.model.report import Report
 from paas.model.settings import DOMAIN, HTTP_PORT
@@ -39,6 +40,7 @@ UNIT = {
     "paasd": "paasd.service",
 }
 STACK = "debian-13"
+FIREWALLS = frozenset({"firewall-cmd", "iptables", "iptables-legacy", "nft", "ufw"})
 STOPPERS = 32
 """Instances that are stopped at once."""
 
@@ -113,6 +115,19 @@ class Services:
     def publish(self, report: Report) -> None:
         """Have the proxy serve what the settings say by now."""
         self._parts.router.publish(report)
+
+    def open_firewall(self, report: Report) -> None:
+        """Have the host's own firewall pass what instances send to the internet.
+
+        Does what the findings name as their remedies, where that is a firewall's command.
+        """
+        for finding in self._parts.engine.network.findings():
+            commands = [shlex.split(command) for command in finding.remedy.split(" && ")]
+            if commands[0][0] in FIREWALLS:
+                report.step(finding.problem)
+                for argv in commands:
+                    report.detail(shlex.join(argv))
+                    run(argv)
 
     def ensure_stack(self, report: Report) -> None:
         """Make the base images that builds stand on, unless they are there."""
@@ -224,8 +239,10 @@ class Services:
 def ourselves(root: Path, *words: str) -> tuple[list[str], dict[str, str]]:
     """argv and environment that run this very paas on `root`, installed or from a checkout."""
     checkout = Path(paas.__file__).parents[1]
-    env = {"PYTHONPATH": str(checkout)} if (checkout / "pyproject.toml").is_file() else {}
-    return [sys.executable, "-m", "paas", "--root", str(root), *words], env
+    command = ["-m", "paas", "--root", str(root), *words]
+    if (checkout / "pyproject.toml").is_file():
+        return [sys.executable, *command], {"PYTHONPATH": str(checkout)}
+    return [sys.executable, "-I", *command], {}
 
 
 def unmount_below(*directories: Path) -> None:
@@ -247,9 +264,11 @@ def _ordered(names: Iterable[str]) -> Sequence[str]:
 
 
 def _spawn_logged(log: Path, argv: tuple[str, ...]) -> Process:
-    """Start a program whose output goes to a file."""
+    """Start a program that stays; its output goes to a file."""
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
-        return spawn(argv, stdout=descriptor, stderr=descriptor, cwd=Path("/"))
+        process = spawn(argv, stdout=descriptor, stderr=descriptor, cwd=Path("/"))
     finally:
         os.close(descriptor)
+    process.leave()
+    return process

@@ -258,6 +258,12 @@ class Process:
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
 
+    def leave(self) -> None:
+        """Let it outlive this process: nobody is going to wait for it."""
+        # Popen complains when it is dropped without an end; this one is meant to be.
+        self._popen.returncode = 0
+        self._close()
+
     def _close(self) -> None:
         if self.pidfd >= 0:
             os.close(self.pidfd)

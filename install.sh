@@ -1,0 +1,463 @@
+#!/usr/bin/env bash
+# Makes a PaaS of this machine: a fresh Debian 12, Debian 13 or Ubuntu 24.04. Run it again to
+# upgrade in place; that touches no running app.
+#
+#   sudo ./install.sh [OPTION...]
+#
+#   --domain DOMAIN    apps are served at <app>.DOMAIN; point *.DOMAIN at this machine.
+#                      Without it: ADDRESS.sslip.io, names of a public DNS service that answers
+#                      with the address in the name, so that they work with no set-up at all
+#   --key FILE         the SSH public key to let in (default: the keys of who runs this)
+#   --http-port PORT   where the proxy listens (default: 80)
+#   --no-demo          do not push the sample app
+#   --allow-firewall   let this machine's firewall pass what apps send to the internet
+#   --uninstall        remove the program; keep all data
+#   --purge            remove everything, all data included
+#   --root DIR         where the data is (default: /var/lib/paas); another one makes a second
+#                      PaaS beside the first, with its program and its command in DIR.program
+#   --packages         print the distribution packages it needs, and do nothing
+set -euo pipefail
+cd "$(dirname "$(readlink -f "$0")")"
+
+# One a line. tini and catatonit: the first init of a container that is there is used.
+readonly PACKAGES="ca-certificates catatonit conmon conntrack crun curl debian-archive-keyring
+dnsmasq-base git gpgv iproute2 kmod libnftables1 mmdebstrap nftables nginx openssh-client
+openssh-server python3 python3-venv runc skopeo tini"
+readonly ARM_PACKAGES="gcc golang-go libc6-dev python3-dev"
+# What the program is built from; its versions are named after the digest of it.
+readonly SOURCES=(paas buildpacks plugins proxy hooks pyproject.toml setup.py README.md)
+readonly NEEDED_MIB=4096
+readonly DEFAULT_ROOT=/var/lib/paas
+readonly DEMO_APP=hello
+
+root=$DEFAULT_ROOT
+domain=
+key=
+http_port=
+demo=yes
+firewall=no
+action=install
+scratch=
+services_down=no
+upgraded=no
+
+step() { printf -- '-----> %s\n' "$*"; }
+result() { printf -- '=====> %s\n' "$*"; }
+detail() { printf -- '       %s\n' "$*"; }
+warn() { printf -- ' !     %s\n' "$*" >&2; }
+die() { warn "$@"; exit 1; }
+
+# -- what was asked for -----------------------------------------------------------------------
+
+usage() { sed -n '2,/^set -/{/^set -/d;s/^# \{0,1\}//;p}' "$0"; }
+
+value() { [ -n "${2:-}" ] || die "$1 needs a value. See ./install.sh --help"; }
+
+read_options() {
+    while [ $# -gt 0 ]; do
+        case $1 in
+            --domain) value "$@"; domain=$2; shift ;;
+            --key) value "$@"; key=$(readlink -f -- "$2"); shift ;;
+            --http-port) value "$@"; http_port=$2; shift ;;
+            --root) value "$@"; root=$(readlink -m -- "$2"); shift ;;
+            --no-demo) demo=no ;;
+            --allow-firewall) firewall=yes ;;
+            --uninstall) action=uninstall ;;
+            --purge) action=purge ;;
+            --packages) action=packages ;;
+            --help | -h) usage; exit 0 ;;
+            *) die "There is no option $1. See ./install.sh --help" ;;
+        esac
+        shift
+    done
+    if [ "$root" = "$DEFAULT_ROOT" ]; then
+        program=/usr/lib/paas
+        command=/usr/local/bin/paas
+        paas=("$command")
+    else
+        program=$root.program
+        command=$program/paas
+        paas=("$command" --root "$root")
+    fi
+}
+
+packages() {
+    tr ' ' '\n' <<<"$PACKAGES"
+    # The dockerfile package has no wheel for arm64: it is built here, which takes Go.
+    [ "$(uname -m)" != aarch64 ] || tr ' ' '\n' <<<"$ARM_PACKAGES"
+}
+
+# -- can this machine serve? Looks only; nothing is changed before all of it has passed ----------
+
+check_machine() {
+    [ "$(id -u)" = 0 ] || die "Run it as root: sudo ./install.sh"
+    check_distribution
+    check_kernel
+    check_file_system
+    check_options
+    check_port
+}
+
+check_distribution() {
+    local id version
+    id=$(. /etc/os-release 2>/dev/null && echo "${ID:-}")
+    version=$(. /etc/os-release 2>/dev/null && echo "${VERSION_ID:-}")
+    case $id-$version in
+        debian-12 | debian-13 | ubuntu-24.04) ;;
+        *) die "This is ${id:-an unknown system} $version; Debian 12, Debian 13 and Ubuntu 24.04 are supported" ;;
+    esac
+    case $(uname -m) in
+        x86_64 | aarch64) ;;
+        *) die "This is a $(uname -m) machine; x86-64 and arm64 are supported" ;;
+    esac
+}
+
+check_kernel() {
+    local release major minor
+    release=$(uname -r)
+    IFS=.- read -r major minor _ <<<"$release"
+    [ $((major * 1000 + minor)) -ge 5019 ] ||
+        die "The kernel is $release; 5.19 or newer is needed (overlayfs over idmapped mounts)"
+    grep -qw overlay /proc/filesystems || modprobe -q overlay ||
+        die "The kernel has no overlayfs, which images are made of"
+    [ "$(cat /proc/sys/user/max_user_namespaces 2>/dev/null || echo 0)" != 0 ] ||
+        die "The kernel has user namespaces switched off (sysctl user.max_user_namespaces)"
+}
+
+check_file_system() {
+    local place=$root kind free
+    while [ ! -d "$place" ]; do place=$(dirname "$place"); done
+    kind=$(stat -f -c %T "$place")
+    case $kind in
+        ext2/ext3 | xfs | btrfs | f2fs | tmpfs) ;;
+        *) die "$place is on $kind, which has no idmapped mounts; use --root on ext4, xfs or btrfs" ;;
+    esac
+    free=$(df -Pm "$place" | awk 'NR == 2 { print $4 }')
+    [ -d "$root" ] || [ "$free" -ge $NEEDED_MIB ] ||
+        die "$free MiB are free at $place; $NEEDED_MIB MiB are needed for the stack and a build"
+}
+
+check_options() {
+    [ -z "$http_port" ] || { [[ $http_port =~ ^[0-9]{1,5}$ ]] && [ "$http_port" -ge 1 ] && [ "$http_port" -le 65535 ]; } ||
+        die "$http_port is not a port"
+    [[ $root =~ ^[A-Za-z0-9_./-]+$ ]] || die "A root may have letters, digits and . _ - / in it"
+    [ -z "$key" ] || { [ -r "$key" ] && grep -qE '^(ssh|ecdsa|sk)-[a-z0-9@.-]+ ' "$key"; } ||
+        die "$key is no SSH public key"
+}
+
+# The inode of a socket that listens on the TCP port $1 on any address (proc(5), /proc/net/tcp).
+listener() {
+    local port
+    port=$(printf '%04X' "$1")
+    cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
+        awk -v port="$port" '$4 == "0A" && $2 ~ ":" port "$" { print $10; exit }'
+}
+
+check_port() {
+    local port=${http_port:-80} inode holder
+    # An installed one keeps the port it has.
+    [ -n "$http_port" ] || [ ! -e "$root/paas.db" ] || return 0
+    inode=$(listener "$port")
+    [ -n "$inode" ] || return 0
+    holder=$(find /proc/[0-9]*/fd -lname "socket:\[$inode\]" 2>/dev/null | head -n 1 | cut -d/ -f3) || true
+    if [ -n "$holder" ] && tr '\0' ' ' <"/proc/$holder/cmdline" | grep -qF "$root/proxy/current"; then
+        return 0
+    fi
+    [ -z "$holder" ] || holder=" by $(cat "/proc/$holder/comm") (process $holder)"
+    die "Port $port is taken$holder; stop that, or choose another port with --http-port"
+}
+
+# -- installing -----------------------------------------------------------------------------------
+
+installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+
+install_packages() {
+    local wanted=() name nginx_was_here=yes
+    for name in $(packages); do
+        installed "$name" || wanted+=("$name")
+    done
+    [ ${#wanted[@]} -gt 0 ] || { detail "All packages are installed"; return 0; }
+    installed nginx || nginx_was_here=no
+    detail "${wanted[*]}" | fold -s -w 72
+    keep_services_down
+    export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
+    if ! { apt-get update -q && apt-get install -y -q --no-install-recommends "${wanted[@]}"; } \
+        </dev/null >"$scratch/apt.log" 2>&1; then
+        tail -n 20 "$scratch/apt.log" >&2
+        die "apt-get failed; its last lines are above"
+    fi
+    let_services_start
+    # The system's own nginx would take port 80 with the next start of the machine.
+    if [ $nginx_was_here = no ] && systemd; then systemctl -q disable --now nginx.service; fi
+}
+
+# While packages are installed, none of their services is started (invoke-rc.d(8)).
+keep_services_down() {
+    local policy=/usr/sbin/policy-rc.d
+    services_down=yes
+    if [ -e $policy ]; then mv $policy $policy.before-paas; fi
+    printf '#!/bin/sh\nexit 101\n' >$policy
+    chmod 755 $policy
+}
+
+let_services_start() {
+    local policy=/usr/sbin/policy-rc.d
+    [ $services_down = yes ] || return 0
+    rm -f $policy
+    services_down=no
+    if [ -e $policy.before-paas ]; then mv $policy.before-paas $policy; fi
+}
+
+systemd() { [ -d /run/systemd/system ]; }
+
+version_id() {
+    {
+        find "${SOURCES[@]}" requirements.lock requirements-build.lock -type f \
+            ! -name '*.pyc' ! -path '*/__pycache__/*' -print0 | sort -z | xargs -0 sha256sum
+        /usr/bin/python3 --version
+    } | sha256sum | cut -c1-12
+}
+
+# Beside the versions that run; `current` moves in one rename when it is whole.
+install_program() {
+    local id directory
+    id=$(version_id)
+    directory=$program/versions/$id
+    if [ -e "$directory/complete" ]; then
+        detail "Version $id is there already"
+    else
+        rm -rf "$directory"
+        build_program "$directory"
+    fi
+    [ "$directory" -ef "$program/current" ] || upgraded=yes
+    ln -sfn "versions/$id" "$program/next"
+    mv -T "$program/next" "$program/current"
+    sed "s|@PROGRAM@|$program/current|" hooks/paas >"$scratch/paas"
+    install -D -m 755 "$scratch/paas" "$command.new"
+    mv "$command.new" "$command"
+    prune_versions
+}
+
+build_program() {
+    local directory=$1 pip
+    mkdir -p "$scratch/source" "$program/versions"
+    # setuptools leaves a build directory behind, which is not wanted in the checkout.
+    cp -a "${SOURCES[@]}" "$scratch/source"
+    /usr/bin/python3 -m venv "$directory"
+    pip=("$directory/bin/pip" -q --disable-pip-version-check --no-input install)
+    # Without build isolation: the environments that pip makes know no hashes.
+    "${pip[@]}" --require-hashes -r requirements-build.lock
+    "${pip[@]}" --require-hashes --no-build-isolation -r requirements.lock
+    "${pip[@]}" --no-deps --no-build-isolation --no-index "$scratch/source"
+    ln -s "$(cd "$directory" && echo lib/python3.*/site-packages/paas/daemon)" "$directory/client"
+    touch "$directory/complete"
+}
+
+# What still runs from an older version has loaded all of it; three are kept all the same.
+prune_versions() {
+    local path
+    find "$program/versions" -mindepth 1 -maxdepth 1 -printf '%T@ %p\n' | sort -rn | tail -n +4 |
+        while read -r _ path; do
+            [ "$path" -ef "$program/current" ] || rm -rf "$path"
+        done
+}
+
+start_services() {
+    local options=() fresh=yes
+    [ ! -e "$root/paas.db" ] || fresh=no
+    [ -z "$http_port" ] || options+=(--http-port "$http_port")
+    if [ -n "$domain" ]; then
+        options+=(--domain "$domain")
+    elif [ $fresh = yes ]; then
+        options+=(--domain "$(default_domain)")
+    fi
+    [ $firewall = no ] || options+=(--allow-firewall)
+    "${paas[@]}" up "${options[@]}"
+    # A new version: instances, nginx and the network keep running.
+    [ $fresh = yes ] || [ $upgraded = no ] || "${paas[@]}" up --restart paasd
+}
+
+default_domain() {
+    local address
+    address=$(ip -4 -o route get 192.0.2.1 2>/dev/null | sed -n 's/.* src \([0-9.]*\).*/\1/p')
+    echo "${address:-127.0.0.1}.sslip.io"
+}
+
+start_sshd() {
+    if [ -n "$(listener "$(sshd_port)")" ]; then return 0; fi
+    if systemd; then
+        # Ubuntu starts it by its socket.
+        systemctl -q enable --now ssh.socket 2>/dev/null || systemctl -q enable --now ssh.service
+    else
+        ssh-keygen -A >/dev/null
+        mkdir -p /run/sshd
+        /usr/sbin/sshd
+    fi
+}
+
+sshd_port() {
+    mkdir -p /run/sshd
+    ssh-keygen -A >/dev/null
+    /usr/sbin/sshd -T 2>/dev/null | awk '$1 == "port" { print $2; exit }'
+}
+
+# -- whom to let in ---------------------------------------------------------------------------------
+
+# Public keys of who runs this: their own, and those they logged in with.
+callers_keys() {
+    local home
+    if [ -n "$key" ]; then cat "$key"; return; fi
+    home=$(getent passwd "${SUDO_USER:-root}" | cut -d: -f6)
+    # Lines with options (command="...") were given for something else.
+    cat "$home"/.ssh/id_*.pub "$home"/.ssh/authorized_keys 2>/dev/null |
+        grep -E '^(ssh|ecdsa|sk)-[a-z0-9@.-]+ ' || true
+}
+
+let_in() {
+    local line name print known count=0
+    known=$("${paas[@]}" ssh-keys:list)
+    while IFS= read -r line; do
+        print=$(ssh-keygen -lf - <<<"$line" | awk '{ print $2 }') || continue
+        count=$((count + 1))
+        if grep -qF -- "$print" <<<"$known"; then continue; fi
+        name=$(key_name "$line" "$print")
+        "${paas[@]}" ssh-keys:add "$name" <<<"$line"
+        known+=$'\n'$print
+    done < <(callers_keys)
+    if [ $count = 0 ]; then
+        warn "No SSH public key of yours was found here, so nobody can push yet. From your machine:"
+        warn "  ssh root@$(hostname) $command ssh-keys:add me < ~/.ssh/id_ed25519.pub"
+    fi
+}
+
+# The comment of a key as a name, with the end of its fingerprint so that no two are the same.
+key_name() {
+    local comment
+    comment=$(cut -d' ' -f3- <<<"$1" | tr -c 'A-Za-z0-9_.@\n-' - | sed 's/^[^A-Za-z0-9_]*//' | cut -c1-40)
+    printf '%s-%s\n' "${comment:-key}" "$(tr -dc A-Za-z0-9 <<<"${2#SHA256:}" | tail -c 6)"
+}
+
+# -- the sample app -----------------------------------------------------------------------------------
+
+deploy_demo() {
+    local login port url
+    login=$("$program/current/bin/python" -I -c \
+        'import sys; from paas.model.layout import Layout; print(Layout.at(sys.argv[1]).user)' "$root")
+    port=$(sshd_port)
+    if "${paas[@]}" apps:exists $DEMO_APP 2>/dev/null; then
+        detail "The app $DEMO_APP exists already: left as it is"
+        return 0
+    fi
+    ssh-keygen -q -t ed25519 -N '' -C install-demo -f "$scratch/demo"
+    "${paas[@]}" ssh-keys:add install-demo <"$scratch/demo.pub" >/dev/null
+    detail "With a key of its own, which is let in for this push only"
+    push_demo "$login" "$port" || { "${paas[@]}" ssh-keys:remove install-demo >/dev/null; die \
+        "The sample app could not be deployed. The reason is above; paas doctor may say more"; }
+    "${paas[@]}" ssh-keys:remove install-demo >/dev/null
+    url=$(demo_url)
+    step "Fetching $url"
+    fetch_demo "$url"
+    farewell "$login" "$port" "$url"
+}
+
+push_demo() {
+    local login=$1 port=$2 work=$scratch/$DEMO_APP
+    cp -R tests/fixtures/apps/hello-flask "$work"
+    export GIT_SSH_COMMAND="ssh -p $port -i $scratch/demo -o IdentitiesOnly=yes -o BatchMode=yes \
+-o StrictHostKeyChecking=accept-new -o UserKnownHostsFile=$scratch/known_hosts -o LogLevel=ERROR -F none"
+    git_here() { git -C "$work" -c user.name=paas -c user.email=paas@localhost "$@"; }
+    git_here init -q -b main
+    git_here add .
+    git_here commit -q -m "Say hello"
+    git_here remote add paas "$login@localhost:$DEMO_APP"
+    printf '       $ git push paas main\n'
+    git_here push paas main
+}
+
+demo_url() {
+    local port=${http_port:-80} served
+    served=$("${paas[@]}" report | sed -n 's/^ *Domain: *//p')
+    port=$("${paas[@]}" report | sed -n 's/^ *HTTP port: *//p')
+    if [ "$port" = 80 ]; then port=; else port=:$port; fi
+    echo "http://$DEMO_APP.$served$port/"
+}
+
+# Through the proxy by name, whatever DNS says yet.
+fetch_demo() {
+    local url=$1 host port
+    host=${url#http://}
+    host=${host%%[:/]*}
+    port=$("${paas[@]}" report | sed -n 's/^ *HTTP port: *//p')
+    curl -fsS --noproxy '*' --max-time 20 --resolve "$host:$port:127.0.0.1" "$url" | sed 's/^/       /' ||
+        die "The sample app was deployed, but the proxy does not serve it. See: paas doctor"
+}
+
+farewell() {
+    local login=$1 port=$2 url=$3 server
+    server=$login@$(hostname)
+    if [ "$port" != 22 ]; then server=ssh://$server:$port/; else server=$server:; fi
+    result "Your first app is live:"
+    detail "$url"
+    result "Try next, from your machine:"
+    detail "git remote add paas ${server}myapp && git push paas main"
+    detail "ssh ${port:+-p $port }$login@$(hostname) config:set $DEMO_APP NAME=you"
+    detail "ssh ${port:+-p $port }$login@$(hostname) logs $DEMO_APP -t"
+}
+
+# -- removing -----------------------------------------------------------------------------------------
+
+remove() {
+    [ "$(id -u)" = 0 ] || die "Run it as root: sudo ./install.sh --$action"
+    if [ -x "$command" ]; then
+        if [ $action = purge ]; then "${paas[@]}" down --purge; else "${paas[@]}" down; fi
+    elif [ $action = purge ] && [ -e "$root/paas.db" ]; then
+        die "The program is gone, but its data is not: run ./install.sh --no-demo, then --purge again"
+    fi
+    if systemd && [ "$root" = "$DEFAULT_ROOT" ]; then
+        systemctl -q disable paasd.service paas-proxy.service paas-instances.service 2>/dev/null || true
+        rm -f /etc/systemd/system/paas{d,-proxy,-instances}.service
+        systemctl daemon-reload
+    fi
+    rm -rf "$command" "$program"
+    if [ $action = purge ]; then
+        result "Removed, data included. The distribution's packages stay"
+    else
+        result "Removed. The data is in $root; ./install.sh brings everything back"
+    fi
+}
+
+clean_up() {
+    let_services_start
+    [ -z "$scratch" ] || rm -rf "$scratch"
+}
+
+main() {
+    read_options "$@"
+    case $action in
+        packages) packages; exit 0 ;;
+        uninstall | purge) remove; exit 0 ;;
+    esac
+    step "Checking this machine"
+    check_machine
+    scratch=$(mktemp -d)
+    trap clean_up EXIT
+    step "Installing packages"
+    install_packages
+    step "Installing the program"
+    install_program
+    step "Starting the services"
+    start_services
+    start_sshd
+    step "Letting your SSH keys in"
+    let_in
+    step "Checking everything"
+    "${paas[@]}" doctor || die "Something is missing. Each line above that fails says what to do"
+    if [ $demo = yes ]; then
+        step "Pushing the sample app"
+        deploy_demo
+    else
+        result "Ready"
+    fi
+}
+
+main "$@"

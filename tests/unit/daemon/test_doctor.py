@@ -1,0 +1,145 @@
+"""The doctor's judgements, over facts that are given; the trials are engine tests."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from paas.daemon import doctor
+from paas.daemon.doctor import Unwell, outcome
+from paas.errors import PaasError
+
+GIB = 2**30
+
+
+def test_a_failing_check_says_what_to_do() -> None:
+    def check() -> str:
+        raise Unwell("no good", "Mend it.")
+
+    found = outcome("thing", check)
+    assert (found.ok, found.text, found.remedy) == (False, "no good", "Mend it.")
+
+
+def test_an_expected_error_is_a_failed_check_and_not_the_end() -> None:
+    def check() -> str:
+        raise PaasError("It broke", ["at the seam"], "Sew it.")
+
+    found = outcome("thing", check)
+    assert (found.ok, found.text, found.remedy) == (False, "It broke; at the seam", "Sew it.")
+
+
+@pytest.mark.parametrize("release", ["5.18.0-1-amd64", "4.19.0", "weird", "5.9.99"])
+def test_an_old_kernel(release: str) -> None:
+    with pytest.raises(Unwell, match=release):
+        doctor.kernel(release)
+
+
+@pytest.mark.parametrize("release", ["5.19.0", "6.1.0-18-amd64", "6.18.44-fc"])
+def test_a_kernel_that_will_do(release: str) -> None:
+    assert doctor.kernel(release) == release
+
+
+def disk(free: int, inodes: int = 10**6, total_inodes: int = 10**7) -> SimpleNamespace:
+    return SimpleNamespace(
+        f_bavail=free // 4096, f_frsize=4096, f_files=total_inodes, f_favail=inodes
+    )
+
+
+def test_a_full_disk_says_how_to_see_what_fills_it() -> None:
+    with pytest.raises(Unwell) as caught:
+        doctor.disk(disk(GIB), Path("/var/lib/x"))
+    assert "1.0 GiB free below /var/lib/x" in caught.value.text
+    assert "du " in caught.value.remedy
+
+
+def test_a_disk_without_inodes_is_full_too_but_not_one_that_makes_them() -> None:
+    with pytest.raises(Unwell, match="inodes"):
+        doctor.disk(disk(50 * GIB, inodes=10), Path("/x"))
+    assert "50.0 GiB" in doctor.disk(disk(50 * GIB, inodes=0, total_inodes=0), Path("/x"))
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("pubkeyauthentication no", "PubkeyAuthentication is off"),
+        ("authorizedkeysfile /etc/keys/%u", "does not read .ssh/authorized_keys"),
+        ("denyusers paas", "DenyUsers names paas"),
+        ("allowusers ann", "AllowUsers does not name paas"),
+    ],
+)
+def test_an_sshd_that_admits_nobody_as_us(line: str, words: str) -> None:
+    text = f"port 22\n{line}\n"
+    found = doctor.keys_refused(doctor.sshd_options(text), "paas")
+    assert found is not None
+    assert words in found[0]
+    assert "sshd_config" in found[1]
+
+
+def test_an_sshd_as_the_distributions_ship_it() -> None:
+    text = "port 22\npubkeyauthentication yes\n"
+    text += "authorizedkeysfile .ssh/authorized_keys .ssh/authorized_keys2\n"
+    assert doctor.keys_refused(doctor.sshd_options(text), "paas") is None
+    text += "allowusers ann\nallowusers paas\n"
+    assert doctor.keys_refused(doctor.sshd_options(text), "paas") is None
+
+
+@contextmanager
+def greeter(line: bytes) -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def greet() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(line)
+
+        thread = threading.Thread(target=greet)
+        thread.start()
+        yield server.getsockname()[1]
+        thread.join()
+
+
+def test_who_greets_like_an_ssh_server_is_one() -> None:
+    with greeter(b"SSH-2.0-OpenSSH_9.2\r\n") as port:
+        assert doctor.greets(port)
+    with greeter(b"220 mail\r\n") as port:
+        assert not doctor.greets(port)
+    assert not doctor.greets(port)
+
+
+@contextmanager
+def name_server(code: int) -> Iterator[None]:
+    """Answers one question at 127.0.0.9:53 with a response code."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.9", 53))
+
+        def answer() -> None:
+            query, sender = server.recvfrom(512)
+            server.sendto(query[:2] + bytes([0x81, 0x80 | code]) + query[4:], sender)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield
+        thread.join()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="port 53 is root's")
+@pytest.mark.parametrize(("code", "good"), [(0, True), (3, True), (2, False), (5, False)])
+def test_a_name_server_answers_unless_it_fails_or_refuses(code: int, *, good: bool) -> None:
+    with name_server(code):
+        assert doctor.answers("127.0.0.9", "example.org") is good
+
+
+def test_a_name_server_that_is_not_there_does_not_answer() -> None:
+    assert not doctor.answers("127.0.0.10", "example.org")
+
+
+def test_a_clock_before_the_program_was_installed_is_wrong() -> None:
+    with pytest.raises(Unwell, match="before"):
+        doctor.clock(1_000_000.0, 1_700_000_000.0)
