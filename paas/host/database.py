@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources.abc import Traversable
@@ -27,6 +28,17 @@ class DatabaseBroken(PaasError):
     """The file is not a database this version can use."""
 
 
+class _Own(threading.local):
+    """The connection of one thread: SQLite's transactions belong to connections."""
+
+    connection: sqlite3.Connection | None = None
+    owner = 0
+    depth = 0
+
+    def __init__(self) -> None:
+        self.inherited: list[sqlite3.Connection] = []
+
+
 class Database:
     """One SQLite file in WAL mode, private to root, migrated when first used."""
 
@@ -34,10 +46,7 @@ class Database:
         """`migrations` is a folder of `NNNN_name.sql`, applied in order, each once."""
         self.path = path
         self._migrations = migrations
-        self._connection: sqlite3.Connection | None = None
-        self._inherited: list[sqlite3.Connection] = []
-        self._owner = 0
-        self._depth = 0
+        self._own = _Own()
 
     def execute(self, sql: str, values: Sequence[Value] | Mapping[str, Value] = ()) -> list[Row]:
         """Run one statement and return its rows.
@@ -55,31 +64,31 @@ class Database:
     def transaction(self) -> Iterator[None]:
         """All or nothing; one inside another is part of the outer one."""
         connection = self._open()
-        if self._depth == 0:
+        if self._own.depth == 0:
             connection.execute("BEGIN IMMEDIATE")
-        self._depth += 1
+        self._own.depth += 1
         try:
             yield
         except BaseException:
-            self._depth -= 1
-            if self._depth == 0:
+            self._own.depth -= 1
+            if self._own.depth == 0:
                 connection.execute("ROLLBACK")
             raise
-        self._depth -= 1
-        if self._depth == 0:
+        self._own.depth -= 1
+        if self._own.depth == 0:
             connection.execute("COMMIT")
 
     def close(self) -> None:
-        if self._connection is not None and self._owner == os.getpid():
-            self._connection.close()
-        self._connection = None
+        if self._own.connection is not None and self._own.owner == os.getpid():
+            self._own.connection.close()
+        self._own.connection = None
 
     def _open(self) -> sqlite3.Connection:
-        if self._connection is not None and self._owner == os.getpid():
-            return self._connection
-        if self._connection is not None:
+        if self._own.connection is not None and self._own.owner == os.getpid():
+            return self._own.connection
+        if self._own.connection is not None:
             # A parent's. Kept unused: even closing it would touch the parent's files.
-            self._inherited.append(self._connection)
+            self._own.inherited.append(self._own.connection)
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         # Created before SQLite does, so that it is never readable by others.
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -96,7 +105,7 @@ class Database:
                 f"The database {self.path} cannot be used: {error}",
                 resolution="Restore it from a backup, or move it away to start empty.",
             ) from error
-        self._connection, self._owner, self._depth = connection, os.getpid(), 0
+        self._own.connection, self._own.owner, self._own.depth = connection, os.getpid(), 0
         return connection
 
     def _migrate(self, connection: sqlite3.Connection) -> None:

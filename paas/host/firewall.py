@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import threading
 from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
@@ -55,6 +56,8 @@ class Firewall:
         self._namespace = namespace
         self._context: int | None = None
         self._belongs = (0, 0)
+        # A context is not made for two threads, and ctypes lets them in together.
+        self._lock = threading.Lock()
 
     def apply(self, commands: str) -> None:
         """Make all changes of `commands` (nft(8) language) in one transaction, or none.
@@ -76,11 +79,13 @@ class Firewall:
         self._context = None
 
     def _run(self, commands: str, flags: int) -> str:
-        library, context = _library(), self._open()
-        library.nft_ctx_output_set_flags(context, flags)
-        if library.nft_run_cmd_from_buffer(context, commands.encode()) != 0:
-            raise FirewallFailed(_text(library.nft_ctx_get_error_buffer(context)), commands)
-        return _text(library.nft_ctx_get_output_buffer(context))
+        library = _library()
+        with self._lock:
+            context = self._open()
+            library.nft_ctx_output_set_flags(context, flags)
+            if library.nft_run_cmd_from_buffer(context, commands.encode()) != 0:
+                raise FirewallFailed(_text(library.nft_ctx_get_error_buffer(context)), commands)
+            return _text(library.nft_ctx_get_output_buffer(context))
 
     def _open(self) -> int:
         # The socket belongs to the namespace it was made in, which may have been made

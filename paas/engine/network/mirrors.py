@@ -18,6 +18,8 @@ from paas.errors import PaasError
 
 URL = re.compile(r"\b(?:https?|ftp)://[^\s\"';,\]]+", re.IGNORECASE)
 
+DEFAULT_PORTS = {"http": 80, "https": 443, "ftp": 21}
+
 CONFIGURATION = (
     "etc/apt/sources.list",
     "etc/apt/sources.list.d/*.list",
@@ -82,20 +84,31 @@ def configured(root: Path = Path("/"), variables: Mapping[str, str] | None = Non
 
 
 def endpoints(text: str) -> set[str]:
-    """`host:port` of every URL in `text` outside of comment lines."""
+    """`host:port` of every URL in `text` outside of comment lines.
+
+    Only of those that `parse_egress` takes: foreign files also hold templates, IPv6
+    addresses and URLs of the host itself, none of which instances could use.
+    """
     found = set()
     for line in text.splitlines():
         if line.lstrip().startswith(("#", "//")):
             continue
         for match in URL.finditer(line):
-            url = urlsplit(match.group().rstrip("/"))
-            try:
-                host, port = url.hostname, url.port
-            except ValueError:
-                continue
-            if host and ":" not in host and host != "localhost":
-                found.add(f"{host}:{port or {'http': 80, 'https': 443}.get(url.scheme, 21)}")
+            entry = _endpoint(match.group().rstrip("/"))
+            if entry:
+                found.add(entry)
     return found
+
+
+def _endpoint(text: str) -> str:
+    """`host:port` of one URL, empty when instances cannot use it."""
+    try:
+        url = urlsplit(text)
+        entry = f"{url.hostname}:{url.port or DEFAULT_PORTS[url.scheme]}"
+        parse_egress([entry])
+    except (ValueError, InvalidTarget):
+        return ""
+    return "" if url.hostname == "localhost" else entry
 
 
 def _files(root: Path) -> list[Path]:

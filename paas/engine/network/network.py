@@ -120,10 +120,9 @@ class Network:
 
     @cached_property
     def _egress(self) -> Egress:
-        entries = self._allowed_egress
-        if entries is None:
-            entries = mirrors.configured(variables=os.environ)
-        return mirrors.parse_egress(entries)
+        if self._allowed_egress is not None:
+            return mirrors.parse_egress(self._allowed_egress)
+        return mirrors.parse_egress(mirrors.configured(variables=os.environ))
 
     # -- the whole -------------------------------------------------------------------------
 
@@ -241,9 +240,10 @@ class Network:
         return self._services.ensure(key, slots)
 
     def release_service(self, key: str) -> None:
-        """Give the addresses of `key` back."""
-        self.set_backends({key: ()})
-        self._services.release(key)
+        """Give the addresses of `key` back; a service that has none is fine."""
+        if self._services.exists(key):
+            self.set_backends({key: ()})
+            self._services.release(key)
 
     def set_backends(self, changes: Mapping[str, Sequence[Backend]]) -> None:
         """Lead each service elsewhere, all in one transaction of the kernel.

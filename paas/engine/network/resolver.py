@@ -66,13 +66,9 @@ def upstreams(
 
 
 def configuration(
-    address: IPv4Address,
-    upstream: Iterable[IPv4Address],
-    hosts: Path,
-    pid_file: Path,
-    mirrors: Iterable[str] = (),
+    address: IPv4Address, upstream: Path, hosts: Path, pid_file: Path, mirrors: Iterable[str] = ()
 ) -> str:
-    """The text of dnsmasq's configuration file.
+    """The text of dnsmasq's configuration file; `upstream` is a resolv.conf(5) it watches.
 
     What the names in `mirrors` resolve to is added to the firewall's set of that name, so
     a mirror in a private network can be reached by whoever asked for it by name.
@@ -81,7 +77,7 @@ def configuration(
         "keep-in-foreground",
         "log-facility=-",
         f"pid-file={pid_file}",
-        "no-resolv",
+        f"resolv-file={upstream}",
         "no-hosts",
         "bind-interfaces",
         f"listen-address={address}",
@@ -93,7 +89,6 @@ def configuration(
         # Instances have no IPv6: an AAAA answer would only cost them a failed attempt.
         "filter-AAAA",
         "all-servers",
-        *(f"server={server}" for server in upstream),
         *(f"nftset=/{name}/4#ip#{TABLE}#mirrors" for name in sorted(set(mirrors))),
     ]
     return "\n".join(lines) + "\n"
@@ -122,6 +117,10 @@ class Resolver:
         return self.directory / "hosts"
 
     @property
+    def upstream(self) -> Path:
+        return self.directory / "resolv.conf"
+
+    @property
     def configuration_file(self) -> Path:
         return self.directory / "dnsmasq.conf"
 
@@ -130,16 +129,19 @@ class Resolver:
         return self.directory / "dnsmasq.pid"
 
     def configure(self, upstream: Iterable[IPv4Address], mirrors: Iterable[str]) -> bool:
-        """Write the configuration; True if it differs from what was there.
+        """Write the configuration; True if dnsmasq has to be restarted to know it.
 
-        dnsmasq reads it only when it starts. The folder of names is readable by the user
-        that dnsmasq becomes.
+        It sees other servers by itself, and reads the rest only when it starts. All it
+        reads later is readable by the user that it becomes.
         """
         self.directory.mkdir(parents=True, exist_ok=True)
         self.directory.chmod(0o755)
         self.hosts.mkdir(exist_ok=True)
         self.hosts.chmod(0o755)
-        text = configuration(self.address, upstream, self.hosts, self.pid_file, mirrors)
+        servers = "".join(f"nameserver {server}\n" for server in upstream)
+        if _text(self.upstream) != servers:
+            write_atomic(self.upstream, servers, mode=0o644)
+        text = configuration(self.address, self.upstream, self.hosts, self.pid_file, mirrors)
         if _text(self.configuration_file) == text:
             return False
         write_atomic(self.configuration_file, text)

@@ -57,6 +57,10 @@ class Services:
         vip, *slots = (self._plan.prefix[row["number"]] for row in rows)
         return ServiceAddresses(vip, tuple(slots))
 
+    def exists(self, key: str) -> bool:
+        """Whether `key` has addresses."""
+        return bool(self._db.execute("SELECT 1 FROM services WHERE key = ?", (key,)))
+
     def release(self, key: str) -> None:
         """Give the addresses of `key` back; a service that is not there is fine."""
         self._db.execute("DELETE FROM services WHERE key = ?", (key,))

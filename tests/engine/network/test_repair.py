@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
@@ -241,6 +242,25 @@ def test_teardown_leaves_nothing_on_the_host(bare_world: World) -> None:
         assert (net.links(), net.routes()) == (links, routes)
     tables = [item["table"] for item in Firewall().read() if "table" in item]
     assert tables == []
+
+
+def test_many_threads_attach_and_detach_at_once(world: World) -> None:
+    instances = [Instance() for _ in range(8)]
+    world.network.allow("app:1", "app:1")
+
+    def come_and_go(number: int) -> IPv4Address:
+        address = world.network.attach(f"c{number}", instances[number].pid, owner="app:1")
+        world.network.detach(f"c{number}")
+        return address
+
+    try:
+        with ThreadPoolExecutor(len(instances)) as pool:
+            addresses = list(pool.map(come_and_go, range(len(instances))))
+    finally:
+        for instance in instances:
+            instance.end()
+    assert len(set(addresses)) == len(instances)
+    assert world.network.links_in_use() == frozenset()
 
 
 def test_the_global_switch_is_left_alone(world: World) -> None:

@@ -103,6 +103,20 @@ def test_an_instance_resolves_what_the_host_can(resolving: World) -> None:
     assert look_up(resolving, instance.namespace, "nothing.internal") is None
 
 
+def test_another_server_of_the_host_is_used_without_a_restart(resolving: World) -> None:
+    instance = resolving.instance("app")
+    assert look_up(resolving, instance.namespace, "example.test")
+    own = resolving.network.resolver
+    before = own.running()
+    (resolving.network._resolv_conf).write_text("nameserver 192.0.2.99\n")
+    resolving.network.ensure()
+    wait_for(lambda: "192.0.2.99" in own.upstream.read_text())
+    (resolving.network._resolv_conf).write_text(f"nameserver {LAN_NEIGHBOUR}\n")
+    resolving.network.ensure()
+    assert look_up(resolving, instance.namespace, "mirror.test") == PRIVATE
+    assert own.running() == before
+
+
 def test_the_hosts_resolver_itself_is_out_of_reach(resolving: World) -> None:
     instance = resolving.instance("app")
     with pytest.raises(ConnectionRefusedError):

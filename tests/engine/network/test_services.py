@@ -147,3 +147,4 @@ def test_a_released_service_refuses_and_its_key_starts_anew(world: World) -> Non
     with pytest.raises(ConnectionRefusedError):
         connect(world.host, service.vip, 80)
     assert world.network.service(WEB).vip != service.vip
+    world.network.release_service("app:9/web")

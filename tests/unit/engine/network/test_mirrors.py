@@ -56,6 +56,8 @@ def test_the_hosts_own_loopback_is_no_target() -> None:
         ("proxy=http://localhost:3128", set()),
         ("registry=http://[fd00::1]:80/", set()),
         ("http://broken.test:port/", set()),
+        ("url = http://${MIRROR}/", set()),
+        ("proxy=http://169.254.169.254/", set()),
     ],
 )
 def test_endpoints(text: str, found: set[str]) -> None:

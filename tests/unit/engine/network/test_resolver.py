@@ -39,10 +39,14 @@ def test_behind_a_stub_are_the_servers_it_asks(tmp_path: Path) -> None:
 
 def test_configuration_names_servers_and_mirrors() -> None:
     text = configuration(
-        IPv4Address("10.203.0.53"), [SERVER], Path("/h"), Path("/p"), ["b.test", "a.test", "a.test"]
+        IPv4Address("10.203.0.53"),
+        Path("/r"),
+        Path("/h"),
+        Path("/p"),
+        ["b.test", "a.test", "a.test"],
     )
     lines = text.splitlines()
-    assert "server=192.0.2.53" in lines
+    assert "resolv-file=/r" in lines
     assert "listen-address=10.203.0.53" in lines
     assert [line for line in lines if line.startswith("nftset=")] == [
         "nftset=/a.test/4#ip#paas#mirrors",
