@@ -10,6 +10,7 @@ import socket
 import struct
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -73,6 +74,7 @@ class Server:
         folder.chmod(0o711)
         server = cls(folder)
         try:
+            server.install()
             server.up()
             server.give_up_soon()
             server.let_in()
@@ -101,17 +103,28 @@ class Server:
         return run(self.command(*args), env=admin_environment(), input=input, timeout=timeout)
 
     def command(self, *args: str) -> list[str]:
-        """The argv of `paas ARGS` on the server: the thin client, as install.sh sets it up."""
-        return ["/usr/bin/python3", "-I", "-S", str(CLIENT), "--root", str(self.layout.root), *args]
+        """The argv of `paas ARGS` on the server."""
+        return [str(self.program / "paas"), "--root", str(self.layout.root), *args]
 
-    def program(self, *args: str, timeout: float = UP_SECONDS) -> Outcome:
-        """What has no daemon to ask: `up` starts it, `down` ends it."""
-        argv = [sys.executable, "-m", "paas", "--root", str(self.layout.root), *args]
-        return run(argv, env=admin_environment(), timeout=timeout)
+    @property
+    def program(self) -> Path:
+        """Where the program is installed: an environment and the command in front of it."""
+        return self.folder / "program"
+
+    def install(self) -> None:
+        """Lay the program out as install.sh does, its code being this checkout's."""
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", self.program], check=True)
+        packages = next(self.program.glob("lib/python3*/site-packages"))
+        (packages / "checkout.pth").write_text(f"{CHECKOUT}\n{sysconfig.get_path('purelib')}\n")
+        (self.program / "client").symlink_to(CHECKOUT / "paas/daemon")
+        shim = (CHECKOUT / "hooks/paas").read_text().replace("@PROGRAM@", str(self.program))
+        (self.program / "paas").write_text(shim)
+        (self.program / "paas").chmod(0o755)
 
     def up(self) -> Outcome:
         """Start every process of it; harmless when they run."""
-        return self.program("up", "--http-port", str(self.http_port), "--domain", DOMAIN).ok()
+        options = ("--http-port", str(self.http_port), "--domain", DOMAIN)
+        return self.paas("up", *options, timeout=UP_SECONDS).ok()
 
     def give_up_soon(self) -> None:
         """Shorten how long an app may take to come up: tests push many that never will."""
@@ -137,7 +150,7 @@ class Server:
         keys.chmod(0o600)
 
     def down(self, *args: str) -> Outcome:
-        return self.program("down", *args)
+        return self.paas("down", *args)
 
     def destroy(self) -> None:
         """Take it all away; what cannot be taken away is an error of the test run."""
@@ -239,11 +252,7 @@ class Server:
 def admin_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Root's shell: PATH, and the machine's own settings for mirrors and certificates."""
     kept = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_"))}
-    return (
-        {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8", "PYTHONPATH": str(CHECKOUT)}
-        | kept
-        | dict(extra or {})
-    )
+    return {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8"} | kept | dict(extra or {})
 
 
 def stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
