@@ -1,0 +1,45 @@
+"""The file that lets SSH keys in: each to the thin client, and to nothing else.
+
+Source: sshd(8), "AUTHORIZED_KEYS FILE FORMAT". `restrict` turns off everything there is
+(forwarding, agent, X11, ~/.ssh/rc) and what later versions add; `pty` is wanted for `run`.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable
+from pathlib import Path
+
+from paas.host.files import write_atomic
+from paas.model.key import Key
+from paas.model.layout import Layout
+
+CLIENT = Path(__file__).with_name("client.py")
+HEADER = "# Written by paas: changed by `paas ssh-keys:add` and `ssh-keys:remove`, not by hand.\n"
+
+_LINE = re.compile(r"[\w@.+/=-]+ [A-Za-z0-9+/=]+")
+
+
+def write_authorized_keys(layout: Layout, keys: Iterable[Key]) -> None:
+    """Let exactly these keys in. Root's file, which sshd reads on each login."""
+    lines = "".join(f"{authorized_line(layout, key)}\n" for key in keys)
+    write_atomic(layout.ssh / "authorized_keys", HEADER + lines, mode=0o644)
+
+
+def authorized_line(layout: Layout, key: Key) -> str:
+    """The line of one key.
+
+    Raises `ValueError` for what is not one word of type and one of base64: a second line
+    in it would be somebody's key without a forced command.
+    """
+    if not _LINE.fullmatch(key.public_key):
+        raise ValueError(f"key {key.name!r} cannot be a line of authorized_keys")
+    # By /bin/sh, the login user's shell; then quoted once more for sshd.
+    command = shlex.join(
+        ["/usr/bin/python3", "-I", "-S", str(CLIENT), "--root", str(layout.root), "--key", key.name]
+    )
+    if not command.isprintable():
+        raise ValueError(f"the name of key {key.name!r} cannot be in authorized_keys")
+    quoted = command.replace('"', '\\"')
+    return f'restrict,pty,command="{quoted}" {key.public_key}'
