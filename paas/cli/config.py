@@ -16,7 +16,15 @@ from paas.cli.output import columns
 from paas.cli.parsing import Misused
 from paas.cli.session import Session
 from paas.model.app import App
-from paas.model.env import MAX_VALUE_BYTES, InvalidValue, parse_value, revealed
+from paas.model.env import (
+    MAX_ENVIRONMENT_STRING,
+    MAX_VALUE_BYTES,
+    InvalidValue,
+    Secret,
+    fits_environment,
+    parse_value,
+    revealed,
+)
 from paas.model.names import parse_config_key, shown
 
 LONGEST_SHOWN = 120
@@ -30,6 +38,7 @@ def set_vars(
     values = dict(_pair(session, pair, encoded=encoded) for pair in pairs)
     session.report.step("Setting config vars")
     _repeat(session, values)
+    _warn_of_size(session, values)
     _apply(session, app, values, (), no_restart=no_restart)
 
 
@@ -138,6 +147,13 @@ def _values(session: Session, app: App) -> dict[str, str]:
 def _repeat(session: Session, values: Mapping[str, str]) -> None:
     for line in columns([(f"{key}:", _short(value)) for key, value in values.items()]):
         session.report.detail(line)
+
+
+def _warn_of_size(session: Session, values: Mapping[str, str]) -> None:
+    for key, value in values.items():
+        if not fits_environment(key, Secret(value)):
+            session.report.warn(f"{key} is kept, but no process gets it: Linux takes")
+            session.report.warn(f"{MAX_ENVIRONMENT_STRING // 1024} KiB in one environment variable")
 
 
 def _short(value: str) -> str:

@@ -11,11 +11,13 @@ from pathlib import Path
 
 from paas.deploy.draft import WEB, Draft
 from paas.deploy.fleet import Member
+from paas.engine.container import Container
 from paas.engine.engine import Engine
 from paas.engine.images import Image
 from paas.engine.spec import ContainerSpec, command_of
 from paas.errors import PaasError
 from paas.model.app import App
+from paas.model.env import fits_environment, revealed
 from paas.model.layout import Layout
 from paas.model.limits import Limits
 
@@ -44,7 +46,9 @@ def log_directory(layout: Layout, app_id: int) -> Path:
 
 def instance_environment(draft: Draft, name: str) -> dict[str, str]:
     """What an instance finds in its environment beside the image's own variables."""
-    environment = {key: value.reveal() for key, value in draft.config.items()}
+    # One variable that execve(2) refuses would keep the whole app from starting.
+    fitting = {key: value for key, value in draft.config.items() if fits_environment(key, value)}
+    environment = revealed(fitting)
     if draft.commit:
         environment.setdefault("GIT_REV", draft.commit)
     return environment | {"PORT": str(draft.port), "DYNO": name}
@@ -85,6 +89,12 @@ def new_container_id() -> str:
     return secrets.token_hex(16)
 
 
+def _wired(container: Container) -> IPv4Address:
+    if container.address is None:
+        raise LookupError(f"{container.id} was created without a network")
+    return container.address
+
+
 class Runner:
     """Starts, stops and removes instances."""
 
@@ -111,7 +121,7 @@ class Runner:
             member=member,
             container=spec.id,
             pid=container.pid,
-            address=container.address,
+            address=_wired(container),
             port=draft.port if member.process_type == WEB else 0,
             log=directory / f"{member}.{spec.id}.log",
         )

@@ -107,6 +107,7 @@ def test_a_megabyte_goes_in(paas: Paas, app: App) -> None:
     assert said.code == 0
     assert paas.platform.asked[0][2] == {"A": value}
     assert len(said.out) < 400
+    assert "no process gets it" in said.err
 
 
 def test_encoded_values_are_decoded(paas: Paas, app: App) -> None:
