@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import click
 
 from paas.cli.access import Access
@@ -10,6 +12,7 @@ from paas.cli.options import words as words_argument
 from paas.cli.output import columns
 from paas.cli.parsing import common_options
 from paas.cli.session import Session
+from paas.model.report import WIDTH
 
 
 def show_help(session: Session, words: tuple[str, ...]) -> None:
@@ -51,7 +54,7 @@ def _noun(session: Session, noun: str) -> None:
 def _command(session: Session, command: Command) -> None:
     session.output.line(f"Usage: paas {command.usage}")
     session.output.line("")
-    session.output.line(f"{command.summary}. {command.description}".strip())
+    session.output.line(textwrap.fill(f"{command.summary}. {command.description}".strip(), WIDTH))
     options = [*command.options, *common_options()]
     rows = [(f"  {_flags(option)}", option.help or "") for option in options if not option.hidden]
     session.output.line("")

@@ -152,7 +152,7 @@ COMMANDS = (
     ),
     Command(
         "ps:stop",
-        "Stop an app, or one of its process types",
+        "Stop an app until it is started",
         Access.DEPLOY,
         stop,
         Names.AN_APP,
@@ -160,7 +160,7 @@ COMMANDS = (
     ),
     Command(
         "ps:start",
-        "Start an app, or one of its process types",
+        "Start an app that was stopped",
         Access.DEPLOY,
         start,
         Names.AN_APP,
