@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from paas.deploy import applogs
 from paas.deploy.parts import Parts
 from paas.deploy.receive import ErrorLines
 from paas.deploy.repository import Repository
 from paas.deploy.running import log_directory
-from paas.engine import logs
 from paas.errors import PaasError
 from paas.host.terminal import Terminal
 from paas.model.app import App
@@ -114,7 +114,7 @@ class Platform:
     ) -> None:
         """Write the last lines of the app's output, and what follows until `out` raises."""
         directory = log_directory(self._parts.layout, app.id)
-        logs.show(directory, lines=lines, follow=follow, process=process, out=out)
+        applogs.show(directory, lines=lines, follow=follow, process=process, out=out)
 
     def destroy(self, app: App, *, actor: str, report: Report) -> None:
         """End an app and remove everything of it."""

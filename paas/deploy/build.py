@@ -65,9 +65,4 @@ def read_source(context: GitContext) -> Source:
 def build_image(engine: Engine, source: Source, app_name: str, report: Report) -> Image:
     """Build the image; raises the builder's errors, which name file and line."""
     report.step(f"Building {app_name} from its {DOCKERFILE}")
-    return engine.builder.build(
-        source.context,
-        dockerfile=DOCKERFILE,
-        owner="build",
-        report=report,
-    )
+    return engine.builder.build(source.context, dockerfile=DOCKERFILE, report=report)

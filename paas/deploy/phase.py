@@ -21,7 +21,7 @@ class ReleasePhase:
 
     def run(self, app: App, draft: Draft, report: Report) -> None:
         """Stream the command's output. Raises `ReleasePhaseFailed`."""
-        command = draft.processes[RELEASE]
+        command = draft.processes[RELEASE] or ""
         report.step(f"Running the release command: {command}")
         code = self._oneoff.reported(app, draft, RELEASE, report)
         if code != 0:

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
 from importlib.resources import files
 
 from paas.engine.build.builder import Builder
+from paas.engine.build.buildhost import this_host
+from paas.engine.build.cache import Cache
+from paas.engine.build.run import Runner
+from paas.engine.build.stage import Tools
+from paas.engine.build.workspace import Workspace
+from paas.engine.bundler import Bundler
 from paas.engine.containers import Containers
 from paas.engine.foreground import Foreground
-from paas.engine.images import Images
+from paas.engine.gc import Collector
+from paas.engine.images import Image, Images
 from paas.engine.layers import Layers
 from paas.engine.network.network import Network
+from paas.engine.reference import parse_reference
 from paas.engine.registry import Registry
 from paas.engine.rootfs import Rootfs
-from paas.engine.runtime import Runtimes
 from paas.engine.stack import Stack
 from paas.engine.userns import UserRanges
 from paas.host.cgroups import Cgroups
 from paas.host.clock import Clock, SystemClock
 from paas.host.database import Database
 from paas.model.layout import Layout
+from paas.model.report import Report
 
 
 class Engine:
@@ -54,6 +63,16 @@ class Engine:
         return Cgroups.detect(self.layout)
 
     @cached_property
+    def bundler(self) -> Bundler:
+        return Bundler(
+            self.layout, self.rootfs, self.ranges, self.network, self.cgroups, self.clock
+        )
+
+    @cached_property
+    def containers(self) -> Containers:
+        return Containers(self.bundler, self.images, self.clock)
+
+    @cached_property
     def network(self) -> Network:
         return Network(self.layout, self.database)
 
@@ -63,4 +82,43 @@ class Engine:
 
     @cached_property
     def stack(self) -> Stack:
-        return Stack(self.layout, self.images, self.layers)
+        return Stack(self.layout, self.images, self.layers, self.rootfs)
+
+    @cached_property
+    def foreground(self) -> Foreground:
+        return Foreground(self.bundler, self.images)
+
+    @cached_property
+    def builder(self) -> Builder:
+        # What the host says about proxies and mirrors is asked when a step first runs.
+        runner = Runner(self.layout, self.layers, self.foreground, lambda: this_host(os.environ))
+        tools = Tools(
+            Cache(self.layout, self.database, self.layers, self.clock),
+            Workspace(self.layout, self.layers, self.rootfs),
+            runner,
+        )
+        return Builder(self.images, self.layers, tools, self._base_image, self.clock)
+
+    @cached_property
+    def collector(self) -> Collector:
+        return Collector(self.layout, self.images, self.layers)
+
+    def recover(self) -> None:
+        """Remove what killed processes and a restart of the machine left; for one supervisor.
+
+        Builds that are under way hold the lease of the layers: theirs is left alone.
+        """
+        self.cgroups.prepare()
+        self.containers.recover()
+        lock = self.layers.sweep_lock()
+        if lock.try_acquire():
+            try:
+                self.builder.recover()
+            finally:
+                lock.release()
+
+    def _base_image(self, ref: str, report: Report) -> Image:
+        """An image that is not here: below `paas/` are the stacks, made on this server."""
+        if parse_reference(ref).local:
+            return self.stack.ensure(ref, report)
+        return self.registry.pull(ref, report)

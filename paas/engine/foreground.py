@@ -76,6 +76,17 @@ class Foreground:
         streams = Streams() if terminal else connect(stdin, stdout, stderr)
         return self._run(spec, content, streams, terminal, timeout_s)
 
+    def run_reported(
+        self,
+        spec: ContainerSpec,
+        output: Callable[[bytes], None],
+        timeout_s: float | None = None,
+    ) -> Ended:
+        """Run a container without input; what it says goes to `output`. Raises as `run`."""
+        image = self._images.get(spec.image)
+        content = Content(image.config, image.layers)
+        return self._run(spec, content, collect(output), None, timeout_s)
+
     def run_on(
         self,
         spec: ContainerSpec,

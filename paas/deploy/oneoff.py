@@ -1,0 +1,70 @@
+"""Commands of an app in containers of their own: `run`, and the release phase."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from paas.deploy.draft import Draft
+from paas.deploy.running import instance_environment, labels, new_container_id, owner_of
+from paas.engine.engine import Engine
+from paas.engine.spec import ContainerSpec, command_of
+from paas.host.terminal import Terminal
+from paas.model.app import App
+from paas.model.limits import Limits
+from paas.model.report import Report
+
+
+class OneOff:
+    """Runs one-off containers of apps, with the image and config of a draft."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def run(
+        self,
+        app: App,
+        draft: Draft,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        terminal: Terminal,
+    ) -> int:
+        """Run `argv`, or the process type it names, on the caller's descriptors.
+
+        The exit code is the command's. Raises `CommandNotFound`.
+        """
+        spec = self._spec(app, draft, "run", argv, env)
+        return self._engine.foreground.run(
+            spec,
+            terminal.stdin,
+            terminal.stdout,
+            terminal.stderr,
+            terminal if terminal.isatty else None,
+        )
+
+    def reported(self, app: App, draft: Draft, process_type: str, report: Report) -> int:
+        """Run a process type of the Procfile without input, its output on the report."""
+        spec = self._spec(app, draft, process_type, [process_type], {})
+        return self._engine.foreground.run_reported(spec, report.output)
+
+    def _spec(
+        self,
+        app: App,
+        draft: Draft,
+        kind: str,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+    ) -> ContainerSpec:
+        image = self._engine.images.get(draft.image)
+        named = draft.processes.get(argv[0]) if len(argv) == 1 else None
+        container = new_container_id()
+        name = f"{kind}.{container[:4]}"
+        return ContainerSpec(
+            id=container,
+            image=image.id,
+            owner=owner_of(app.id),
+            args=command_of(image.config, args=None if named else argv, shell_command=named),
+            env={**instance_environment(draft, name), **env},
+            hostname=f"{app.name}-{kind}"[:63].rstrip("-"),
+            labels=labels(app, kind, name),
+            limits=Limits(),
+        )
