@@ -17,6 +17,7 @@
 #                      PaaS beside the first, with its program and its command in DIR.program
 #   --packages         print the distribution packages it needs, and do nothing
 set -euo pipefail
+umask 022
 cd "$(dirname "$(readlink -f "$0")")"
 
 # One a line. tini and catatonit: the first init of a container that is there is used.

@@ -18,8 +18,9 @@ from pathlib import Path
 
 from paas.daemon.systemd import BOOTED
 from paas.deploy.parts import Parts
+from paas.engine import capabilities, seccomp
 from paas.engine.resources import host_facts
-from paas.engine.runtime import TRIAL_RANGE
+from paas.engine.runtime import TRIAL_RANGE, Runtimes
 from paas.errors import PaasError
 from paas.host import netlink
 from paas.host.firewall import Firewall
@@ -92,9 +93,10 @@ class Doctor:
 
     def _runtime(self) -> str:
         engine = self._parts.engine
-        facts = host_facts(engine.cgroups, "doctor", {})
-        found = engine.runtimes.choose(facts)
-        reason = engine.runtimes.trial(found, facts)
+        runtimes = Runtimes(self._layout, engine.cgroups)
+        facts = host_facts(engine.cgroups, "doctor", seccomp.profile(capabilities.DEFAULT))
+        found = runtimes.choose(facts)
+        reason = runtimes.trial(found, facts)
         if reason is not None:
             raise Unwell(f"{found.program}: {reason}", "apt-get install --reinstall crun runc")
         return f"{found.program} runs containers"
@@ -187,10 +189,10 @@ def disk(status: os.statvfs_result, root: Path) -> str:
 
 def nftables() -> str:
     """Make a table in the host's namespace and delete it, in one transaction."""
-    name = f"paas-doctor-{os.getpid()}"
+    name = f"paas_doctor_{os.getpid()}"
     firewall = Firewall()
     try:
-        firewall.apply(f'add table ip "{name}"\ndelete table ip "{name}"\n')
+        firewall.apply(f"add table ip {name}\ndelete table ip {name}\n")
     finally:
         firewall.close()
     return "takes changes"

@@ -51,9 +51,9 @@ def accounts(layout: Layout) -> tuple[Account, ...]:
     """The users of one PaaS. Only the first logs in, to its forced command."""
     nowhere = Path("/nonexistent")
     return (
-        Account(layout.user, layout.ssh, "/bin/sh", "paas: deploys over ssh"),
-        Account(layout.git_user, nowhere, NOLOGIN, "paas: receives git packs"),
-        Account(layout.web_user, nowhere, NOLOGIN, "paas: dashboard"),
+        Account(layout.user, layout.ssh, "/bin/sh", "Deploys to paas over ssh"),
+        Account(layout.git_user, nowhere, NOLOGIN, "Receives git packs for paas"),
+        Account(layout.web_user, nowhere, NOLOGIN, "Dashboard of paas"),
     )
 
 

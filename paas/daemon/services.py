@@ -39,7 +39,7 @@ UNIT = {
     "proxy": "paas-proxy.service",
     "paasd": "paasd.service",
 }
-STACK = "debian-13"
+STACK = "paas/stack:debian-13"
 FIREWALLS = frozenset({"firewall-cmd", "iptables", "iptables-legacy", "nft", "ufw"})
 STOPPERS = 32
 """Instances that are stopped at once."""
@@ -167,7 +167,11 @@ class Services:
         if name == "proxy":
             self._start_proxy()
         else:
-            self._background(name).start()
+            background = self._background(name)
+            if name == "instances" and not background.running():
+                # One from before says nothing about the holder that starts now.
+                (self._layout.run / "cgroup").unlink(missing_ok=True)
+            background.start()
 
     def stop(self, name: str) -> None:
         """Stop one service here; not running is fine."""
@@ -212,7 +216,7 @@ class Services:
         self._parts.proxy.start()
 
     def _background(self, name: str) -> Background:
-        argv, env = ourselves(self._layout.root, "holder" if name == "instances" else name)
+        argv, env = ourselves(*self._program(name))
         ready = {"instances": self._holder_ready, "paasd": self._paasd_ready}[name]
         return Background(
             name=name,
@@ -222,6 +226,12 @@ class Services:
             log=self._layout.logs / f"{name}.log",
             ready=ready,
         )
+
+    def _program(self, name: str) -> tuple[str, ...]:
+        root = str(self._layout.root)
+        if name == "instances":
+            return "paas.engine.holder", root
+        return "paas", "--root", root, "paasd"
 
     def _holder_ready(self) -> bool:
         return (self._layout.run / "cgroup").is_file()
@@ -236,13 +246,12 @@ class Services:
         return FileLock(self._layout.locks / "services.lock", f"process {os.getpid()}")
 
 
-def ourselves(root: Path, *words: str) -> tuple[list[str], dict[str, str]]:
-    """argv and environment that run this very paas on `root`, installed or from a checkout."""
+def ourselves(module: str, *words: str) -> tuple[list[str], dict[str, str]]:
+    """argv and environment that run a module of this very paas, installed or a checkout."""
     checkout = Path(paas.__file__).parents[1]
-    command = ["-m", "paas", "--root", str(root), *words]
     if (checkout / "pyproject.toml").is_file():
-        return [sys.executable, *command], {"PYTHONPATH": str(checkout)}
-    return [sys.executable, "-I", *command], {}
+        return [sys.executable, "-m", module, *words], {"PYTHONPATH": str(checkout)}
+    return [sys.executable, "-I", "-m", module, *words], {}
 
 
 def unmount_below(*directories: Path) -> None:

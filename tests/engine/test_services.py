@@ -1,0 +1,169 @@
+"""A server's processes, with a root of their own: up, killed, mended, down, gone."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from paas.daemon.background import NotStarted, end
+from paas.daemon.doctor import Doctor
+from paas.daemon.services import Services
+from paas.deploy.parts import Parts
+from paas.host.files import remove_tree
+from paas.model.layout import Layout
+from paas.model.report import Silent
+from paas.model.settings import DOMAIN, HTTP_ADDRESS, HTTP_PORT
+from paas.proxy.nginx import NginxFailed
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+@pytest.fixture
+def parts() -> Iterator[Parts]:
+    folder = Path(tempfile.mkdtemp(prefix="paas-services-", dir="/var/lib"))
+    folder.chmod(0o711)
+    layout = Layout.at(folder / "root")
+    parts = Parts(layout)
+    yield parts
+    services = Services(Parts(layout))
+    services.down(services.names, Silent())
+    services.purge()
+    remove_tree(folder)
+
+
+@pytest.fixture
+def services(parts: Parts) -> Services:
+    """Prepared, with its settings; nothing runs yet."""
+    services = Services(parts)
+    services.prepare()
+    for setting, value in ((HTTP_PORT, str(free_port())), (HTTP_ADDRESS, "127.0.0.1")):
+        parts.store.settings.set(None, setting.name, value)
+    parts.store.settings.set(None, DOMAIN.name, "services.test")
+    return services
+
+
+def pid_of(parts: Parts, name: str) -> int:
+    services = Services(parts)
+    pid = services._background(name).running()
+    assert pid is not None
+    return pid
+
+
+def kill(pid: int) -> None:
+    pidfd = os.pidfd_open(pid)
+    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    end(pidfd, 10)
+
+
+def names_of(layout: Layout) -> set[str]:
+    """What of a PaaS is left on the machine."""
+    found = set()
+    if layout.id in Path("/etc/passwd").read_text() + Path("/etc/subuid").read_text():
+        found.add("users")
+    if str(layout.run) in Path("/proc/self/mountinfo").read_text():
+        found.add("mounts")
+    if Path(f"/sys/class/net/{layout.id}0").exists():
+        found.add("interface")
+    tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True)
+    if layout.id in tables.stdout:
+        found.add("tables")
+    for place in (layout.root, layout.run):
+        if place.exists():
+            found.add(str(place))
+    for line in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if str(layout.root).encode() in line.read_bytes():
+                found.add("processes")
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return found
+
+
+def test_a_port_that_is_taken_starts_nothing_more_and_says_so(
+    services: Services, parts: Parts
+) -> None:
+    port = parts.store.settings.value(HTTP_PORT)
+    with (
+        socket.create_server(("127.0.0.1", port)),
+        pytest.raises(NginxFailed, match="nginx does not start"),
+    ):
+        services.up(services.names, Silent())
+    assert services._background("paasd").running() is None
+
+
+def test_a_paasd_that_cannot_start_says_why(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services, "_program", lambda _: ("paas.no_such_module",))
+    with pytest.raises(NotStarted) as caught:
+        services.up(["paasd"], Silent())
+    assert "No module named" in str(caught.value)
+
+
+def test_up_is_idempotent_and_everything_is_detached(services: Services, parts: Parts) -> None:
+    services.up(services.names, Silent())
+    before = [pid_of(parts, name) for name in ("instances", "paasd")]
+    services.up(services.names, Silent())
+    assert [pid_of(parts, name) for name in ("instances", "paasd")] == before
+    for pid in before:
+        assert os.getsid(pid) == pid
+        assert Path(f"/proc/{pid}/fd/0").readlink() == Path("/dev/null")
+        assert Path(f"/proc/{pid}/fd/1").readlink().is_relative_to(parts.layout.logs)
+    checks = {check.name: check for check in Doctor(parts).examine()}
+    failed = [check for name, check in checks.items() if not check.ok and name != "sshd"]
+    assert failed == []
+
+
+def test_paasd_restarts_alone(services: Services, parts: Parts) -> None:
+    services.up(services.names, Silent())
+    holder, paasd = pid_of(parts, "instances"), pid_of(parts, "paasd")
+    services.restart("paasd")
+    assert pid_of(parts, "instances") == holder
+    assert pid_of(parts, "paasd") != paasd
+
+
+def test_what_was_killed_is_started_again_and_nothing_else(
+    services: Services, parts: Parts
+) -> None:
+    services.up(services.names, Silent())
+    paasd, holder = pid_of(parts, "paasd"), pid_of(parts, "instances")
+    kill(holder)
+    services.up(services.names, Silent())
+    assert pid_of(parts, "paasd") == paasd
+    assert pid_of(parts, "instances") != holder
+
+
+def test_a_resolver_that_died_is_mended(services: Services, parts: Parts) -> None:
+    services.up(["instances", "proxy"], Silent())
+    resolver = parts.engine.network.resolver
+    pid = resolver.running()
+    assert pid is not None
+    services.mend()
+    assert resolver.running() == pid
+    kill(pid)
+    assert not resolver.running()
+    services.mend()
+    assert resolver.running() not in (None, pid)
+
+
+def test_purge_leaves_nothing(services: Services, parts: Parts) -> None:
+    layout = parts.layout
+    services.up(services.names, Silent())
+    assert names_of(layout) >= {"users", "mounts", "interface", "tables", "processes"}
+    services.down(services.names, Silent())
+    assert "processes" not in names_of(layout)
+    services.purge()
+    assert names_of(layout) == set()
+    with pytest.raises(KeyError):
+        pwd.getpwnam(layout.user)
