@@ -176,7 +176,7 @@ class Layers:
     def known_blobs(self) -> dict[str, int]:
         """Digest and compressed size of every blob whose content is here as a layer."""
         rows = self._db.execute(
-            "SELECT digest, bytes, layer FROM blobs JOIN layers USING (diff_id)"
+            "SELECT digest, blobs.bytes, layer FROM blobs JOIN layers USING (diff_id)"
         )
         return {row["digest"]: row["bytes"] for row in rows if self._exists(row["layer"])}
 

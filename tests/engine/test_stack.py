@@ -1,0 +1,110 @@
+"""The stack, made for real from the distribution's mirror: once for all tests here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from paas.engine.chroot import StepFailed
+from paas.engine.images import Image
+from paas.engine.stack import RECIPES, NoSuchStack, Recipe, Stack
+from paas.host.processes import ProcessFailed
+from paas.model.report import Silent
+from tests.engine.storage import Storage, inside
+
+RUN = RECIPES["paas/stack:debian-13"]
+ON_TOP = Recipe("paas/stack-test:debian-13", "trixie", ("hello",), base=RUN.ref)
+BROKEN = Recipe("paas/broken:debian-13", "trixie", ("no-such-package",), base=RUN.ref)
+NO_SUITE = Recipe("paas/stack:debian-0", "nosuchsuite", ())
+TRIED = {recipe.ref: recipe for recipe in (RUN, ON_TOP, BROKEN, NO_SUITE)}
+
+
+@pytest.fixture(scope="module")
+def storage() -> Iterator[Storage]:
+    storage = Storage()
+    yield storage
+    storage.destroy()
+
+
+@pytest.fixture(scope="module")
+def stack(storage: Storage) -> Stack:
+    return Stack(storage.layout, storage.images, storage.layers, storage.rootfs, TRIED)
+
+
+@pytest.fixture(scope="module")
+def image(stack: Stack) -> Image:
+    return stack.ensure("debian-13", Silent())
+
+
+def left_by_failure(storage: Storage) -> list[Path]:
+    places = (storage.layout.engine_fs / "tmp", storage.layout.engine / "scratch")
+    return [path for place in places if place.is_dir() for path in place.iterdir()]
+
+
+def test_an_unknown_stack_is_named_with_those_there_are(stack: Stack) -> None:
+    with pytest.raises(NoSuchStack, match="no stack paas/stack:debian-99") as caught:
+        stack.ensure("debian-99", Silent())
+    assert "paas/stack:debian-13" in caught.value.resolution
+
+
+def test_a_bootstrap_that_fails_leaves_nothing(stack: Stack, storage: Storage) -> None:
+    with pytest.raises(ProcessFailed, match="mmdebstrap failed"):
+        stack.ensure("debian-0", Silent())
+    assert left_by_failure(storage) == []
+    assert storage.images.resolve("paas/stack:debian-0") is None
+
+
+def test_packages_that_fail_leave_nothing(stack: Stack, storage: Storage, image: Image) -> None:
+    with pytest.raises(StepFailed, match="apt-get failed") as caught:
+        stack.ensure(BROKEN.ref, Silent())
+    assert "no-such-package" in "\n".join(caught.value.details)
+    assert left_by_failure(storage) == []
+    assert str(storage.root) not in Path("/proc/self/mounts").read_text()
+    assert storage.layers.list() == list(image.layers)
+
+
+def test_nothing_of_this_host_is_in_it(storage: Storage, image: Image) -> None:
+    root = storage.layers.path(image.layers[0])
+    for name in ("etc/resolv.conf", "etc/hostname", "etc/machine-id"):
+        assert (root / name).read_text() == ""
+    assert list((root / "dev").iterdir()) == []
+    assert not list((root / "etc/apt").rglob("*mmdebstrap*"))
+    assert (
+        "http://deb.debian.org/debian\n"
+        in (root / "etc/apt/sources.list.d/debian.sources").read_text()
+    )
+    assert not (root / "etc/apt/sources.list").exists()
+
+
+def test_it_is_debian_with_certificates_and_no_caches(storage: Storage, image: Image) -> None:
+    root = storage.layers.path(image.layers[0])
+    assert "trixie" in (root / "etc/os-release").read_text()
+    assert (root / "etc/ssl/certs/ca-certificates.crt").stat().st_size > 100_000
+    assert list((root / "var/cache/apt").rglob("*.*")) == []
+    assert storage.layers.size(image.layers[0]) < 120 << 20
+    assert (root / "usr/sbin/policy-rc.d").stat().st_mode & 0o111
+
+
+def test_it_is_made_once(stack: Stack, image: Image) -> None:
+    assert stack.ensure("paas/stack:debian-13", Silent()) == image
+
+
+def test_it_runs_as_a_container_would(storage: Storage, image: Image) -> None:
+    root = storage.rootfs.mount("c1", image.layers, storage.range)
+    inside(storage.range, root, lambda: Path("/root/.profile").read_text())
+    storage.rootfs.unmount("c1")
+
+
+def test_packages_become_a_layer_on_top(stack: Stack, storage: Storage, image: Image) -> None:
+    top = stack.ensure(ON_TOP.ref, Silent())
+    assert top.layers[:-1] == image.layers
+    layer = storage.layers.path(top.layers[-1])
+    assert (layer / "usr/bin/hello").is_file()
+    assert not (layer / "var/cache/apt").exists()
+    assert not (layer / "var/lib/apt/lists").exists()
+    assert not (layer / "etc/resolv.conf").exists()
+    assert not (layer / "run").exists()
+    assert not (layer / "dev").exists()
+    assert left_by_failure(storage) == []
