@@ -119,7 +119,7 @@ class Containers:
         if live is None:
             return Status(State.CREATING)
         # Looked at before the exit code: the monitor writes that and then ends.
-        watched = live.monitor is None or Identity.of(live.monitor.pid) == live.monitor
+        watched = not (live.monitor or live.init).wait(0)
         code = bundle.exit_code()
         if code is not None:
             killed = self._bundler.cgroups.instance(container_id).oom_kills() > 0
@@ -176,7 +176,7 @@ class Containers:
             return True
         live = bundle.live()
         monitored = live is not None and live.monitor is not None
-        return not monitored and Identity.of(record.keeper.pid) != record.keeper
+        return not monitored and record.keeper.wait(0)
 
     def _existing(self, container_id: str) -> Bundle:
         bundle = self._bundler.bundles.of(container_id)

@@ -213,7 +213,10 @@ class Identity:
         return True
 
     def wait(self, seconds: float | None) -> bool:
-        """Wait for its end, at most `seconds`; False when it still runs."""
+        """Wait for its end, at most `seconds`; False when it still runs.
+
+        One that has ended and that its parent has not asked for yet (a zombie) has ended.
+        """
         descriptor = self.open()
         if descriptor is None:
             return True

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.engine.machine import Machine
 from tests.engine.storage import Storage
 
 
@@ -15,3 +16,21 @@ def storage() -> Iterator[Storage]:
     storage = Storage()
     yield storage
     storage.destroy()
+
+
+@pytest.fixture(scope="session")
+def shared_machine() -> Iterator[Machine]:
+    """One engine for all tests that run containers: making its network takes a while."""
+    machine = Machine()
+    try:
+        machine.prepare()
+        yield machine
+    finally:
+        machine.destroy()
+
+
+@pytest.fixture
+def machine(shared_machine: Machine) -> Iterator[Machine]:
+    """The engine; a test leaves nothing of its containers behind."""
+    yield shared_machine
+    assert shared_machine.traces() == []
