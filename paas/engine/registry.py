@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from paas.engine import ocilayout, registries
+from paas.engine.config import ImageConfig, InvalidImage, host_architecture
 from paas.engine.images import Image, ImageNotFound, Images
 from paas.engine.layers import LayerId, Layers
 from paas.engine.ocilayout import LayerBlob, LayoutImage, blob_path
@@ -127,6 +128,7 @@ class Registry:
         known = self._images.resolve(fetched.id)
         if known is not None:
             return known
+        _refuse_other_machine(fetched.config)
         layers = [self._keep_layer(blob, report) for blob in fetched.layers]
         return self._images.add(fetched.config, layers, image=fetched.id)
 
@@ -228,6 +230,16 @@ def _refuse_local(name: Reference, verb: str) -> None:
         raise LocalName(
             f"{name} cannot be {verb}: names below paas/ are this server's own",
             resolution="Use the name of a registry's image.",
+        )
+
+
+def _refuse_other_machine(config: ImageConfig) -> None:
+    """An image with one manifest only is delivered whatever it is made for."""
+    found, here = f"{config.os}/{config.architecture}", f"linux/{host_architecture()}"
+    if found != here:
+        raise InvalidImage(
+            f"The image is made for {found}, this server is {here}",
+            resolution=f"Use an image that is made for {here} too.",
         )
 
 

@@ -8,6 +8,7 @@ import stat
 import tarfile
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -167,6 +168,16 @@ def test_a_manifest_of_fewer_layers_is_refused(
     with pytest.raises((InvalidImage, PullFailed)):
         other.registry.pull(f"{server.address}/app", Silent())
     assert other.images.list() == []
+
+
+def test_an_image_for_another_machine_is_refused(
+    storage: Storage, other: Storage, server: RegistryServer
+) -> None:
+    image = storage.images.add(replace(CONFIG, architecture="s390x"), [storage.layer()])
+    storage.registry.push(image, f"{server.address}/app", Silent())
+    with pytest.raises(InvalidImage, match="made for linux/s390x"):
+        other.registry.pull(f"{server.address}/app", Silent())
+    assert other.layers.list() == []
 
 
 def test_loading_what_is_no_archive_is_said(storage: Storage, tmp_path: Path) -> None:
