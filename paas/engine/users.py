@@ -43,7 +43,9 @@ def resolve_user(user: str, passwd: str, group: str) -> User:
     those that list the user, unless a group is given. Raises `NoSuchUser`.
     """
     name, _, group_name = user.partition(":")
-    account = _find_account(name or "0", passwd)
+    # An image of nothing but a program has no passwd, and runs as root all the same.
+    name = name or "0"
+    account = _find_account(name, passwd)
     if account is None:
         if not name.isdecimal():
             raise _missing("user", name, user)
