@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from paas.daemon.backoff import Backoff
 from paas.daemon.jobs import Jobs
+from paas.daemon.services import Services
 from paas.deploy.fleet import Member
 from paas.deploy.heal import Healing
 from paas.deploy.parts import Parts
@@ -28,6 +29,7 @@ from paas.model.layout import Layout
 from paas.model.report import Silent
 
 TIDY_SECONDS = 10.0
+HOUSEKEEPING_SECONDS = 3600.0
 PARALLEL_JOBS = 2 * (os.cpu_count() or 1)
 
 
@@ -54,6 +56,11 @@ def main(layout: Layout) -> None:
     Supervisor(layout, lock).run()
 
 
+@dataclass(frozen=True)
+class Clean:
+    """The job of freeing what is no longer needed."""
+
+
 class Supervisor:
     """The loop and what it remembers between two looks."""
 
@@ -64,9 +71,10 @@ class Supervisor:
         self._clock = self._parts.clock
         self._backoff = Backoff()
         self._heals = Jobs(PARALLEL_JOBS, lock.release_after_fork)
-        self._retires = Jobs(8 * PARALLEL_JOBS, lock.release_after_fork)
+        self._chores = Jobs(8 * PARALLEL_JOBS, lock.release_after_fork)
         self._exits: dict[str, int] = {}
         self._tidied = 0.0
+        self._cleaned = self._clock.monotonic()
         self._wake = self._listen()
 
     def run(self) -> None:
@@ -106,7 +114,17 @@ class Supervisor:
             self._event(deploy.app_id, "deploy abandoned", f"deploy {deploy.id}: {deploy.error}")
             self._publish()
         self._healing.reap()
+        Services(parts).mend()
         self._tidied = self._clock.monotonic()
+        if self._tidied - self._cleaned >= HOUSEKEEPING_SECONDS:
+            self._cleaned = self._tidied
+            self._chores.start(Clean(), self._clean)
+
+    def _clean(self) -> None:
+        freed = self._parts.housekeeping.run()
+        if freed is not None and freed.layers:
+            mib = freed.bytes >> 20
+            self._event(0, "freed", f"{len(freed.layers)} layers, {mib} MiB")
 
     def _look(self) -> None:
         apps = {app.id: app for app in self._parts.store.apps.list()}
@@ -132,7 +150,7 @@ class Supervisor:
                     self._ended(instance)
 
     def _retire(self, instance: Instance) -> None:
-        self._retires.start(Retire(instance.id), lambda: self._healing.retire(instance))
+        self._chores.start(Retire(instance.id), lambda: self._healing.retire(instance))
 
     def _heal(self, app: App, member: Member) -> None:
         place = Heal(app.id, app.live or 0, member)
@@ -161,7 +179,7 @@ class Supervisor:
         poller = select.poll()
         poller.register(self._wake, select.POLLIN)
         watched = {pidfd: container for container, pidfd in self._exits.items()}
-        for descriptor in (*watched, *self._heals.descriptors, *self._retires.descriptors):
+        for descriptor in (*watched, *self._heals.descriptors, *self._chores.descriptors):
             poller.register(descriptor, select.POLLIN)
         for descriptor, _ in poller.poll(self._patience_ms()):
             if descriptor in watched:
@@ -196,13 +214,12 @@ class Supervisor:
                 self._backoff.started(place, now)
             else:
                 self._backoff.failed(place, now)
-        for _ in self._retires.finished():
+        for _ in self._chores.finished():
             continue
 
     def _event(self, app_id: int, what: str, detail: str) -> None:
         app = self._parts.store.apps.by_id(app_id)
-        name = app.name if app is not None else str(app_id)
+        name = app.name if app is not None else ""
         self._parts.store.events.add("supervisor", name, what, detail)
         sys.stderr.write(f"{name}: {what}: {detail}\n")
         sys.stderr.flush()
-

@@ -9,6 +9,7 @@ from paas.deploy.attempt import Attempts
 from paas.deploy.draft import Draft, of
 from paas.deploy.explain import Explainer
 from paas.deploy.health import Health
+from paas.deploy.housekeeping import Housekeeping
 from paas.deploy.lifecycle import Lifecycle
 from paas.deploy.oneoff import OneOff
 from paas.deploy.operations import NotDeployed, Operations
@@ -80,6 +81,11 @@ class Parts:
     def operations(self) -> Operations:
         """Config, scale, restart, start, stop, rollback."""
         return Operations(self.pipeline, self.attempts)
+
+    @cached_property
+    def housekeeping(self) -> Housekeeping:
+        """Frees old releases, images, layers, logs and deploys."""
+        return Housekeeping(self.layout, self.store, self.engine, self.attempts)
 
     @cached_property
     def lifecycle(self) -> Lifecycle:

@@ -46,6 +46,11 @@ class Pipeline:
 
     def push(self, attempt: Attempt, source: Source, branch: str) -> Release:
         """Build what was pushed and make it the live release."""
+        # Until a release names the image, the lease keeps it from being collected.
+        with self.engine.layers.lease():
+            return self._push(attempt, source, branch)
+
+    def _push(self, attempt: Attempt, source: Source, branch: str) -> Release:
         with attempt.timeline.stage("build"):
             self.store.deploys.advance(attempt.deploy.id, Stage.BUILDING)
             image = build_image(self.engine, source, attempt.app.name, attempt.report)

@@ -1,0 +1,57 @@
+"""Freeing what is no longer needed: old releases, their images, layers, logs, deploys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from paas.deploy import applogs
+from paas.deploy.attempt import Attempts
+from paas.deploy.running import log_directory
+from paas.engine.engine import Engine
+from paas.engine.gc import Collected
+from paas.host.files import remove_tree
+from paas.model.app import App
+from paas.model.layout import Layout
+from paas.model.settings import KEEP_RELEASES
+from paas.store.store import Store
+
+KEPT_DEPLOYS = 20
+"""Of one app: the newest deploys whose output and times are kept."""
+
+CACHE_SECONDS = 14 * 86400.0
+"""How long a build step that nobody used stays in the layer cache."""
+
+
+@dataclass(frozen=True)
+class Housekeeping:
+    """Run now and then by the supervisor; each part can be killed and repeated."""
+
+    layout: Layout
+    store: Store
+    engine: Engine
+    attempts: Attempts
+
+    def run(self) -> Collected | None:
+        """Free what can be; None when the engine was busy building, for another time."""
+        for app in self.store.apps.list():
+            self.store.releases.keep(app.id, self.store.settings.value(KEEP_RELEASES, app.id))
+            self._prune_logs(app)
+            self._prune_deploys(app)
+        return self._collect()
+
+    def _prune_logs(self, app: App) -> None:
+        running = {one.container for one in self.store.instances.list(app.id)}
+        applogs.prune(log_directory(self.layout, app.id), running)
+
+    def _prune_deploys(self, app: App) -> None:
+        ended = [one for one in self.store.deploys.list(app.id) if one.stage.finished]
+        for deploy in ended[KEPT_DEPLOYS:]:
+            remove_tree(self.attempts.directory(deploy.id))
+
+    def _collect(self) -> Collected | None:
+        cache = self.engine.builder.tools.cache
+        cache.prune(CACHE_SECONDS)
+        used = {container.image for container in self.engine.containers.list()}
+        return self.engine.collector.collect(
+            images=self.store.releases.images() | used, layers=cache.layers(CACHE_SECONDS)
+        )
