@@ -86,9 +86,18 @@ class Builder:
         build.warn_of_unused_args()
         return image
 
-    def recover(self) -> int:
-        """Free what killed builds left mounted; says how much. No build may be running."""
-        return self.tools.workspace.recover()
+    def recover(self) -> bool:
+        """Free what killed builds left; False while a build is running: another time then."""
+        lock = self._layers.sweep_lock()
+        if not lock.try_acquire():
+            return False
+        try:
+            self.tools.workspace.recover()
+            self.tools.runner.recover()
+            self._layers.sweep()
+        finally:
+            lock.release()
+        return True
 
     def image(self, ref: str, report: Report) -> Image:
         """A base image; pulled, or made, if it is not here."""

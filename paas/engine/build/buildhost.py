@@ -83,8 +83,13 @@ class BuildHost:
         return "".join(f"{line}\n" for line in lines)
 
 
-def this_host(environ: Mapping[str, str], root: Path = Path("/")) -> BuildHost:
-    """The settings of this host: /etc/environment, pip's, npm's and apt's, then `environ`."""
+def this_host(
+    environ: Mapping[str, str], root: Path = Path("/"), *, apt: str | None = None
+) -> BuildHost:
+    """The settings of this host: /etc/environment, pip's, npm's and apt's, then `environ`.
+
+    `apt` is what apt-config(8) says of it, asked if it is not given.
+    """
     inherited = {**_environment_file(root / "etc/environment"), **environ}
     wanted = PREDEFINED | _MIRROR_VARIABLES
     env = {
@@ -94,7 +99,8 @@ def this_host(environ: Mapping[str, str], root: Path = Path("/")) -> BuildHost:
     }
     # A mirror in a directory of the host is not there in a container.
     reachable = {name: value for name, value in env.items() if not _LOCAL_URL.match(value)}
-    return BuildHost(reachable, _ca_bundle(inherited, root), mirror.host_options())
+    options = mirror.host_options() if apt is None else apt
+    return BuildHost(reachable, _ca_bundle(inherited, root), options)
 
 
 def _ca_bundle(environ: Mapping[str, str], root: Path) -> Path | None:

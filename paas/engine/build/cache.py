@@ -76,6 +76,22 @@ class Cache:
             (key, made.layer, step, made.created_at, self._clock.now()),
         )
 
+    def layers(self, unused_s: float) -> set[LayerId]:
+        """The layers of steps that were used within the last `unused_s` seconds.
+
+        What a collector keeps for later builds; the rows of what it removes go with it.
+        """
+        since = self._clock.now() - unused_s
+        rows = self._db.execute(
+            "SELECT layer FROM build_steps WHERE layer IS NOT NULL AND used_at > ?", (since,)
+        )
+        return {LayerId(row["layer"]) for row in rows}
+
+    def prune(self, unused_s: float) -> None:
+        """Forget steps without a layer that were not used within `unused_s` seconds."""
+        since = self._clock.now() - unused_s
+        self._db.execute("DELETE FROM build_steps WHERE layer IS NULL AND used_at < ?", (since,))
+
     def now(self) -> float:
         """Seconds since the epoch, of what is made now."""
         return self._clock.now()

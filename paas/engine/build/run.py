@@ -138,15 +138,20 @@ class Runner:
                 source = self._file(directory, "apt.conf", self._host.apt_options, 0o644)
                 mounts.append(Mount(source, APT_FILE, read_only=True))
             if command.script is not None:
-                source = self._file(directory, "script", command.script.content, 0o755)
-                mounts.append(Mount(source, f"{SCRIPTS}/{command.script.name}", read_only=True))
+                script = command.script
+                source = self._file(directory / "scripts", script.name, script.content, 0o755)
+                mounts.append(Mount(source.parent, SCRIPTS, read_only=True))
             yield tuple(mounts)
         finally:
             files.remove_tree(directory)
 
+    def recover(self) -> None:
+        """Remove the files of steps that were killed. No build may be running."""
+        files.remove_tree(self._directory)
+
     def _file(self, directory: Path, name: str, content: str, mode: int) -> Path:
         # Traversed by the container's root, which is nobody here; not listed.
-        for path in (self._directory, directory):
+        for path in (self._directory, directory.parent, directory):
             path.mkdir(mode=0o711, parents=True, exist_ok=True)
         path = directory / name
         files.write_atomic(path, content, mode)

@@ -6,6 +6,7 @@ and neither lets a symbolic link lead out of it.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import posixpath
@@ -24,6 +25,7 @@ from paas.host import syscalls
 _INSIDE = syscalls.RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_SYMLINKS | syscalls.RESOLVE_NO_MAGICLINKS
 KEPT_XATTRS = ("security.capability", "user.")
 MAX_LINKS = 40
+_AT_ONCE = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -153,8 +155,7 @@ class TreeSource:
         """Contents of a file."""
         fd = self._open(path, os.O_RDONLY | os.O_NOFOLLOW)
         try:
-            while os.copy_file_range(fd, descriptor, CHUNK * 64):
-                pass
+            _copy(fd, descriptor)
         finally:
             os.close(fd)
 
@@ -190,6 +191,18 @@ class TreeSource:
             return syscalls.openat2(root, path or ".", flags, resolve=_INSIDE)
         finally:
             os.close(root)
+
+
+def _copy(source: int, target: int) -> None:
+    """Within the kernel; where the file system can, sharing the blocks."""
+    try:
+        while os.copy_file_range(source, target, _AT_ONCE):
+            pass
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP):
+            raise
+        while os.sendfile(target, source, None, _AT_ONCE):
+            pass
 
 
 def resolve(source: Source, path: str) -> str | None:

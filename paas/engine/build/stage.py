@@ -25,6 +25,7 @@ from paas.engine.build.target import Attributes, Target
 from paas.engine.build.variables import Variables
 from paas.engine.build.workspace import Workspace
 from paas.engine.layers import LayerId
+from paas.errors import PaasError
 
 Selections = list[list[Selected]]
 
@@ -235,7 +236,7 @@ class StageWalk:
         where = f"{step.origin}" if step.origin else "the build context"
         hint = "" if step.origin else "Is it committed, and not named in .dockerignore?"
         return step.at.failure(
-            f'{step.keyword}: "{posixpath.normpath("/" + pattern)}" is not in {where}',
+            f'{step.keyword}: "{posixpath.normpath("/" + pattern.lstrip("/"))}" is not in {where}',
             resolution=hint,
         )
 
@@ -257,9 +258,9 @@ class StageWalk:
             root = stack.enter_context(workspace.mounted(state.layers, upper))
             try:
                 copy(order, root, source, selections, step.at, unpacked)
-            except BuildError as error:
-                if isinstance(error, StepFailed):
-                    raise
+            except StepFailed:
+                raise
+            except PaasError as error:
                 raise step.at.failure(
                     f"{step.keyword}: {error.brief}", error.details, error.resolution
                 ) from None

@@ -14,7 +14,7 @@ from paas.model.layout import Layout
 
 
 class Workspace:
-    """Upper directories and mounts of builds. What a killed build leaves, `recover` frees."""
+    """Upper directories and mounts of builds."""
 
     def __init__(self, layout: Layout, layers: Layers, rootfs: Rootfs) -> None:
         self._run = layout.run
@@ -70,10 +70,8 @@ class Workspace:
         finally:
             self._layers.abandon(upper)
 
-    def recover(self) -> int:
-        """Unmount what builds left that were killed; says how many. None may be running."""
-        left = list(self._mounts.iterdir()) if self._mounts.is_dir() else []
-        for target in left:
+    def recover(self) -> None:
+        """Unmount what builds left that were killed. No build may be running."""
+        for target in list(self._mounts.iterdir()) if self._mounts.is_dir() else ():
             detach(target)
             target.rmdir()
-        return len(left)
