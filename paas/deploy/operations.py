@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from paas.deploy.attempt import Attempts
-from paas.deploy.draft import Draft, of
+from paas.deploy.draft import Draft, formation_for, of
 from paas.deploy.pipeline import Pipeline
 from paas.deploy.wake import wake_supervisor
 from paas.errors import PaasError
@@ -158,11 +158,22 @@ class Operations:
             raise NotDeployed(app)
         target = store.releases.get(app.id, number) if number else self._previous(app)
         with self.attempts.begin(app, actor, report) as attempt:
-            draft = replace(of(target), number=None, reason=f"Rollback to {target.version}")
+            draft = replace(
+                of(target),
+                number=None,
+                reason=f"Rollback to {target.version}",
+                # The scale is the load's, not the code's: as in Heroku it stays.
+                formation=formation_for(
+                    target.processes, store.config.formation(app.id), self._formation(app)
+                ),
+            )
             report.step(f"Rolling {app.name} back to {target.version}")
             return self.pipeline.launch(
                 attempt, draft, also=lambda: store.config.replace(app.id, draft.config)
             )
+
+    def _formation(self, app: App) -> Mapping[str, int]:
+        return self.pipeline.store.releases.get(app.id, app.live or 0).formation
 
     def _previous(self, app: App) -> Release:
         earlier = [
