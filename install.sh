@@ -16,7 +16,7 @@
 #   --root DIR         where the data is (default: /var/lib/paas); another one makes a second
 #                      PaaS beside the first, with its program and its command in DIR.program
 #   --packages         print the distribution packages it needs, and do nothing
-set -euo pipefail
+set -Eeuo pipefail
 umask 022
 cd "$(dirname "$(readlink -f "$0")")"
 
@@ -101,8 +101,8 @@ check_machine() {
 
 check_distribution() {
     local id version
-    id=$(. /etc/os-release 2>/dev/null && echo "${ID:-}")
-    version=$(. /etc/os-release 2>/dev/null && echo "${VERSION_ID:-}")
+    id=$(os_release ID)
+    version=$(os_release VERSION_ID)
     case $id-$version in
         debian-12 | debian-13 | ubuntu-24.04) ;;
         *) die "This is ${id:-an unknown system} $version; Debian 12, Debian 13 and Ubuntu 24.04 are supported" ;;
@@ -112,6 +112,9 @@ check_distribution() {
         *) die "This is a $(uname -m) machine; x86-64 and arm64 are supported" ;;
     esac
 }
+
+# os-release(5): NAME=value, perhaps quoted.
+os_release() { sed -n "s/^$1=//p" /etc/os-release 2>/dev/null | tr -d "\"'" || true; }
 
 check_kernel() {
     local release major minor
@@ -151,7 +154,7 @@ listener() {
     local port
     port=$(printf '%04X' "$1")
     cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
-        awk -v port="$port" '$4 == "0A" && $2 ~ ":" port "$" { print $10; exit }'
+        awk -v port="$port" '$4 == "0A" && $2 ~ ":" port "$" { inode = $10 } END { print inode }'
 }
 
 check_port() {
@@ -160,7 +163,7 @@ check_port() {
     [ -n "$http_port" ] || [ ! -e "$root/paas.db" ] || return 0
     inode=$(listener "$port")
     [ -n "$inode" ] || return 0
-    holder=$(find /proc/[0-9]*/fd -lname "socket:\[$inode\]" 2>/dev/null | head -n 1 | cut -d/ -f3) || true
+    holder=$(find /proc/[0-9]*/fd -lname "socket:\[$inode\]" 2>/dev/null | sed -n '1s|/proc/||;1s|/.*||p') || true
     if [ -n "$holder" ] && tr '\0' ' ' <"/proc/$holder/cmdline" | grep -qF "$root/proxy/current"; then
         return 0
     fi
@@ -247,9 +250,11 @@ build_program() {
     /usr/bin/python3 -m venv "$directory"
     pip=("$directory/bin/pip" -q --disable-pip-version-check --no-input install)
     # Without build isolation: the environments that pip makes know no hashes.
-    "${pip[@]}" --require-hashes -r requirements-build.lock
-    "${pip[@]}" --require-hashes --no-build-isolation -r requirements.lock
-    "${pip[@]}" --no-deps --no-build-isolation --no-index "$scratch/source"
+    {
+        "${pip[@]}" --require-hashes -r requirements-build.lock &&
+            "${pip[@]}" --require-hashes --no-build-isolation -r requirements.lock &&
+            "${pip[@]}" --no-deps --no-build-isolation --no-index "$scratch/source"
+    } >"$scratch/pip.log" 2>&1 || { tail -n 20 "$scratch/pip.log" >&2; die "pip failed; its last lines are above"; }
     ln -s "$(cd "$directory" && echo lib/python3.*/site-packages/paas/daemon)" "$directory/client"
     touch "$directory/complete"
 }
@@ -270,7 +275,7 @@ start_services() {
     if [ -n "$domain" ]; then
         options+=(--domain "$domain")
     elif [ $fresh = yes ]; then
-        options+=(--domain "$(default_domain)")
+        options+=(--domain "$(address).sslip.io")
     fi
     [ $firewall = no ] || options+=(--allow-firewall)
     "${paas[@]}" up "${options[@]}"
@@ -278,10 +283,11 @@ start_services() {
     [ $fresh = yes ] || [ $upgraded = no ] || "${paas[@]}" up --restart paasd
 }
 
-default_domain() {
-    local address
-    address=$(ip -4 -o route get 192.0.2.1 2>/dev/null | sed -n 's/.* src \([0-9.]*\).*/\1/p')
-    echo "${address:-127.0.0.1}.sslip.io"
+# The address this machine has towards the internet (which nothing is sent to).
+address() {
+    local found
+    found=$(ip -4 -o route get 192.0.2.1 2>/dev/null | sed -n 's/.* src \([0-9.]*\).*/\1/p') || true
+    echo "${found:-127.0.0.1}"
 }
 
 start_sshd() {
@@ -299,7 +305,7 @@ start_sshd() {
 sshd_port() {
     mkdir -p /run/sshd
     ssh-keygen -A >/dev/null
-    /usr/sbin/sshd -T 2>/dev/null | awk '$1 == "port" { print $2; exit }'
+    /usr/sbin/sshd -T 2>/dev/null | awk '$1 == "port" { port = $2 } END { print port }'
 }
 
 # -- whom to let in ---------------------------------------------------------------------------------
@@ -327,7 +333,7 @@ let_in() {
     done < <(callers_keys)
     if [ $count = 0 ]; then
         warn "No SSH public key of yours was found here, so nobody can push yet. From your machine:"
-        warn "  ssh root@$(hostname) $command ssh-keys:add me < ~/.ssh/id_ed25519.pub"
+        warn "  ssh root@$(address) $command ssh-keys:add me < ~/.ssh/id_ed25519.pub"
     fi
 }
 
@@ -375,12 +381,14 @@ push_demo() {
     git_here push paas main
 }
 
+# One line of `paas report`.
+reported() { "${paas[@]}" report | sed -n "s/^ *$1: *//p"; }
+
 demo_url() {
-    local port=${http_port:-80} served
-    served=$("${paas[@]}" report | sed -n 's/^ *Domain: *//p')
-    port=$("${paas[@]}" report | sed -n 's/^ *HTTP port: *//p')
+    local port
+    port=$(reported "HTTP port")
     if [ "$port" = 80 ]; then port=; else port=:$port; fi
-    echo "http://$DEMO_APP.$served$port/"
+    echo "http://$DEMO_APP.$(reported Domain)$port/"
 }
 
 # Through the proxy by name, whatever DNS says yet.
@@ -388,21 +396,25 @@ fetch_demo() {
     local url=$1 host port
     host=${url#http://}
     host=${host%%[:/]*}
-    port=$("${paas[@]}" report | sed -n 's/^ *HTTP port: *//p')
+    port=$(reported "HTTP port")
     curl -fsS --noproxy '*' --max-time 20 --resolve "$host:$port:127.0.0.1" "$url" | sed 's/^/       /' ||
         die "The sample app was deployed, but the proxy does not serve it. See: paas doctor"
 }
 
 farewell() {
-    local login=$1 port=$2 url=$3 server
-    server=$login@$(hostname)
-    if [ "$port" != 22 ]; then server=ssh://$server:$port/; else server=$server:; fi
+    local login=$1 port=$2 url=$3 server remote
+    server=$login@$(address)
+    remote=$server:myapp
+    if [ "$port" != 22 ]; then
+        remote=ssh://$server:$port/myapp
+        server="-p $port $server"
+    fi
     result "Your first app is live:"
     detail "$url"
     result "Try next, from your machine:"
-    detail "git remote add paas ${server}myapp && git push paas main"
-    detail "ssh ${port:+-p $port }$login@$(hostname) config:set $DEMO_APP NAME=you"
-    detail "ssh ${port:+-p $port }$login@$(hostname) logs $DEMO_APP -t"
+    detail "git remote add paas $remote && git push paas main"
+    detail "ssh $server config:set $DEMO_APP NAME=you"
+    detail "ssh $server logs $DEMO_APP -t"
 }
 
 # -- removing -----------------------------------------------------------------------------------------
@@ -442,6 +454,7 @@ main() {
     check_machine
     scratch=$(mktemp -d)
     trap clean_up EXIT
+    trap 'warn "install.sh failed in line $LINENO: $BASH_COMMAND"' ERR
     step "Installing packages"
     install_packages
     step "Installing the program"
