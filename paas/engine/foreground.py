@@ -216,12 +216,18 @@ class _Call:
             pass_fds=self._pass_fds,
             cgroup=self._bundler.cgroups.monitor(self._bundle.id).create(),
         )
-        if console is not None and self._terminal is not None:
-            master = console.receive(call)
-            if master is not None:
-                self._undo.callback(os.close, master)
-                self._streams.flows += connect_terminal(master, self._terminal)
-        if call.wait() != 0:
+        try:
+            if console is not None and self._terminal is not None:
+                master = console.receive(call)
+                if master is not None:
+                    self._undo.callback(os.close, master)
+                    self._streams.flows += connect_terminal(master, self._terminal)
+            code = call.wait()
+        except BaseException:
+            call.kill()
+            call.wait()
+            raise
+        if code != 0:
             raise failure(_words(log), full)
         self._streams.release()
         init = Identity.of(int(pid_file.read_text()))
@@ -268,13 +274,21 @@ def joining(
 def orphans_adopted() -> Iterator[None]:
     """Have what the runtime starts and leaves become our child: only a parent sees exit codes.
 
-    prctl(2), PR_SET_CHILD_SUBREAPER.
+    At the end, what was adopted and is left over (a call failed half-way) is killed and
+    reaped: the first process of a container cannot end while a zombie of ours is in its
+    process id namespace (pid_namespaces(7)). Source: prctl(2), PR_SET_CHILD_SUBREAPER.
     """
+    before = processes.children()
     syscalls.become_subreaper()
     try:
         yield
     finally:
         syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 0)
+        for pid in processes.children() - before:
+            # Our own children have an id in our namespace alone.
+            if processes.namespace_depth(pid) > 1:
+                os.kill(pid, signal.SIGKILL)
+                os.waitid(os.P_PID, pid, os.WEXITED)
 
 
 def _kill(pidfd: int) -> None:

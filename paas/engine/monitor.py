@@ -88,6 +88,8 @@ def begin(bundle: Bundle, runtime: Runtime, log: Path | None, group: Group) -> C
         monitor = processes.spawn(
             arguments(bundle, runtime, log),
             env={"_OCI_SYNCPIPE": str(theirs)},
+            # It writes a file `oom` where it is.
+            cwd=bundle.path,
             pass_fds=(theirs,),
             cgroup=group.create(),
         )

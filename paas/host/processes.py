@@ -17,7 +17,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -318,6 +318,25 @@ def spawn(  # noqa: PLR0913 (they mirror Popen's)
         for entrance in entrances:
             os.close(entrance)
     return Process(popen, words)
+
+
+def children() -> set[int]:
+    """The ids of this process's children, adopted ones and zombies too (proc(5))."""
+    found: set[int] = set()
+    for task in Path("/proc/self/task").iterdir():
+        # A thread that ends in between has handed its children to another.
+        with suppress(FileNotFoundError, ProcessLookupError):
+            found.update(map(int, (task / "children").read_text().split()))
+    return found
+
+
+def namespace_depth(pid: int) -> int:
+    """How many process id namespaces `pid` has an id in, from ours on; 0 when it is gone."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return next((len(line.split()) - 1 for line in lines if line.startswith("NSpid:")), 0)
 
 
 def _preparation(
