@@ -1,0 +1,122 @@
+"""A machine that install.sh cannot serve gets one sentence, and nothing is changed."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from paas.host.files import remove_tree
+
+INSTALL = Path(__file__).parents[2] / "install.sh"
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class Machine:
+    """This machine, looking like another one through programs that come first on PATH."""
+
+    def __init__(self, folder: Path) -> None:
+        self.shims = folder / "shims"
+        self.shims.mkdir()
+        self.root = folder / "root"
+        # Whatever changes something is noted here, should it be called.
+        for name in ("apt-get", "useradd", "systemctl", "pip"):
+            self.pretend({name: f"echo {name} >>{folder}/changed"})
+        self._changed = folder / "changed"
+
+    def pretend(self, programs: Mapping[str, str]) -> None:
+        """Put a shell script in front of each program; REAL is the real one."""
+        for name, script in programs.items():
+            shim = self.shims / name
+            shim.write_text(f'#!/bin/sh\nREAL="env PATH={PATH} {name}"\n{script}\n')
+            shim.chmod(0o755)
+
+    def install(self, *options: str) -> str:
+        """Run install.sh, which has to refuse; its words."""
+        done = subprocess.run(
+            [INSTALL, "--root", self.root, *options],
+            env={"PATH": f"{self.shims}:{PATH}"},
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+        assert done.returncode == 1, done
+        assert not self._changed.exists(), self._changed.read_text()
+        assert not self.root.exists()
+        assert not Path(f"{self.root}.program").exists()
+        return done.stderr
+
+
+@pytest.fixture
+def machine() -> Iterator[Machine]:
+    folder = Path(tempfile.mkdtemp(prefix="paas-install-", dir="/var/lib"))
+    yield Machine(folder)
+    remove_tree(folder)
+
+
+@pytest.mark.parametrize(
+    ("programs", "words"),
+    [
+        ({"id": "echo 1000"}, "Run it as root: sudo ./install.sh"),
+        ({"uname": '[ "$1" = -r ] && echo 5.10.0-30-amd64 || $REAL "$@"'}, "5.19 or newer"),
+        ({"uname": '[ "$1" = -m ] && echo riscv64 || $REAL "$@"'}, "riscv64"),
+        ({"stat": '[ "$1" = -f ] && echo zfs || $REAL "$@"'}, "is on zfs"),
+        ({"stat": '[ "$1" = -f ] && echo overlayfs || $REAL "$@"'}, "is on overlayfs"),
+        ({"df": "printf 'x\\nx x x 100 x x\\n'"}, "100 MiB are free"),
+        ({"grep": "exit 1", "modprobe": "exit 1"}, "no overlayfs"),
+        ({"sed": "echo 24.10"}, "Debian 12, Debian 13 and Ubuntu 24.04"),
+    ],
+)
+def test_a_machine_that_will_not_do(
+    machine: Machine, programs: Mapping[str, str], words: str
+) -> None:
+    machine.pretend(programs)
+    (line,) = machine.install().splitlines()
+    assert line.startswith(" !     ")
+    assert words in line
+
+
+def test_a_taken_port_names_who_has_it(machine: Machine) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        (line,) = machine.install("--http-port", str(port)).splitlines()
+    assert f"Port {port} is taken by" in line
+    assert f"(process {os.getpid()})" in line
+    assert "--http-port" in line
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--bogus"], "There is no option --bogus"),
+        (["--domain"], "--domain needs a value"),
+        (["--http-port", "99999"], "99999 is not a port"),
+        (["--http-port", "x"], "x is not a port"),
+        (["--key", "/etc/passwd"], "/etc/passwd is no SSH public key"),
+        (["--key", "/nowhere"], "/nowhere is no SSH public key"),
+        (["--root", "/var/lib/a b"], "A root may have"),
+    ],
+)
+def test_an_option_that_makes_no_sense(machine: Machine, options: list[str], words: str) -> None:
+    (line,) = machine.install(*options).splitlines()
+    assert words in line
+
+
+def test_purging_what_is_not_there_is_fine(machine: Machine) -> None:
+    done = subprocess.run(
+        [INSTALL, "--root", machine.root, "--purge"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done
+
+
+def test_every_package_is_one_line() -> None:
+    listed = subprocess.run([INSTALL, "--packages"], capture_output=True, text=True, check=True)
+    names = listed.stdout.splitlines()
+    assert {"nginx", "crun", "conmon", "git"} <= set(names)
+    assert all(name == name.strip() and " " not in name for name in names)
