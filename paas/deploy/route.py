@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from ipaddress import IPv4Address
+from math import ceil
 
 from paas.deploy.draft import WEB
 from paas.deploy.running import owner_of
 from paas.engine.engine import Engine
-from paas.engine.network.addresses import Backend
+from paas.engine.network.addresses import SLOTS, Backend, ServiceAddresses
 from paas.model.app import App
 from paas.model.report import Report
 from paas.model.settings import DOMAIN, HTTP_PORT
@@ -38,10 +39,18 @@ class Router:
         """Send the traffic of `apps` to their live instances, in one transaction."""
         apps = list(apps)
         for app in apps:
-            self._engine.network.service(service_key(app.id))
+            self._addresses(app)
         self._engine.network.set_backends(
             {service_key(app.id): self._backends(app) for app in apps}
         )
+
+    def _addresses(self, app: App) -> ServiceAddresses:
+        """The app's stable addresses: eight slots, and eight more each time it outgrows them.
+
+        Slots are never taken back, so scaling reloads nginx only on the way up.
+        """
+        slots = SLOTS * max(1, ceil(len(self._backends(app)) / SLOTS))
+        return self._engine.network.service(service_key(app.id), slots)
 
     def _backends(self, app: App) -> list[Backend]:
         return [
@@ -57,7 +66,7 @@ class Router:
             report.warn(f"The proxy configuration of {name} is left out: {reason}")
 
     def _site(self, app: App) -> Site:
-        addresses = self._engine.network.service(service_key(app.id))
+        addresses = self._addresses(app)
         return Site(
             app=app.name,
             domains=tuple(self.domains(app)),
