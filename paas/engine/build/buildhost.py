@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import configparser
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -93,7 +93,8 @@ def this_host(
     inherited = {**_environment_file(root / "etc/environment"), **environ}
     wanted = PREDEFINED | _MIRROR_VARIABLES
     env = {
-        **_pip(root / "etc/pip.conf"),
+        **_pip([root / "etc/xdg/pip/pip.conf", root / "etc/pip.conf"]),
+        **_npm(root / "usr/etc/npmrc"),
         **_npm(root / "etc/npmrc"),
         **{name: value for name, value in inherited.items() if name in wanted},
     }
@@ -124,11 +125,11 @@ def _environment_file(path: Path) -> dict[str, str]:
     return found
 
 
-def _pip(path: Path) -> dict[str, str]:
-    """pip's global settings that are URLs, hosts and times."""
+def _pip(paths: Sequence[Path]) -> dict[str, str]:
+    """pip's global settings that are URLs, hosts and times; of several files the last."""
     parser = configparser.RawConfigParser()
     try:
-        parser.read(path)
+        parser.read(paths)
     except configparser.Error:
         return {}
     found: dict[str, str] = {}

@@ -79,7 +79,6 @@ class Run(Instruction):
     args: tuple[str, ...]
     shell: bool
     script: Document | None = None
-    tmpfs: tuple[str, ...] = ()
     network: bool = True
 
 

@@ -10,6 +10,10 @@ from paas.engine.build.parse import Node
 from paas.engine.build.read_copy import HEREDOC
 
 _FLAGS = {"mount": "list", "network": "text", "security": "text"}
+_INSTEAD = {
+    "bind": "COPY the files in, and let a later stage take only what it needs.",
+    "cache": "Leave the flag out: the layer itself is kept until what it is made of changes.",
+}
 
 
 def read_run(node: Node) -> Run:
@@ -24,6 +28,8 @@ def read_run(node: Node) -> Run:
         )
     if (flags.text("security") or "sandbox") != "sandbox":
         raise node.at.error("RUN --security=insecure is not allowed here")
+    for mount in flags.many("mount"):
+        _refuse_mount(node, mount)
     args, script = _command(node)
     return Run(
         at=node.at,
@@ -31,7 +37,6 @@ def read_run(node: Node) -> Run:
         args=args,
         shell=not node.json and script is None,
         script=script,
-        tmpfs=tuple(_tmpfs(node, mount) for mount in flags.many("mount")),
         network=network != "none",
     )
 
@@ -53,18 +58,12 @@ def _command(node: Node) -> tuple[tuple[str, ...], Document | None]:
     return (content,), None
 
 
-def _tmpfs(node: Node, mount: str) -> str:
-    """The target of a tmpfs mount; other types are refused."""
+def _refuse_mount(node: Node, mount: str) -> None:
     fields = dict(field.partition("=")[::2] for field in mount.split(","))
     kind = fields.get("type", "bind")
     if kind not in ("bind", "cache", "tmpfs", "secret", "ssh"):
         raise node.at.error(f'unsupported mount type "{kind}"')
-    if kind != "tmpfs":
-        raise node.at.error(
-            f"RUN --mount=type={kind} is not supported here",
-            resolution="Leave the flag out: layers are cached without it.",
-        )
-    target = fields.get("target") or fields.get("dst") or fields.get("destination") or ""
-    if not target.startswith("/"):
-        raise node.at.error(f"RUN --mount needs an absolute target: {mount}")
-    return target
+    raise node.at.error(
+        f"RUN --mount=type={kind} is not supported here",
+        resolution=_INSTEAD.get(kind, "Leave the flag out."),
+    )

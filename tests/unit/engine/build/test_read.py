@@ -50,6 +50,8 @@ def step(text: str) -> ins.Instruction:
         ("RUN []", "RUN requires at least one argument"),
         ("RUN --mount=type=volume,target=/x y", 'unsupported mount type "volume"'),
         ("RUN --mount=type=secret,id=x y", "RUN --mount=type=secret is not supported here"),
+        ("RUN --mount=target=/x y", "RUN --mount=type=bind is not supported here"),
+        ("RUN --mount=type=tmpfs,target=/x y", "RUN --mount=type=tmpfs is not supported here"),
         ("RUN --network=host y", "RUN --network=host is not allowed here"),
         ("RUN --security=insecure y", "RUN --security=insecure is not allowed here"),
         ("ARG", "ARG requires at least one argument"),
