@@ -1,0 +1,94 @@
+"""Control groups on this machine's kernel."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from paas.host import processes
+from paas.host.cgroups import Cgroups
+from paas.model.layout import Layout
+from paas.model.limits import MIB, Limits
+from tests.engine.machine import Machine
+
+
+@pytest.fixture
+def cgroups(tmp_path: Path) -> Iterator[Cgroups]:
+    found = Cgroups.detect(Layout.at(tmp_path))
+    yield found
+    found.remove()
+
+
+def test_nothing_is_left_of_the_subtree(cgroups: Cgroups) -> None:
+    cgroups.command("one").create()
+    cgroups.monitor("two").create()
+    cgroups.prepare()
+    cgroups.remove()
+    name = cgroups.base.strip("/")
+    assert [mount for mount in cgroups.mounts.values() if (mount / name).exists()] == []
+
+
+def test_all_controllers_limit_here(cgroups: Cgroups) -> None:
+    assert {"cpu", "memory", "pids"} <= cgroups.controllers
+
+
+def test_killing_an_absent_group_is_nothing(cgroups: Cgroups) -> None:
+    cgroups.kill("nobody")
+    assert cgroups.command("nobody").processes() == []
+
+
+def test_a_command_and_all_it_starts_is_killed(cgroups: Cgroups) -> None:
+    child = os.fork()
+    if child == 0:
+        cgroups.enter("deploy")
+        processes.spawn(["sleep", "60"])
+        signal.pause()
+        os._exit(0)
+    group = cgroups.command("deploy")
+    deadline = time.monotonic() + 10
+    while len(group.processes()) < 2 and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert len(group.processes()) == 2
+    cgroups.kill("deploy")
+    assert group.processes() == []
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+
+def test_a_spawned_process_is_never_outside(cgroups: Cgroups) -> None:
+    group = cgroups.monitor("inside")
+    child = processes.spawn(["sleep", "60"], cgroup=group.create())
+    assert group.processes() == [child.pid]
+    group.remove()
+    assert child.wait() == -signal.SIGKILL
+
+
+def test_limits_reach_the_kernel(machine: Machine) -> None:
+    limits = Limits(memory_bytes=64 * MIB, pids=33, cpus=0.5, cpu_weight=50)
+    with machine.running("sleep", "60", limits=limits) as container:
+        group = machine.cgroups.instance(container.id)
+        values = {
+            path.name: path.read_text().strip()
+            for directory in group.directories
+            for path in directory.glob("*")
+            if path.name in ("memory.max", "memory.limit_in_bytes", "pids.max", "cpu.max",
+                             "cpu.cfs_quota_us", "cpu.shares", "cpu.weight")
+        }  # fmt: skip
+    assert values["pids.max"] == "33"
+    assert str(64 * MIB) in (values.get("memory.max"), values.get("memory.limit_in_bytes"))
+    assert values.get("cpu.max", values.get("cpu.cfs_quota_us")) in ("50000 100000", "50000")
+    assert values.get("cpu.weight", values.get("cpu.shares")) in ("50", "512")
+
+
+def test_every_container_and_monitor_has_its_own(machine: Machine) -> None:
+    with machine.running("sleep", "60") as one, machine.running("sleep", "60") as two:
+        for kind in (machine.cgroups.instance, machine.cgroups.monitor):
+            first, second = (set(kind(container.id).processes()) for container in (one, two))
+            assert first
+            assert second
+            assert not first & second
+        assert os.getpid() not in machine.cgroups.instance(one.id).processes()

@@ -1,0 +1,52 @@
+"""Logs as conmon writes them, read while they are written and rotated."""
+
+from __future__ import annotations
+
+from paas.engine import logs
+from tests.engine.machine import Machine
+
+
+def test_what_it_writes_is_kept_line_by_line(machine: Machine) -> None:
+    long = "x" * 20_000
+    command = f"echo out; echo err >&2; echo {long}; echo; printf unfinished"
+    with machine.running("sh", "-c", command) as container:
+        machine.ended(container.id)
+        assert container.log
+        lines = logs.last(container.log, 100)
+        found = sorted((line.stream, line.text) for line in lines)
+        # conmon marks output without a newline at its end as a part; it is no line yet.
+        assert ("stderr", "err") in found
+        assert ("stdout", long) in found
+        assert ("stdout", "") in found
+        assert [line.at for line in lines] == sorted(line.at for line in lines)
+
+
+def test_no_line_is_lost_to_rotation(machine: Machine) -> None:
+    command = "i=0; while [ $i -lt 3000 ]; do echo line $i; i=$((i+1)); done; echo end; sleep 60"
+    with machine.running("sh", "-c", command) as container:
+        assert container.log
+        seen: list[str] = []
+        following = logs.follow(lambda: {"web.1": container.log or container.log}, 0)
+        for line in following:
+            seen.append(line.text)
+            if len(seen) == 500:
+                assert machine.containers.rotate_log(container.id, larger_than=10)
+            if line.text == "end":
+                break
+        following.close()
+        first = int(seen[0].removeprefix("line "))
+        assert seen == [*(f"line {number}" for number in range(first, 3000)), "end"]
+        assert logs.tail(container.log, 3) == ["line 2998", "line 2999", "end"]
+        assert logs.rotated(container.log).exists()
+        logs.remove([container.log])
+
+
+def test_a_small_log_is_not_rotated(machine: Machine) -> None:
+    with machine.running("echo", "hi") as container:
+        machine.ended(container.id)
+        assert not machine.containers.rotate_log(container.id)
+
+
+def test_without_a_log_output_is_dropped(machine: Machine) -> None:
+    with machine.running("echo", "hi", log=None) as container:
+        assert machine.ended(container.id).exit_code == 0
