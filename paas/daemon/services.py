@@ -1,32 +1,24 @@
 """The processes of a server, in the order they start: holder, proxy and network, paasd.
 
-systemd runs them where it is PID 1 and their units are installed; elsewhere they are
-started here, in the background. Either way the same methods do the work of each, since
-the units call them too.
+systemd runs them where it is PID 1 and their units are installed; elsewhere they run in the
+background. Either way `Local` does the work of each, since the units call it too.
 """
 
 from __future__ import annotations
 
 import os
 import shlex
-import socket
-import sys
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from functools import partial
 from pathlib import Path
 
-import paas
 from paas.daemon import ground
-from paas.daemon.background import Background, NotStarted
+from paas.daemon.local import Local
 from paas.daemon.systemd import Systemd
 from paas.deploy.parts import Parts
 from paas.errors import PaasError
 from paas.host import syscalls
 from paas.host.files import FileLock, remove_tree
-from paas.host.processes import Process, run, spawn
-from paas.host.waiting import wait_until
+from paas.host.processes import run
 from paas.model.report import Report
 from paas.model.settings import DOMAIN, HTTP_PORT
 from paas.model.version import VERSION
@@ -41,10 +33,6 @@ UNIT = {
 }
 STACK = "paas/stack:debian-13"
 FIREWALLS = frozenset({"firewall-cmd", "iptables", "iptables-legacy", "nft", "ufw"})
-STOPPERS = 32
-"""Instances that are stopped at once."""
-
-RESOLVER_S = 10.0
 
 
 class Services:
@@ -54,6 +42,7 @@ class Services:
         self._parts = parts
         self._layout = parts.layout
         self._systemd = Systemd(parts.layout)
+        self._local = Local(parts)
 
     @property
     def names(self) -> Sequence[str]:
@@ -66,8 +55,6 @@ class Services:
         if self._systemd.wanted:
             self._systemd.install()
 
-    # -- the whole --------------------------------------------------------------------------
-
     def up(self, names: Iterable[str], report: Report) -> None:
         """Start the services of `names` that do not run. Raises `NotStarted`, among others."""
         with self._lock():
@@ -76,7 +63,7 @@ class Services:
                 if self._systemd.used:
                     self._systemd.start([UNIT[name]])
                 else:
-                    self.start(name)
+                    self._local.start(name)
 
     def restart(self, name: str) -> None:
         """Stop and start one service. Instances keep running through that of the others."""
@@ -84,8 +71,8 @@ class Services:
             if self._systemd.used:
                 self._systemd.restart(UNIT[name])
                 return
-            self.stop(name)
-            self.start(name)
+            self._local.stop(name)
+            self._local.start(name)
 
     def down(self, names: Iterable[str], report: Report) -> None:
         """Stop the services of `names`, the last one first."""
@@ -95,10 +82,13 @@ class Services:
                 if self._systemd.used:
                     self._systemd.stop([UNIT[name]])
                 else:
-                    self.stop(name)
+                    self._local.stop(name)
 
     def mend(self) -> None:
-        """Start what of the proxy has ended; cheap when nothing has. The supervisor calls it."""
+        """Start what of the proxy has ended; cheap when nothing has. The supervisor calls it.
+
+        It raises nothing: what went wrong is in the log, and there is a next time.
+        """
         if self._parts.proxy.running() and self._parts.engine.network.resolver.running():
             return
         if self._systemd.used:
@@ -108,9 +98,17 @@ class Services:
         # Somebody who starts or stops everything needs no help.
         if lock.try_acquire():
             try:
-                self.start("proxy")
+                self._local.start_proxy_apart()
             finally:
                 lock.release()
+
+    def start(self, name: str) -> None:
+        """Start one service as its systemd unit does."""
+        self._local.start(name)
+
+    def stop(self, name: str) -> None:
+        """Stop one service as its systemd unit does."""
+        self._local.stop(name)
 
     def publish(self, report: Report) -> None:
         """Have the proxy serve what the settings say by now."""
@@ -160,98 +158,8 @@ class Services:
         remove_tree(self._layout.root)
         ground.clear(self._layout)
 
-    # -- one service, as systemd or we ourselves run it --------------------------------------
-
-    def start(self, name: str) -> None:
-        """Start one service here, unless it runs; it is ready when this returns."""
-        if name == "proxy":
-            self._start_proxy()
-        else:
-            background = self._background(name)
-            if name == "instances" and not background.running():
-                # One from before says nothing about the holder that starts now.
-                (self._layout.run / "cgroup").unlink(missing_ok=True)
-            background.start()
-
-    def stop(self, name: str) -> None:
-        """Stop one service here; not running is fine."""
-        if name == "instances":
-            self.stop_instances()
-            self._background(name).stop()
-        elif name == "proxy":
-            self._parts.proxy.stop()
-            self._parts.engine.network.resolver.stop()
-        else:
-            self._background(name).stop()
-
-    def stop_instances(self) -> None:
-        """Stop every container by its own signal and grace, all at once, and forget it.
-
-        Raises the first error after all were tried.
-        """
-        containers = self._parts.engine.containers
-        with ThreadPoolExecutor(STOPPERS) as pool:
-            ended = [pool.submit(self._stop_container, one.id) for one in containers.list()]
-        for future in ended:
-            future.result()
-
-    def _stop_container(self, container: str) -> None:
-        containers = self._parts.engine.containers
-        try:
-            containers.stop(container)
-        finally:
-            containers.remove(container)
-
-    def _start_proxy(self) -> None:
-        network = self._parts.engine.network
-        network.ensure()
-        resolver = network.resolver
-        if not resolver.running():
-            resolver.start(partial(_spawn_logged, self._layout.logs / "resolver.log"))
-            if not wait_until(resolver.running, RESOLVER_S):
-                raise NotStarted(
-                    "The resolver does not start",
-                    resolution=f"All it said is in {self._layout.logs / 'resolver.log'}.",
-                )
-        self._parts.proxy.start()
-
-    def _background(self, name: str) -> Background:
-        argv, env = ourselves(*self._program(name))
-        ready = {"instances": self._holder_ready, "paasd": self._paasd_ready}[name]
-        return Background(
-            name=name,
-            argv=argv,
-            env=env,
-            record=self._layout.run / f"{name}.json",
-            log=self._layout.logs / f"{name}.log",
-            ready=ready,
-        )
-
-    def _program(self, name: str) -> tuple[str, ...]:
-        root = str(self._layout.root)
-        if name == "instances":
-            return "paas.engine.holder", root
-        return "paas", "--root", root, "paasd"
-
-    def _holder_ready(self) -> bool:
-        return (self._layout.run / "cgroup").is_file()
-
-    def _paasd_ready(self) -> bool:
-        with socket.socket(socket.AF_UNIX) as connection, suppress(OSError):
-            connection.connect(str(self._layout.socket))
-            return True
-        return False
-
     def _lock(self) -> FileLock:
         return FileLock(self._layout.locks / "services.lock", f"process {os.getpid()}")
-
-
-def ourselves(module: str, *words: str) -> tuple[list[str], dict[str, str]]:
-    """argv and environment that run a module of this very paas, installed or a checkout."""
-    checkout = Path(paas.__file__).parents[1]
-    if (checkout / "pyproject.toml").is_file():
-        return [sys.executable, "-m", module, *words], {"PYTHONPATH": str(checkout)}
-    return [sys.executable, "-I", "-m", module, *words], {}
 
 
 def unmount_below(*directories: Path) -> None:
@@ -270,14 +178,3 @@ def _ordered(names: Iterable[str]) -> Sequence[str]:
             f"There is no service {min(unknown)}", resolution=f"There are {', '.join(NAMES)}."
         )
     return [name for name in NAMES if name in wanted]
-
-
-def _spawn_logged(log: Path, argv: tuple[str, ...]) -> Process:
-    """Start a program that stays; its output goes to a file."""
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    try:
-        process = spawn(argv, stdout=descriptor, stderr=descriptor, cwd=Path("/"))
-    finally:
-        os.close(descriptor)
-    process.leave()
-    return process

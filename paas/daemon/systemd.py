@@ -68,7 +68,8 @@ class Systemd:
 
     def reload(self, unit: str) -> None:
         """Have what is missing in it started, in its own control group."""
-        run(["systemctl", "reload-or-restart", unit])
+        # What it says when that fails is in the journal, and the next look tries again.
+        run(["systemctl", "reload-or-restart", unit], check=False)
 
     def stop(self, units: Sequence[str] = UNITS) -> None:
         """Stop them in the reverse of their order."""

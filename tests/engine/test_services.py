@@ -15,6 +15,7 @@ import pytest
 
 from paas.daemon.background import NotStarted, end
 from paas.daemon.doctor import Doctor
+from paas.daemon.local import Local
 from paas.daemon.services import Services
 from paas.deploy.parts import Parts
 from paas.host.files import remove_tree
@@ -54,8 +55,7 @@ def services(parts: Parts) -> Services:
 
 
 def pid_of(parts: Parts, name: str) -> int:
-    services = Services(parts)
-    pid = services._background(name).running()
+    pid = Local(parts).background(name).running()
     assert pid is not None
     return pid
 
@@ -99,13 +99,13 @@ def test_a_port_that_is_taken_starts_nothing_more_and_says_so(
         pytest.raises(NginxFailed, match="nginx does not start"),
     ):
         services.up(services.names, Silent())
-    assert services._background("paasd").running() is None
+    assert Local(parts).background("paasd").running() is None
 
 
 def test_a_paasd_that_cannot_start_says_why(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(services, "_program", lambda _: ("paas.no_such_module",))
+    monkeypatch.setattr(services._local, "_program", lambda _: ("paas.no_such_module",))
     with pytest.raises(NotStarted) as caught:
         services.up(["paasd"], Silent())
     assert "No module named" in str(caught.value)
@@ -154,7 +154,11 @@ def test_a_resolver_that_died_is_mended(services: Services, parts: Parts) -> Non
     kill(pid)
     assert not resolver.running()
     services.mend()
-    assert resolver.running() not in (None, pid)
+    mended = resolver.running()
+    assert mended not in (None, pid)
+    # Not in the caller's group: paasd's end would be the end of what it has mended.
+    groups = Path(f"/proc/{mended}/cgroup").read_text()
+    assert f"/{parts.layout.id}/monitors/proxy" in groups
 
 
 def test_purge_leaves_nothing(services: Services, parts: Parts) -> None:

@@ -1,0 +1,167 @@
+"""One service of a server, started and stopped by this process or by its systemd unit.
+
+The holder and paasd are processes that stay (`Background`); the proxy is nginx and the
+resolver, which go to the background by themselves.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import paas
+from paas.daemon.background import Background, NotStarted
+from paas.deploy.parts import Parts
+from paas.engine.engine import Engine
+from paas.host.processes import Process, spawn
+from paas.host.waiting import wait_until
+
+STOPPERS = 32
+"""Instances that are stopped at once."""
+
+RESOLVER_S = 10.0
+APART_S = 15.0
+
+
+class Local:
+    """Starts and stops the services of one PaaS on this machine, without systemd."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._layout = parts.layout
+
+    def start(self, name: str) -> None:
+        """Start one service here, unless it runs; it is ready when this returns."""
+        if name == "proxy":
+            self._start_proxy()
+        else:
+            background = self.background(name)
+            if name == "instances" and not background.running():
+                # One from before says nothing about the holder that starts now.
+                (self._layout.run / "cgroup").unlink(missing_ok=True)
+            background.start()
+
+    def stop(self, name: str) -> None:
+        """Stop one service here; not running is fine."""
+        if name == "instances":
+            self.stop_instances()
+            self.background(name).stop()
+        elif name == "proxy":
+            self._parts.proxy.stop()
+            self._parts.engine.network.resolver.stop()
+        else:
+            self.background(name).stop()
+
+    def stop_instances(self) -> None:
+        """Stop every container by its own signal and grace, all at once, and forget it.
+
+        Raises the first error after all were tried.
+        """
+        containers = self._parts.engine.containers.list()
+        with ThreadPoolExecutor(STOPPERS) as pool:
+            ended = [pool.submit(self._stop_container, one.id) for one in containers]
+        for future in ended:
+            future.result()
+
+    def _stop_container(self, container: str) -> None:
+        # An engine of its own: a connection to a database belongs to one thread.
+        containers = Engine(self._layout).containers
+        try:
+            containers.stop(container)
+        finally:
+            containers.remove(container)
+
+    def _start_proxy(self) -> None:
+        network = self._parts.engine.network
+        network.ensure()
+        resolver = network.resolver
+        if not resolver.running():
+            self._start_resolver()
+            if not wait_until(resolver.running, RESOLVER_S):
+                raise NotStarted(
+                    "The resolver does not start",
+                    resolution=f"All it said is in {self._layout.logs / 'resolver.log'}.",
+                )
+        self._parts.proxy.start()
+
+    def _start_resolver(self) -> None:
+        log = self._layout.logs / "resolver.log"
+
+        def start(argv: tuple[str, ...]) -> Process:
+            process = _spawn_logged(log, argv)
+            process.leave()
+            return process
+
+        self._parts.engine.network.resolver.start(start)
+
+    def background(self, name: str) -> Background:
+        """The holder (`instances`) or `paasd` as a process that stays."""
+        argv, env = ourselves(*self._program(name))
+        ready = {"instances": self._holder_ready, "paasd": self._paasd_ready}[name]
+        return Background(
+            name=name,
+            argv=argv,
+            env=env,
+            record=self._layout.run / f"{name}.json",
+            log=self._layout.logs / f"{name}.log",
+            ready=ready,
+        )
+
+    def _program(self, name: str) -> tuple[str, ...]:
+        root = str(self._layout.root)
+        if name == "instances":
+            return "paas.engine.holder", root
+        return "paas", "--root", root, "paasd"
+
+    def _holder_ready(self) -> bool:
+        return (self._layout.run / "cgroup").is_file()
+
+    def _paasd_ready(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as connection, suppress(OSError):
+            connection.connect(str(self._layout.socket))
+            return True
+        return False
+
+    def start_proxy_apart(self) -> None:
+        """Start the proxy from a process outside of the caller's control group.
+
+        The supervisor's is killed when paasd ends, with all that it started in there.
+        """
+        argv, env = ourselves("paas", "--root", str(self._layout.root), "up", "--unit", "proxy")
+        group = self._parts.engine.cgroups.monitor("proxy").create()
+        log = self._layout.logs / "proxy.log"
+        process = _spawn_logged(log, argv, env=env, cgroup=group)
+        with suppress(TimeoutError):
+            process.wait(APART_S)
+            return
+        process.leave()
+
+
+def ourselves(module: str, *words: str) -> tuple[list[str], dict[str, str]]:
+    """argv and environment that run a module of this very paas, installed or a checkout."""
+    checkout = Path(paas.__file__).parents[1]
+    if (checkout / "pyproject.toml").is_file():
+        return [sys.executable, "-m", module, *words], {"PYTHONPATH": str(checkout)}
+    return [sys.executable, "-I", "-m", module, *words], {}
+
+
+def _spawn_logged(
+    log: Path,
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    cgroup: Sequence[Path] = (),
+) -> Process:
+    """Start a program whose output goes to a file."""
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        return spawn(
+            argv, stdout=descriptor, stderr=descriptor, env=env, cwd=Path("/"), cgroup=cgroup
+        )
+    finally:
+        os.close(descriptor)
