@@ -38,9 +38,10 @@ def read(root: Path, path: str) -> str:
     descriptor = _open(root, path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     if descriptor is None:
         return ""
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        return ""
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return ""
         return file.read(MAX_READ).decode("utf-8", "replace")
 
 

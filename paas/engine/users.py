@@ -83,7 +83,7 @@ def _groups(group: str) -> Iterator[tuple[int, list[str]]]:
     for line in group.splitlines():
         fields = line.split(":")
         if len(fields) >= 4 and fields[2].isdecimal():
-            yield int(fields[2]), fields[3].split(",")
+            yield int(fields[2]), [member for member in fields[3].split(",") if member]
 
 
 def _number(text: str, user: str) -> int:
