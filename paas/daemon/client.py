@@ -53,8 +53,7 @@ def main(argv: list[str]) -> int:
         _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
         fill_stdio()
         connection = connect(socket_path(root or DEFAULT_ROOT))
-        send(connection, hello(words, key))
-        return Session(connection).run()
+        return Session(connection).run(hello(words, key))
     except Trouble as trouble:
         complain("\n".join(trouble.args))
         return trouble.code
@@ -175,12 +174,14 @@ class Session:
         self._impatience = 0
         self._code: int | None = None
 
-    def run(self) -> int:
-        """Serve both sides until the command has ended; its exit code."""
+    def run(self, text: str) -> int:
+        """Ask, and serve both sides until the command has ended; its exit code."""
         wake, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        # Before anything is asked: from then on a signal is the command's.
         for number in (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGWINCH):
             _signal.signal(number, lambda *_: None)
         _signal.set_wakeup_fd(write)
+        send(self._connection, text)
         poll = select.poll()
         poll.register(wake, select.POLLIN)
         poll.register(self._connection.fileno(), select.POLLIN)

@@ -25,8 +25,9 @@ from paas.daemon.resident import Keeper, Resident
 from paas.errors import PaasError
 from paas.host.files import FileLock
 
-STOP_SECONDS = 10.0
-"""Between SIGTERM and SIGKILL for what runs when the master is asked to stop."""
+STOP_SECONDS = 45.0
+"""Between SIGTERM and SIGKILL for what runs when the master is asked to stop: a deploy that
+is past its build comes to a clean end. Below TimeoutStopSec= of the unit."""
 
 ACCEPTS = 16
 """Connections taken in one turn, so that ends and signals get theirs."""

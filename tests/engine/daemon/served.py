@@ -67,8 +67,8 @@ def do_wait(request: Request, file: str, *, with_client: bool = False) -> int:
     """Say that it runs, then write how it ended into `file`."""
     if with_client:
         request.channel.end_with_client()
-    print("running", os.getpid(), flush=True)
     try:
+        print("running", os.getpid(), flush=True)
         while not request.channel.closed or with_client:
             time.sleep(60 if with_client else 0.01)
     except BaseException as error:
@@ -110,13 +110,18 @@ def do_descriptors(request: Request) -> None:
 
 
 def do_raw(request: Request) -> None:
-    """Read one key in raw mode, and tell of window sizes."""
+    """Read keys in raw mode, and tell of window sizes."""
     terminal = Terminal(0, 1, 2, request.channel)
-    terminal.on_resize(lambda size: print("size", *size, end="\r\n", flush=True))
+    # Not by print, which the callback may be interrupting.
+    terminal.on_resize(lambda size: show(f"size {size.columns} {size.rows}"))
     with terminal.raw():
-        print("ready", *terminal.size, end="\r\n", flush=True)
+        show(f"ready {terminal.size.columns} {terminal.size.rows}")
         while (key := os.read(0, 1)) != b"q":
-            print("key", key, end="\r\n", flush=True)
+            show(f"key {key!r}")
+
+
+def show(line: str) -> None:
+    os.write(1, f"{line}\r\n".encode())
 
 
 def do_raw_raise(request: Request) -> None:
