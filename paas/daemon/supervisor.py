@@ -121,6 +121,7 @@ class Supervisor:
             self._chores.start(Clean(), self._clean)
 
     def _clean(self) -> None:
+        self._parts.proxy.rotate_logs([app.name for app in self._parts.store.apps.list()])
         freed = self._parts.housekeeping.run()
         if freed is not None and freed.layers:
             mib = freed.bytes >> 20

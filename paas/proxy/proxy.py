@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import pwd
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -26,6 +26,9 @@ from paas.proxy.site import Site
 
 WORKER_USER = "www-data"
 """Debian's own user for web servers. Not paasd's web user: that one may ask paasd."""
+
+LOG_BYTES = 50 * 2**20
+"""An access log is rotated when it is longer."""
 
 SAFE_PATH = re.compile(r"[A-Za-z0-9_./-]+")
 
@@ -110,7 +113,25 @@ class Proxy:
 
     def log_of(self, app: str) -> Path:
         """The access log of one app: one JSON object per line."""
-        return self._logs / f"{app}.log"
+        return self._logs / "apps" / f"{app}.log"
+
+    def rotate_logs(self, apps: Collection[str]) -> None:
+        """Begin anew what has grown past `LOG_BYTES`, forget what is of no app any more.
+
+        One old file is kept of each. nginx writes to the renamed one until it is told.
+        """
+        with self._lock():
+            renamed = False
+            for log in [*self._logs.glob("*.log"), *self._logs.glob("apps/*.log")]:
+                older = log.with_suffix(".log.1")
+                if log.parent != self._logs and log.stem not in apps:
+                    log.unlink()
+                    older.unlink(missing_ok=True)
+                elif log.stat().st_size > LOG_BYTES:
+                    log.replace(older)
+                    renamed = True
+            if renamed:
+                self._nginx.reopen_logs()
 
     def _lock(self) -> FileLock:
         self._prepare()
@@ -228,6 +249,7 @@ class Proxy:
             (self._layout.proxy / "generations", 0o710),
             (self._layout.proxy / "tmp", 0o710),
             (self._logs, 0o710),
+            (self._logs / "apps", 0o710),
             (self._run, 0o700),
         ):
             if not path.is_dir():

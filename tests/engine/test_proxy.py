@@ -20,6 +20,7 @@ import pytest
 
 from paas.host import syscalls
 from paas.host.files import remove_tree
+from paas.host.waiting import wait_until
 from paas.model.layout import Layout
 from paas.proxy.nginx import NginxFailed
 from paas.proxy.proxy import Proxy
@@ -282,6 +283,26 @@ def test_every_request_is_a_json_line_in_the_app_s_log(proxy: Proxy) -> None:
     entry = json.loads(line)
     assert (entry["status"], entry["host"], entry["method"]) == (200, "hello.test", "GET")
     assert entry["agent"] == 'odd " agent\\'
+
+
+def test_logs_are_rotated_without_losing_a_line(
+    proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("paas.proxy.proxy.LOG_BYTES", 100)
+    with backend("one"):
+        proxy.apply([site(), site("gone")])
+        ask("gone.test")
+        ask("hello.test", "/first")
+        proxy.apply([site()])
+        proxy.rotate_logs(["hello"])
+        log, older = proxy.log_of("hello"), proxy.log_of("hello").with_suffix(".log.1")
+        assert not proxy.log_of("gone").exists()
+        assert wait_until(log.exists, 5)
+        # A worker opens the new file a moment after the master has made it.
+        assert wait_until(lambda: ask("hello.test", "/later")[0] == 200 and log.stat().st_size, 5)
+    lines = older.read_text().splitlines() + log.read_text().splitlines()
+    assert json.loads(lines[0])["uri"] == "/first"
+    assert json.loads(lines[-1])["uri"] == "/later"
 
 
 def test_nothing_is_reloaded_when_nothing_changed(proxy: Proxy) -> None:
