@@ -13,6 +13,7 @@ It is on a tmpfs, below a 0700 directory, and gone after a restart of the machin
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -100,16 +101,13 @@ class Bundle:
         return replace(Live(**document), init=init, monitor=monitor) if init else None
 
     def exit_code(self) -> int | None:
-        """What conmon wrote when the container ended, or `write_exit`."""
+        """What conmon wrote when the container ended, if it has."""
         try:
             text = (self.exits / self.id).read_text()
         except FileNotFoundError:
             return None
         # conmon writes beside and renames, so a file is whole.
         return int(text)
-
-    def write_exit(self, code: int) -> None:
-        files.write_atomic(self.exits / self.id, str(code))
 
     def container(self) -> Container | None:
         """The container as its users see it; None while it is only just begun."""
@@ -134,13 +132,22 @@ class Bundle:
         files.remove_tree(self.path)
 
     def _write(self, name: str, document: Mapping[str, Any]) -> None:
-        files.write_atomic(self.path / name, json.dumps(document))
+        self._replace(self.path / name, json.dumps(document))
 
     def _read(self, name: str) -> dict[str, Any] | None:
         with suppress(FileNotFoundError):
             document: dict[str, Any] = json.loads((self.path / name).read_text())
             return document
         return None
+
+    @staticmethod
+    def _replace(path: Path, text: str) -> None:
+        """Whole or not at all for other processes; never synced, a power cut clears /run."""
+        beside = path.with_name(f".{path.name}.{os.getpid()}")
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+        beside.replace(path)
 
 
 class Bundles:

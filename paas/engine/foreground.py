@@ -207,7 +207,8 @@ class _Call:
         log = self._bundle.path / f"runtime-{os.getpid()}.log"
         self._undo.callback(log.unlink, missing_ok=True)
         runtime = self._bundler.runtime
-        full = runtime.command("--log-format", "json", "--log", log, *words, *last)
+        options = ["--log-format", "json", "--log", str(log)]
+        full = runtime.command(*options, *words, *last, creating=command[0] == "create")
         call = processes.spawn(
             full,
             stdin=given[0],

@@ -54,13 +54,19 @@ class Runtime:
     hidden: str = ""
     takes_streams: bool = False
 
-    def command(self, *words: str | Path, empty_stdin: bool = False) -> list[str]:
-        """The argv of one call."""
-        prefix, program = self.split(empty_stdin=empty_stdin)
+    def command(self, *words: str | Path, creating: bool = False) -> list[str]:
+        """The argv of one call; `creating` when it makes a container.
+
+        Other calls look at no hierarchy, and need nothing before them.
+        """
+        prefix, program = self.split() if creating else ([], self._program)
         return [*prefix, *program, *(str(word) for word in words)]
 
     def split(self, *, empty_stdin: bool = False) -> tuple[list[str], list[str]]:
-        """What goes before the runtime, and the runtime itself with its own options."""
+        """What goes before a creating call, and the runtime itself with its own options.
+
+        With `empty_stdin` a runtime that takes the streams it has gets none of the host's.
+        """
         prefix: list[str] = []
         options: list[str] = []
         if self.hidden:
@@ -70,7 +76,11 @@ class Runtime:
             options.append("-n")
         if options:
             prefix += ["/bin/sh", str(SHIM), *options]
-        return prefix, [processes.locate(self.program), "--root", self.state]
+        return prefix, self._program
+
+    @property
+    def _program(self) -> list[str]:
+        return [processes.locate(self.program), "--root", self.state]
 
     def state_of(self, container_id: str) -> Path:
         """Its directory about one container; the only thing it leaves on disk."""
@@ -130,7 +140,7 @@ class Runtimes:
         try:
             _write_trial(directory, host)
             ended = processes.run(
-                candidate.command("run", "--bundle", directory, name),
+                candidate.command("run", "--bundle", directory, name, creating=True),
                 timeout=PROBE_SECONDS,
                 check=False,
             )
@@ -199,7 +209,7 @@ def invoke(runtime: Runtime, *words: str | Path) -> None:
     """
     output = os.memfd_create("runtime", os.MFD_CLOEXEC)
     try:
-        command = runtime.command(*words, empty_stdin=True)
+        command = runtime.command(*words)
         code = processes.spawn(command, stdout=output, stderr=output).wait()
         if code != 0:
             size = os.fstat(output).st_size

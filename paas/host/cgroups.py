@@ -230,11 +230,11 @@ class Cgroups:
             return
         for name in ("instances", "monitors", "commands"):
             self._directory("", name).mkdir(parents=True, exist_ok=True)
-        path = self.mounts[""]
-        _enable(path)
-        for part in (*self.base.strip("/").split("/"), "instances"):
-            path /= part
-            _enable(path)
+        if self.base.count("/") == 1:
+            # Not delegated by a service manager: nobody else enables them for us.
+            _enable(self.mounts[""])
+        _enable(self._directory("", ""))
+        _enable(self._directory("", "instances"))
 
     def remove(self) -> None:
         """Remove the subtree, killing what is left in it."""

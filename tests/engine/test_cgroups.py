@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,14 +13,18 @@ import pytest
 
 from paas.host import processes
 from paas.host.cgroups import Cgroups
+from paas.host.files import remove_tree
 from paas.model.layout import Layout
 from paas.model.limits import MIB, Limits
 from tests.engine.machine import Machine
 
 
-@pytest.fixture
-def cgroups(tmp_path: Path) -> Iterator[Cgroups]:
+@pytest.fixture(params=["detected", "version 2"])
+def cgroups(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Cgroups]:
+    """What this machine has, and version 2 beside version 1 (there without controllers)."""
     found = Cgroups.detect(Layout.at(tmp_path))
+    if request.param == "version 2" and "" in found.mounts:
+        found = Cgroups(2, {"": found.mounts[""]}, found.base)
     yield found
     found.remove()
 
@@ -33,8 +38,41 @@ def test_nothing_is_left_of_the_subtree(cgroups: Cgroups) -> None:
     assert [mount for mount in cgroups.mounts.values() if (mount / name).exists()] == []
 
 
-def test_all_controllers_limit_here(cgroups: Cgroups) -> None:
-    assert {"cpu", "memory", "pids"} <= cgroups.controllers
+def test_all_controllers_limit_here(machine: Machine) -> None:
+    assert {"cpu", "memory", "pids"} <= machine.cgroups.controllers
+
+
+def test_a_fork_bomb_is_killed(cgroups: Cgroups) -> None:
+    group = cgroups.command("bomb")
+    bomb = "while :; do sleep 60 & done"
+    child = processes.spawn(["sh", "-c", f"ulimit -u 3000; {bomb}"], cgroup=group.create())
+    deadline = time.monotonic() + 10
+    while len(group.processes()) < 50 and time.monotonic() < deadline:
+        time.sleep(0.005)
+    group.remove()
+    assert group.processes() == []
+    assert child.wait() == -signal.SIGKILL
+
+
+def test_the_holder_says_where_it_sits(tmp_path: Path) -> None:
+    layout = Layout.at(tmp_path)
+    holder = processes.spawn(
+        [sys.executable, "-m", "paas.engine.holder", str(tmp_path)],
+        env={"PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    said = layout.run / "cgroup"
+    deadline = time.monotonic() + 10
+    while not said.exists() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    try:
+        assert said.read_text() == f"/{layout.id}\n"
+        cgroups = Cgroups.detect(layout)
+        assert cgroups.leaf("holder").processes() == [holder.pid]
+    finally:
+        holder.send_signal(signal.SIGTERM)
+        assert holder.wait() == 0
+        Cgroups.detect(layout).remove()
+        remove_tree(layout.run)
 
 
 def test_killing_an_absent_group_is_nothing(cgroups: Cgroups) -> None:

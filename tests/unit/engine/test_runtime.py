@@ -47,17 +47,20 @@ def test_a_plain_runtime_is_called_as_it_is() -> None:
 
 
 def test_what_it_must_not_see_is_unmounted_in_a_namespace_of_the_call() -> None:
-    assert HIDING.command("start", "c1", empty_stdin=True) == [
+    assert HIDING.command("create", "c1", creating=True) == [
         *("unshare", "--mount", "--propagation", "slave", "--"),
-        *("/bin/sh", str(SHIM), "-u", "/sys/fs/cgroup/unified", "-n"),
-        *("/usr/bin/sh", "--root", "/run/x/oci", "start", "c1"),
+        *("/bin/sh", str(SHIM), "-u", "/sys/fs/cgroup/unified"),
+        *("/usr/bin/sh", "--root", "/run/x/oci", "create", "c1"),
     ]
+    assert HIDING.command("start", "c1") == PLAIN.command("start", "c1")
 
 
 def test_the_monitor_calls_it_the_same_way(tmp_path: Path) -> None:
     words = arguments(Bundle(tmp_path / "c1"), HIDING, None)
     runtime = [word.partition("=")[2] for word in words if word.startswith("--runtime")]
-    assert runtime == ["/usr/bin/unshare", *HIDING.command(empty_stdin=True)[1:]]
+    prefix, program = HIDING.split(empty_stdin=True)
+    assert runtime == ["/usr/bin/unshare", *prefix[1:], *program]
+    assert prefix[-1] == "-n"
     assert "--log-path=off" in words
 
 
