@@ -35,10 +35,11 @@ def authorized_line(layout: Layout, key: Key) -> str:
     """
     if not _LINE.fullmatch(key.public_key):
         raise ValueError(f"key {key.name!r} cannot be a line of authorized_keys")
-    # By /bin/sh, the login user's shell; then quoted once more for sshd.
-    command = shlex.join(
-        ["/usr/bin/python3", "-I", "-S", str(CLIENT), "--root", str(layout.root), "--key", key.name]
-    )
+    argv = ["/usr/bin/python3", "-I", "-S", str(CLIENT)]
+    argv += ["--root", str(layout.root), "--key", key.name]
+    # Run by /bin/sh, the login user's shell: with exec, or ^C kills the shell that waits, and
+    # ssh reports that instead of the command's code. Then quoted once more, for sshd.
+    command = f"exec {shlex.join(argv)}"
     if not command.isprintable():
         raise ValueError(f"the name of key {key.name!r} cannot be in authorized_keys")
     quoted = command.replace('"', '\\"')

@@ -105,8 +105,9 @@ def do_leave_behind_and_wait(request: Request) -> None:
 
 
 def do_descriptors(request: Request) -> None:
-    print(sorted(os.readlink(f"/proc/self/fd/{n}") for n in os.listdir("/proc/self/fd")
-                 if int(n) > 2 and os.path.exists(f"/proc/self/fd/{n}")))  # fmt: skip
+    opened = [path for path in Path("/proc/self/fd").iterdir() if int(path.name) > 2]
+    # The one that lists them is gone by now.
+    print([str(path.readlink()) for path in opened if path.is_symlink()])
 
 
 def do_raw(request: Request) -> None:

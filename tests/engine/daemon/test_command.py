@@ -98,7 +98,7 @@ def test_closed_descriptors_are_no_trouble(daemon: Daemon) -> None:
 def test_only_the_known_part_of_the_environment_arrives(daemon: Daemon) -> None:
     env = ENV | {"TERM": "vt100", "LD_PRELOAD": "", "PYTHONPATH": "/evil", "SECRET": "x"}
     assert daemon.run("env", env=env).stdout == (
-        f"{{'TERM': 'vt100', 'LANG': 'C.UTF-8'}} {os.getcwd()} None\n".encode()
+        f"{{'TERM': 'vt100', 'LANG': 'C.UTF-8'}} {Path.cwd()} None\n".encode()
     )
 
 

@@ -8,6 +8,7 @@ import pwd
 import socket
 import struct
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -70,7 +71,7 @@ def test_a_wrong_hello_gets_a_sentence(
 
 @pytest.mark.parametrize("count", [0, 1, 2, 4, 9, 200])
 def test_another_number_of_descriptors_is_refused(daemon: Daemon, count: int) -> None:
-    with daemon.connect() as connection, open(os.devnull) as null:
+    with daemon.connect() as connection, Path(os.devnull).open() as null:
         data = framed(json.dumps(HELLO).encode())
         socket.send_fds(connection, [data], [null.fileno()] * count)
         said, _ = frames(connection)
@@ -78,7 +79,7 @@ def test_another_number_of_descriptors_is_refused(daemon: Daemon, count: int) ->
 
 
 def test_a_hello_in_single_bytes_is_understood(daemon: Daemon) -> None:
-    with daemon.connect() as connection, open(os.devnull, "r+") as null:
+    with daemon.connect() as connection, Path(os.devnull).open("r+") as null:
         data = framed(json.dumps(HELLO).encode())
         socket.send_fds(connection, [data[:1]], [null.fileno()] * 3)
         for byte in data[1:]:
@@ -102,7 +103,7 @@ def test_who_says_nothing_holds_up_nobody(daemon: Daemon) -> None:
 
 def test_a_frame_that_is_no_signal_hangs_up(daemon: Daemon, tmp_path: object) -> None:
     read, write = os.pipe()
-    with daemon.connect() as connection, open(os.devnull) as null, open(read) as said:
+    with daemon.connect() as connection, Path(os.devnull).open() as null, os.fdopen(read) as said:
         hello = HELLO | {"argv": ["wait-with-client", f"{tmp_path}/end"]}
         socket.send_fds(connection, [framed(json.dumps(hello).encode())], [null.fileno(), write, 2])
         os.close(write)
