@@ -160,7 +160,7 @@ class Bundler:
             live.init.signal(signal.SIGKILL)
         self.cgroups.instance(container_id).remove()
         self._network.detach(container_id)
-        files.remove_tree(self.runtime.state_of(container_id))
+        files.remove_tree(self._runtimes.state_of(container_id))
         self._rootfs.unmount(container_id)
         # Last: while it is there, `recover` and `list` know of the container.
         bundle.remove()

@@ -82,18 +82,19 @@ class Runtime:
     def _program(self) -> list[str]:
         return [processes.locate(self.program), "--root", self.state]
 
-    def state_of(self, container_id: str) -> Path:
-        """Its directory about one container; the only thing it leaves on disk."""
-        return Path(self.state) / container_id
-
 
 class Runtimes:
     """Finds the runtime of this host."""
 
     def __init__(self, layout: Layout, cgroups: Cgroups) -> None:
         self._run = layout.run
+        self._state = layout.run / "oci"
         self._verdict = layout.run / "runtime.json"
         self._cgroups = cgroups
+
+    def state_of(self, container_id: str) -> Path:
+        """The runtime's directory about one container: all that it leaves on disk."""
+        return self._state / container_id
 
     def choose(self, host: HostFacts) -> Runtime:
         """The fastest that works; tried once per start of the machine. Raises `NoRuntime`."""
@@ -107,7 +108,7 @@ class Runtimes:
     def candidates(self) -> list[Runtime]:
         """In the order of preference."""
         unified = self._cgroups.mounts.get("") if self._cgroups.version == 1 else None
-        state = str(self._run / "oci")
+        state = str(self._state)
         found = [Runtime("crun", state, takes_streams=True)]
         if unified is not None:
             found.append(Runtime("crun", state, hidden=str(unified), takes_streams=True))
@@ -149,7 +150,7 @@ class Runtimes:
         finally:
             self._cgroups.instance(name).remove()
             files.remove_tree(directory)
-            files.remove_tree(candidate.state_of(name))
+            files.remove_tree(self.state_of(name))
         if ended.code == 0:
             return None
         return ended.stderr.decode("utf-8", "replace").strip() or f"exit code {ended.code}"
