@@ -328,7 +328,8 @@ let_in() {
         count=$((count + 1))
         if grep -qF -- "$print" <<<"$known"; then continue; fi
         name=$(key_name "$line" "$print")
-        "${paas[@]}" ssh-keys:add "$name" <<<"$line"
+        "${paas[@]}" ssh-keys:add "$name" <<<"$line" >/dev/null
+        detail "$name, $print"
         known+=$'\n'$print
     done < <(callers_keys)
     if [ $count = 0 ]; then

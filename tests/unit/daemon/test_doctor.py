@@ -143,3 +143,9 @@ def test_a_name_server_that_is_not_there_does_not_answer() -> None:
 def test_a_clock_before_the_program_was_installed_is_wrong() -> None:
     with pytest.raises(Unwell, match="before"):
         doctor.clock(1_000_000.0, 1_700_000_000.0)
+
+
+def test_a_clock_that_no_server_sets_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "synchronised", lambda: False)
+    text = doctor.clock(1_700_000_000.0, 1_700_000_000.0)
+    assert text.startswith("2023-11-14 22:13:20 UTC; no time server sets it")
