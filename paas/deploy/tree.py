@@ -8,19 +8,40 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from dulwich.errors import ApplyDeltaError, ChecksumMismatch, FileFormatException
 from dulwich.object_store import DiskObjectStore
-from dulwich.objects import Blob, Commit, ObjectID, Tag, Tree
+from dulwich.objects import Blob, Commit, ObjectID, ShaFile, Tag, Tree
 
 from paas.engine.build.context import ContextEntry
 from paas.errors import PaasError
 
 SUBMODULE = 0o160000
 """The mode of a gitlink in a tree (gitformat-index, `gitlink`)."""
+
+FSCK = "Check the repository that was pushed: git fsck --full"
+DAMAGES = (
+    OSError, ValueError, AssertionError, zlib.error,
+    FileFormatException, ChecksumMismatch, ApplyDeltaError,
+)  # fmt: skip
+"""What dulwich raises for objects that are none."""
+
+MAX_TAGS = 16
+"""Annotated tags of annotated tags."""
+
+MAX_ENTRIES = 250_000
+"""Files and directories of a tree, three times those of Linux. Ten trees that name one tree
+ten times each are a few kilobytes to push and ten billion files to deploy."""
+
+MAX_DEPTH = 200
+MAX_PATH, MAX_NAME, MAX_LINK = 2048, 255, 4095
+"""Bytes, as Linux has them (path_resolution(7)), with room for where a COPY puts a path."""
 
 
 class PushRefused(PaasError):
@@ -29,14 +50,31 @@ class PushRefused(PaasError):
 
 @dataclass(frozen=True)
 class Objects:
-    """Where the objects of a push are: its own, and those the repository had before."""
+    """Where the objects of a push are: its own, and those the repository had before.
+
+    `reading` is what files are opened in. Both places are the git user's to change: a link,
+    an `info/alternates` or a directory swapped meanwhile leads where he may read himself.
+    """
 
     own: Path
     repository: Path
+    reading: Callable[[], AbstractContextManager[None]] = nullcontext
 
     @cached_property
-    def store(self) -> DiskObjectStore:
+    def _store(self) -> DiskObjectStore:
         return DiskObjectStore(self.own, alternates=[self.repository])
+
+    def get(self, name: bytes) -> ShaFile:
+        """An object by its id. Raises `PushRefused` when it is missing or damaged."""
+        try:
+            with self.reading():
+                return self._store[ObjectID(name)]
+        except KeyError:
+            brief = f"The object {os.fsdecode(name)[:64]} is missing from the push"
+            raise PushRefused(brief, resolution=FSCK) from None
+        except DAMAGES as error:
+            brief = f"The object {os.fsdecode(name)[:64]!r} cannot be read: {error}"
+            raise PushRefused(brief, resolution=FSCK) from error
 
 
 class GitContext:
@@ -48,7 +86,7 @@ class GitContext:
 
     def __init__(self, objects: Objects, commit: str) -> None:
         """Raises `PushRefused` when `commit` names no commit."""
-        self._store = objects.store
+        self._objects = objects
         self.commit, self._commit = peel(objects, commit)
 
     @property
@@ -59,20 +97,28 @@ class GitContext:
     def entries(self) -> Mapping[str, ContextEntry]:
         """Every path of the tree, directories too, in git's order.
 
-        Raises `PushRefused` for a submodule: its objects are not part of the push.
+        Raises `PushRefused` for a submodule, whose objects are not part of the push, and
+        for a tree that no file system could hold.
         """
         return self._entries
 
     @cached_property
     def _entries(self) -> dict[str, ContextEntry]:
-        return {entry.path: entry for entry in self._walk(self._commit.tree, "")}
+        found: dict[str, ContextEntry] = {}
+        for entry in self._walk(self._commit.tree, "", 0):
+            if len(found) == MAX_ENTRIES:
+                raise PushRefused(f"The commit has more than {MAX_ENTRIES} files")
+            found[entry.path] = entry
+        return found
 
-    def _walk(self, tree_id: bytes, prefix: str) -> Iterator[ContextEntry]:
-        tree = self._store[ObjectID(tree_id)]
+    def _walk(self, tree_id: bytes, prefix: str, depth: int) -> Iterator[ContextEntry]:
+        if depth > MAX_DEPTH:
+            raise PushRefused(f"The tree is more than {MAX_DEPTH} directories deep")
+        tree = self._objects.get(tree_id)
         if not isinstance(tree, Tree):
             raise PushRefused(f"{tree_id.decode()} is not a tree")
-        for raw_name, mode, object_id in tree.iteritems():
-            path = prefix + os.fsdecode(raw_name)
+        for raw_name, mode, object_id in names_of(tree):
+            path = prefix + checked(raw_name, prefix)
             if mode == SUBMODULE:
                 raise PushRefused(
                     f"{path} is a submodule, whose files are not part of a push",
@@ -81,20 +127,24 @@ class GitContext:
                 )
             if stat.S_ISDIR(mode):
                 yield ContextEntry(path, stat.S_IFDIR | 0o755, object_id.decode(), 0, None)
-                yield from self._walk(object_id, path + "/")
+                yield from self._walk(object_id, path + "/", depth + 1)
             else:
                 yield self._leaf(path, mode, object_id)
 
     def _leaf(self, path: str, mode: int, object_id: bytes) -> ContextEntry:
         digest = object_id.decode()
         if stat.S_ISLNK(mode):
-            target = os.fsdecode(self._blob(object_id))
-            return ContextEntry(path, stat.S_IFLNK | 0o777, digest, len(target), target)
+            target = self._blob(object_id)
+            if not 0 < len(target) <= MAX_LINK or b"\0" in target:
+                raise PushRefused(f"{path} is a symbolic link that leads nowhere a link can")
+            return ContextEntry(
+                path, stat.S_IFLNK | 0o777, digest, len(target), os.fsdecode(target)
+            )
         permissions = 0o755 if mode & 0o100 else 0o644
         return ContextEntry(path, stat.S_IFREG | permissions, digest, 0, None)
 
     def _blob(self, object_id: bytes) -> bytes:
-        blob = self._store[ObjectID(object_id)]
+        blob = self._objects.get(object_id)
         if not isinstance(blob, Blob):
             raise PushRefused(f"{object_id.decode()} is not a file")
         return blob.as_raw_string()
@@ -110,22 +160,42 @@ class GitContext:
             view = view[os.write(descriptor, view) :]
 
 
+def names_of(tree: Tree) -> list[tuple[bytes, int, bytes]]:
+    """Name, mode and id of each entry; dulwich parses when asked. Raises `PushRefused`."""
+    try:
+        return [(name, mode, object_id) for name, mode, object_id in tree.iteritems()]
+    except DAMAGES as error:
+        raise PushRefused(f"The tree {tree.id.decode()} is damaged", resolution=FSCK) from error
+
+
+def checked(name: bytes, prefix: str) -> str:
+    """A name of a tree, decoded. Raises `PushRefused` for one that is a way to elsewhere.
+
+    git itself takes such trees unless it is told to check all objects; whatever handles
+    the paths behind this may trust that each part of them is one name.
+    """
+    text = os.fsdecode(name)
+    if name in (b"", b".", b"..") or b"/" in name or len(name) > MAX_NAME:
+        raise PushRefused(f"The tree has a file that is named {text[:MAX_NAME]!r}")
+    if len(name) + len(os.fsencode(prefix)) > MAX_PATH:
+        raise PushRefused(f"A path below {prefix[:40]!r} is longer than {MAX_PATH} bytes")
+    return text
+
+
 def peel(objects: Objects, name: str) -> tuple[str, Commit]:
     """The commit that an object id means, through annotated tags.
 
     Raises `PushRefused` when it means a tree or a file, or is not there.
     """
-    object_id = name.encode()
-    while True:
-        try:
-            found = objects.store[ObjectID(object_id)]
-        except KeyError:
-            raise PushRefused(f"The object {name} is missing from the push") from None
+    object_id = os.fsencode(name)
+    for _ in range(MAX_TAGS):
+        found = objects.get(object_id)
         if isinstance(found, Commit):
             return object_id.decode(), found
         if not isinstance(found, Tag):
-            raise PushRefused(f"{name} is not a commit")
+            break
         object_id = found.object[1]
+    raise PushRefused(f"{name} is not a commit")
 
 
 def read_text(context: GitContext, path: str) -> str | None:

@@ -79,7 +79,8 @@ class Rootfs:
 
         `detach` ends it. Raises `CannotMount`.
         """
-        self._overlay(self._fs, layers, upper, target)
+        # Setuid files are root's for real in here, whoever finds a way to them.
+        self._overlay(self._fs, layers, upper, target, syscalls.MS_NOSUID)
 
     def leftovers(self) -> set[str]:
         """Ids of containers that have a mount or written files, running or not."""
@@ -136,7 +137,9 @@ class Rootfs:
         finally:
             os.close(userns)
 
-    def _overlay(self, tree: Path, layers: Sequence[LayerId], upper: Path, target: Path) -> None:
+    def _overlay(
+        self, tree: Path, layers: Sequence[LayerId], upper: Path, target: Path, flags: int = 0
+    ) -> None:
         """Relative, short names: 128 layers fit into the one page of mount(2)'s options."""
         work = upper.parent / "work"
         # A `volatile` overlay refuses the work directory of an earlier one.
@@ -148,7 +151,7 @@ class Rootfs:
         try:
             syscalls.in_directory(
                 tree,
-                lambda: syscalls.mount("paas", target, "overlay", syscalls.MS_NODEV, data),
+                lambda: syscalls.mount("paas", target, "overlay", syscalls.MS_NODEV | flags, data),
             )
         except OSError as error:
             raise CannotMount(

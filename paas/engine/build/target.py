@@ -72,7 +72,7 @@ class Target:
 
         A link at `path` itself is replaced. Raises `CannotCopy` over a directory.
         """
-        parent, name = posixpath.split(path)
+        parent, name = split(path)
         with self._directory(parent) as directory:
             self._make_room(directory, name, path)
             if item.target is not None:
@@ -89,7 +89,7 @@ class Target:
     def put_bytes(self, data: bytes, path: str, mtime: float) -> None:
         """Make `path` a file of `data`, 0644 unless told otherwise."""
         item = Item(path, stat.S_IFREG | 0o644, mtime=mtime)
-        parent, name = posixpath.split(path)
+        parent, name = split(path)
         with self._directory(parent) as directory:
             self._make_room(directory, name, path)
             fd = os.open(name, _NEW, 0o600, dir_fd=directory)
@@ -102,7 +102,7 @@ class Target:
 
         Returns whether it is new. Raises `CannotCopy` over anything else.
         """
-        parent, name = posixpath.split(path)
+        parent, name = split(path)
         with self._directory(parent) as directory:
             new = self._make_directory(directory, name, path)
             self._set(directory, name, item)
@@ -197,7 +197,7 @@ class Target:
             pass
         except NotADirectoryError:
             raise CannotCopy(f"cannot copy to non-directory: {path}") from None
-        parent, name = posixpath.split(path.rstrip("/"))
+        parent, name = split(path.rstrip("/"))
         with self._directory(parent) as above:
             try:
                 os.mkdir(name, 0o755, dir_fd=above)
@@ -219,3 +219,15 @@ class Target:
             raise
         finally:
             os.close(root)
+
+
+def split(path: str) -> tuple[str, str]:
+    """The directory of `path` and the name in it. Raises `CannotCopy` when that is none.
+
+    What is done to a name is done relative to its directory's descriptor, and `..` there
+    is the directory above the tree.
+    """
+    parent, name = posixpath.split(path)
+    if name in ("", ".", ".."):
+        raise CannotCopy(f"{path} is no path of a file")
+    return parent, name
