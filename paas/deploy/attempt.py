@@ -15,6 +15,7 @@ from paas.model.app import App
 from paas.model.deploy import Deploy, Stage
 from paas.model.layout import Layout
 from paas.model.report import Report
+from paas.store.apps import AppNotFound
 from paas.store.store import Store
 
 QUEUE_POLL_SECONDS = 0.1
@@ -58,14 +59,15 @@ class Attempts:
 
         The commit point inside the block ends the row as LIVE; so does a block that had
         nothing to do. An error before it ends the row as FAILED with the error's first
-        line. Raises `Superseded` when a newer push waits too.
+        line. Raises `Superseded` when a newer push waits too, and `AppNotFound` when the app
+        was destroyed meanwhile. The attempt's app is as the deploys before it left it.
         """
         deploy, alive = self._enlist(app, actor, commit)
         directory = self.directory(deploy.id)
         timeline = Timeline(self._clock)
         try:
-            with self._turn(app, deploy, report):
-                yield Attempt(app, deploy, report, timeline, directory)
+            with self._turn(app, deploy, report) as current:
+                yield Attempt(current, deploy, report, timeline, directory)
         except Superseded as error:
             self._store.deploys.finish(deploy.id, Stage.SUPERSEDED, error.brief)
             raise
@@ -87,34 +89,47 @@ class Attempts:
     def _enlist(self, app: App, actor: str, commit: str | None) -> tuple[Deploy, FileLock]:
         # The gate keeps `abandoned` from looking between the row and its lock.
         with self._gate():
+            self._existing(app)
             deploy = self._store.deploys.start(app.id, commit, actor)
-            self.directory(deploy.id).mkdir(parents=True, mode=0o700)
+            directory = self.directory(deploy.id)
+            directory.mkdir(parents=True)
+            # The git user goes through to the objects of his that are kept in there.
+            directory.chmod(0o711)
             alive = self._alive(deploy.id, f"deploy of {app.name} by {actor}")
             alive.acquire()
         return deploy, alive
 
     def _settle(self, deploy: Deploy, stage: Stage, brief: str) -> None:
-        # Committed already when the block reached its commit point, whatever came after.
-        if not self._store.deploys.get(deploy.id).stage.finished:
+        # Finished already when the block reached its commit point, whatever came after;
+        # gone with its app when that was destroyed.
+        if any(one.id == deploy.id for one in self._store.deploys.unfinished()):
             self._store.deploys.finish(deploy.id, stage, brief)
 
+    def _existing(self, app: App) -> App:
+        """The app as it is now. Raises `AppNotFound`."""
+        current = self._store.apps.by_id(app.id)
+        if current is None:
+            raise AppNotFound(app.name)
+        return current
+
     @contextmanager
-    def _turn(self, app: App, deploy: Deploy, report: Report) -> Iterator[None]:
+    def _turn(self, app: App, deploy: Deploy, report: Report) -> Iterator[App]:
         lock = self.exclusive(app, f"deploy {deploy.id}")
         shown = 0
-        while not lock.try_acquire():
-            ahead = self._ahead(app, deploy)
+        # In the order of arrival: an older push behind a newer one would undo it.
+        while (ahead := self._ahead(app, deploy)) or not lock.try_acquire():
             if ahead != shown:
                 report.step(f"Waiting for {ahead} deploy(s) of {app.name} ahead of this one")
                 shown = ahead
             self._clock.sleep(QUEUE_POLL_SECONDS)
         try:
+            current = self._existing(app)
             if deploy.commit and self._newer_push(app, deploy):
                 raise Superseded(
                     "A newer push of this app is waiting, so this one is skipped",
                     resolution="Nothing to do: the newer push is deployed next.",
                 )
-            yield
+            yield current
         finally:
             lock.release()
 
@@ -125,10 +140,20 @@ class Attempts:
         return any(one.id > deploy.id and one.commit for one in self._others(app))
 
     def _others(self, app: App) -> list[Deploy]:
-        return [one for one in self._store.deploys.unfinished() if one.app_id == app.id]
+        """Those that go on: one that was killed keeps nobody waiting until it is settled."""
+        unfinished = self._store.deploys.unfinished()
+        return [one for one in unfinished if one.app_id == app.id and self._goes_on(one)]
+
+    def _goes_on(self, deploy: Deploy) -> bool:
+        # Shared, so that two who look do not take each other for its process.
+        alive = FileLock(self.directory(deploy.id) / "lock", shared=True)
+        if not alive.try_acquire():
+            return True
+        alive.release()
+        return False
 
     def abandoned(self) -> list[Deploy]:
-        """Finish the deploys whose process is gone, and free what they kept.
+        """Finish the deploys whose process is gone, and free what deploys kept.
 
         Containers they started have no row and a dead owner: the supervisor reaps those.
         """
@@ -137,13 +162,26 @@ class Attempts:
             for deploy in self._store.deploys.unfinished():
                 alive = self._alive(deploy.id, "cleaning up")
                 if alive.try_acquire():
-                    remove_tree(self.directory(deploy.id) / "objects")
                     self._store.deploys.finish(
                         deploy.id, Stage.ABANDONED, "its process ended before the commit point"
                     )
                     alive.release()
                     found.append(deploy)
+            self._free()
         return found
+
+    def _free(self) -> None:
+        """Remove the objects of deploys that ended, and all of deploys whose app is gone."""
+        known = self._store.deploys.ids()
+        for directory in self._layout.deploys.glob("*"):
+            gone = int(directory.name) not in known
+            kept = directory if gone else directory / "objects"
+            if not kept.exists():
+                continue
+            alive = self._alive(int(directory.name), "cleaning up")
+            if alive.try_acquire():
+                remove_tree(kept)
+                alive.release()
 
     def _gate(self) -> FileLock:
         return FileLock(self._layout.locks / "deploys")

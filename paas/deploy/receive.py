@@ -135,9 +135,7 @@ class Receiving:
 
     def _incoming(self, pushed: Pushed) -> Objects:
         """Where the objects are now; in the repository alone when it had them all."""
-        repository = self._repository.path / "objects"
-        quarantine = self._repository.quarantine(pushed.environment)
-        return Objects(quarantine or repository, repository)
+        return self._repository.objects(self._repository.quarantine(pushed.environment))
 
     def _is_live(self, app: App, commit: str) -> bool:
         if app.live is None or app.stopped:
@@ -148,13 +146,14 @@ class Receiving:
         with attempt.timeline.stage("receive"):
             quarantine = self._repository.quarantine(pushed.environment)
             objects = (
-                keep_objects(quarantine, self._repository.path, attempt.objects)
+                keep_objects(quarantine, self._repository.objects(), attempt.objects)
                 if quarantine
                 else self._incoming(pushed)
             )
             source = read_source(GitContext(objects, commit))
         release = self._pipeline.push(attempt, source, push.branch)
-        app = self._pipeline.store.apps.get(attempt.app.name)
+        # By id: the app may have been renamed meanwhile.
+        app = self._pipeline.store.apps.by_id(attempt.app.id) or attempt.app
         attempt.report.step(f"Released {release.version} in {attempt.timeline.total:.1f} s")
         attempt.report.result("Application deployed:")
         for url in self._pipeline.router.urls(app):

@@ -7,6 +7,8 @@ import pwd
 from collections.abc import Mapping
 from pathlib import Path
 
+from paas.deploy.tree import Objects
+from paas.host import syscalls
 from paas.host.content import content
 from paas.host.files import write_atomic
 from paas.host.processes import Process, spawn
@@ -94,6 +96,17 @@ class Repository:
             environment[f"GIT_CONFIG_KEY_{number}"] = key
             environment[f"GIT_CONFIG_VALUE_{number}"] = value
         return environment
+
+    def objects(self, own: Path | None = None) -> Objects:
+        """The repository's objects, and before them those at `own`.
+
+        Read as the git user: he makes what is in there, links that lead out of it included.
+        """
+        git = pwd.getpwnam(self._layout.git_user)
+        directory = self.path / "objects"
+        return Objects(
+            own or directory, directory, lambda: syscalls.opening_as(git.pw_uid, git.pw_gid)
+        )
 
     def quarantine(self, environment: Mapping[str, str]) -> Path | None:
         """Where the objects of a push wait, if it is a directory of this repository."""

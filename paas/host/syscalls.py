@@ -7,9 +7,11 @@ and the path it was about, so that a failed mount says which.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -156,6 +158,26 @@ def die_with_parent(signal: int) -> None:
 def become_subreaper() -> None:
     """Orphaned descendants become children of this process (PR_SET_CHILD_SUBREAPER)."""
     prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+@contextmanager
+def opening_as(uid: int, gid: int) -> Iterator[None]:
+    """Open files as another user: what he may not reach, this thread may not either.
+
+    setfsuid(2) and setfsgid(2); the first also takes the capabilities away that pass by
+    file modes, and gives them back. Descriptors that are open stay what they are, and other
+    threads who they were. Raises `PermissionError` when this thread may not become him.
+    """
+    group = _libc.setfsgid(gid)
+    user = _libc.setfsuid(uid)
+    try:
+        # They report no error: asking for an id that is none says who one is.
+        if (_libc.setfsuid(-1), _libc.setfsgid(-1)) != (uid, gid):
+            raise PermissionError(errno.EPERM, "setfsuid: not permitted", str(uid))
+        yield
+    finally:
+        _libc.setfsuid(user)
+        _libc.setfsgid(group)
 
 
 def syncfs(fd: int) -> None:

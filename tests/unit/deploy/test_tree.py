@@ -137,6 +137,8 @@ def test_kept_objects_outlive_the_quarantine(repository: Path, tmp_path: Path) -
     git(repository, "init", "-q", "--bare", str(bare))
     quarantine = bare / "objects/tmp_objdir-incoming-1"
     (repository / ".git/objects").rename(quarantine)
-    kept = keep_objects(quarantine, bare, tmp_path / "deploy/objects")
+    kept = keep_objects(
+        quarantine, Objects(quarantine, bare / "objects"), tmp_path / "deploy/objects"
+    )
     subprocess.run(["rm", "-r", quarantine], check=True)
     assert GitContext(kept, name).read("file") == b"x"
