@@ -13,6 +13,15 @@ from tests.push.server import Server
 LOG_LINES = 40
 
 
+LAST = "test_crash.py"
+"""What ends the server's processes runs when everything else was asked of them."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the crashes at the end; the order is otherwise kept."""
+    items.sort(key=lambda item: item.path.name == LAST)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,

@@ -164,7 +164,7 @@ class Server:
 
     def ssh(self, command: str, *options: str, input: bytes = b"") -> Outcome:
         """`ssh paas@server COMMAND`, typed the way a person quotes it for a remote."""
-        return run(["ssh", *options, "server", command], env=self.env, input=input)
+        return run(["ssh", *options, "server", "--", command], env=self.env, input=input)
 
     def remote(self, app: str) -> str:
         return f"{self.layout.user}@server:{app}"

@@ -185,10 +185,10 @@ def test_config_set_restarts_and_the_app_sees_it(live: App) -> None:
 
 
 def test_config_set_can_wait_for_the_next_deploy(live: App) -> None:
-    before = live.server.status(live.name)["hostname"]
+    before = live.server.status(live.name)["started"]
     live.ssh("config:set --no-restart {} LATER=yes").ok()
     assert live.get("/env/LATER").status == 404
-    assert live.server.status(live.name)["hostname"] == before
+    assert live.server.status(live.name)["started"] == before
 
 
 def test_an_unset_value_is_exit_1_and_no_output(live: App) -> None:
@@ -201,10 +201,9 @@ def test_a_bad_key_is_one_sentence(live: App, pair: str) -> None:
 
 
 def test_a_config_change_that_breaks_the_app_keeps_the_old_one(live: App) -> None:
-    broken = live.ssh("config:set {} PORT=not-a-number")
-    assert broken.code != 0
+    assert "exited with code 4" in live.ssh("config:set {} BROKEN=yes").failed().err
     assert live.serves("hello 1")
-    live.ssh("config:unset --no-restart {} PORT")
+    live.ssh("config:get {} BROKEN").failed()
 
 
 def test_config_show_is_aligned(live: App) -> None:
@@ -236,9 +235,9 @@ def test_stopped_is_a_503_and_started_is_served(live: App) -> None:
 
 
 def test_a_restart_is_a_new_instance(live: App) -> None:
-    before = live.server.status(live.name)["hostname"]
+    before = live.server.status(live.name)["started"]
     live.ssh("ps:restart {}").ok()
-    assert live.server.status(live.name)["hostname"] != before
+    assert live.server.status(live.name)["started"] > before
 
 
 @pytest.mark.parametrize("scale", ["web=-1", "web=x", "nosuch=1", "web"])
@@ -265,7 +264,7 @@ def test_logs_are_the_instance_s_output(live: App) -> None:
 def test_a_tail_follows_and_ends_with_its_connection(live: App) -> None:
     before = live.server.processes()
     tail = subprocess.Popen(
-        ["ssh", "server", f"logs {live.name} -t -n 1"], env=live.server.env,
+        ["ssh", "server", "--", f"logs {live.name} -t -n 1"], env=live.server.env,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     assert tail.stdout is not None
@@ -317,7 +316,7 @@ def test_run_leaves_nothing_and_dies_with_its_connection(live: App) -> None:
     live.ssh("run {} true").ok()
     live.server.settles_to(before)
     one_off = subprocess.Popen(
-        ["ssh", "server", f"run {live.name} sh -c 'echo up; sleep 300'"], env=live.server.env,
+        ["ssh", "server", "--", f"run {live.name} sh -c 'echo up; sleep 300'"], env=live.server.env,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     assert one_off.stdout is not None

@@ -44,6 +44,7 @@ def test_a_first_push_that_fails_leaves_an_app_that_the_next_push_repairs(app: A
 def test_one_broken_process_type_holds_back_all_of_them(live: App) -> None:
     before = live.server.residue()
     files = apps.plain("2", Procfile="web: exec python3 -u app.py\nworker: echo no; exit 7\n")
+    files["app.json"] = '{"formation": {"worker": {"quantity": 1}}}'
     pushed = live.push(files).failed()
     assert "worker" in pushed.text
     assert "exited with code 7" in pushed.text
