@@ -172,6 +172,48 @@ def test_a_live_site_is_proxied_with_the_client_s_view(proxy: Proxy) -> None:
     assert len(headers["x-request-id"]) == 32
 
 
+CLAIMS = {
+    "X-Real-IP": "6.6.6.6",
+    "X-Forwarded-Proto": "https",
+    "X-Forwarded-Host": "evil.test",
+    "X-Forwarded-Port": "666",
+    "X-Forwarded-Ssl": "on-666",
+    "X-Forwarded-Scheme": "https",
+    "X-Forwarded-Prefix": "/666",
+    "X_Forwarded_For": "6.6.6.6",
+    "Forwarded": "for=6.6.6.6;proto=https",
+    "X-Request-ID": "666",
+    "Proxy": "http://evil.test",
+}
+
+
+def test_what_a_client_claims_is_not_passed_on_as_ours(proxy: Proxy) -> None:
+    with backend("one"):
+        proxy.apply([site()])
+        headers = json.loads(ask("hello.test", **CLAIMS)[1])["headers"]
+    claimed = set(CLAIMS.values())
+    assert {name: value for name, value in headers.items() if value in claimed} == {}
+
+
+def test_the_app_is_told_the_host_that_it_was_chosen_by(proxy: Proxy) -> None:
+    """An absolute request line decides, whatever the Host header says (RFC 9112, 3.2.2)."""
+    with backend("one"):
+        proxy.apply([site()])
+        told = json.loads(ask("evil.test:80", "http://hello.test/")[1])
+        with pytest.raises(http.client.RemoteDisconnected):
+            ask("hello.test", "http://evil.test/")
+    assert told["headers"]["host"] == "hello.test"
+    assert told["headers"]["x-forwarded-host"] == "hello.test"
+
+
+def test_no_tunnel_of_http_2_leads_past_the_proxy(proxy: Proxy) -> None:
+    with backend("one"):
+        proxy.apply([site()])
+        told = json.loads(ask("hello.test", Upgrade="h2c", Connection="Upgrade")[1])
+    assert "upgrade" not in told["headers"]
+    assert "connection" not in told["headers"]
+
+
 def test_a_websocket_handshake_passes(proxy: Proxy) -> None:
     with backend("one"):
         proxy.apply([site()])
