@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from paas.daemon.systemd import BOOTED
+from paas.daemon.systemd import BOOTED, Systemd
 from paas.deploy.parts import Parts
 from paas.engine import capabilities, seccomp
 from paas.engine.resources import host_facts
@@ -25,6 +25,7 @@ from paas.errors import PaasError
 from paas.host import netlink
 from paas.host.firewall import Firewall
 from paas.host.processes import ProgramMissing, run
+from paas.host.waiting import wait_until
 
 OLDEST_KERNEL = (5, 19)
 """The first whose overlayfs takes idmapped layers."""
@@ -76,6 +77,7 @@ class Doctor:
             "proxy": self._proxy,
             "resolver": self._resolver,
             "paasd": self._paasd,
+            "supervisor": self._supervisor,
             "clock": lambda: clock(time.time(), Path(__file__).stat().st_mtime),
         }
         for name, check in checks.items():
@@ -151,6 +153,14 @@ class Doctor:
             except OSError as error:
                 raise Unwell(f"{self._layout.socket}: {error.strerror}", "paas up") from error
         return "answers"
+
+    def _supervisor(self) -> str:
+        if not wait_until(lambda: takes_datagrams(self._layout.supervisor_socket), ANSWER_S):
+            told = f"{self._layout.logs}/paasd.log"
+            if Systemd(self._layout).used:
+                told = "journalctl -u 'paas*'"
+            raise Unwell("does not run", f"See why: {told}")
+        return "watches the instances"
 
 
 def outcome(name: str, check: Callable[[], str]) -> Check:
@@ -251,6 +261,15 @@ def greets(port: int) -> bool:
     with suppress(OSError), socket.create_connection(("127.0.0.1", port), ANSWER_S) as connection:
         connection.settimeout(ANSWER_S)
         return connection.recv(64).startswith(b"SSH-2.0-")
+    return False
+
+
+def takes_datagrams(path: Path) -> bool:
+    """Whether a process has this socket open; its file outlives it."""
+    gone = suppress(FileNotFoundError, ConnectionRefusedError)
+    with gone, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as connection:
+        connection.connect(str(path))
+        return True
     return False
 
 

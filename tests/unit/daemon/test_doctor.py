@@ -140,6 +140,15 @@ def test_a_name_server_that_is_not_there_does_not_answer() -> None:
     assert not doctor.answers("127.0.0.10", "example.org")
 
 
+def test_a_socket_that_its_process_left_behind_takes_no_datagrams(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    assert not doctor.takes_datagrams(path)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(path))
+        assert doctor.takes_datagrams(path)
+    assert not doctor.takes_datagrams(path)
+
+
 def test_a_clock_before_the_program_was_installed_is_wrong() -> None:
     with pytest.raises(Unwell, match="before"):
         doctor.clock(1_000_000.0, 1_700_000_000.0)
