@@ -58,6 +58,10 @@ class Deploys:
         rows = self._db.execute("SELECT * FROM deploys WHERE ended_at IS NULL ORDER BY id")
         return [_deploy(row) for row in rows]
 
+    def ids(self) -> set[int]:
+        """The ids of all deploys of all apps."""
+        return {row["id"] for row in self._db.execute("SELECT id FROM deploys")}
+
     def list(self, app_id: int) -> list[Deploy]:
         """All deploys of an app, the newest first."""
         rows = self._db.execute(
