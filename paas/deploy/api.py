@@ -101,7 +101,8 @@ class Platform:
         self, app: App, argv: Sequence[str], *, env: Mapping[str, str], terminal: Terminal
     ) -> int:
         """Run a command in a container of its own; its exit code."""
-        return self._parts.oneoff.run(app, self._parts.live(app), argv, env, terminal)
+        with self._parts.pipeline.using(app.id):
+            return self._parts.oneoff.run(app, self._parts.live(app), argv, env, terminal)
 
     def logs(
         self,

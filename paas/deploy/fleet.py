@@ -32,6 +32,11 @@ class Plan:
         return not self.start and not self.retire
 
 
+def place_of(instance: Instance) -> Member:
+    """The place that an instance fills."""
+    return Member(instance.process_type, instance.index)
+
+
 def members(formation: Mapping[str, int]) -> list[Member]:
     """Every place of a formation, counted from 1."""
     return [
@@ -50,7 +55,7 @@ def plan(
     places = set(members(formation))
     keep: dict[Member, Instance] = {}
     for instance in running:
-        place = Member(instance.process_type, instance.index)
+        place = place_of(instance)
         if place in places and place not in keep and reusable(instance):
             keep[place] = instance
     kept = {instance.id for instance in keep.values()}

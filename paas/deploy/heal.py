@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from paas.deploy.draft import of
-from paas.deploy.fleet import Member, members
+from paas.deploy.fleet import Member, members, place_of
 from paas.deploy.pipeline import Pipeline
 from paas.deploy.running import Running
-from paas.host.files import FileLock
+from paas.engine.container import ContainerNotFound
 from paas.model.app import App
 from paas.model.instance import Instance, InstanceState
 from paas.model.settings import BOOT_SECONDS, DRAIN_SECONDS, STOP_SECONDS
-
-DRAIN_POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -29,84 +28,92 @@ class Healing:
             return []
         formation = self.pipeline.store.releases.get(app.id, app.live).formation
         filled = {
-            Member(one.process_type, one.index)
+            place_of(one)
             for one in self.pipeline.store.instances.list(app.id)
             if one.state.can_serve
         }
         return [member for member in members(formation) if member not in filled]
 
     def heal(self, app: App, member: Member) -> bool:
-        """Start one missing instance of the live release; says whether it was needed.
+        """Start one missing instance of the live release; says whether it serves now.
 
-        Raises `Unhealthy` and the engine's errors when it does not come up.
+        It does not wait for a deploy of the app, nor the deploy for it: who commits second
+        sees what the first one did. Raises `Unhealthy` and the engine's errors when the
+        instance does not come up.
         """
-        lock = self._changing(app)
-        if not lock.try_acquire():
-            # A deploy is replacing every instance of this app: it fills the place.
-            return False
-        try:
-            return self._heal(self.pipeline.store.apps.by_id(app.id), member)
-        finally:
-            lock.release()
+        with self.pipeline.using(app.id):
+            return self._lacks(app, member) and self._start(app, member)
 
-    def _changing(self, app: App) -> FileLock:
-        return self.pipeline.changing(app)
+    def _lacks(self, app: App, member: Member) -> bool:
+        """Whether the release that is live in `app` still is, and misses `member`."""
+        current = self.pipeline.store.apps.by_id(app.id)
+        return current is not None and current.live == app.live and member in self.missing(current)
 
-    def _heal(self, app: App | None, member: Member) -> bool:
-        if app is None or app.live is None or member not in self.missing(app):
-            return False
+    def _start(self, app: App, member: Member) -> bool:
         parts = self.pipeline
-        draft = of(parts.store.releases.get(app.id, app.live))
+        draft = of(parts.store.releases.get(app.id, app.live or 0))
         started = parts.runner.start_all(app, draft, [member])
+        adopted = False
         try:
             deadline_s = parts.store.settings.value(BOOT_SECONDS, app.id)
             parts.health.wait(draft, started, deadline_s, lambda _: None)
-            self._adopt(app, started[0])
-        except BaseException:
-            parts.runner.discard(started)
-            raise
-        parts.router.switch([app])
-        return True
+            adopted = self._adopt(app, started[0])
+        finally:
+            if not adopted:
+                parts.runner.discard(started)
+        if adopted:
+            parts.router.switch([app])
+        return adopted
 
-    def _adopt(self, app: App, one: Running) -> None:
+    def _adopt(self, app: App, one: Running) -> bool:
+        """Make it an instance of the app, unless a deploy or a stop was faster."""
         store = self.pipeline.store
         with store.transaction():
+            if not self._lacks(app, one.member):
+                return False
             restarts = 0
             for crashed in store.instances.list(app.id):
-                place = Member(crashed.process_type, crashed.index)
-                if crashed.state is InstanceState.CRASHED and place == one.member:
+                if crashed.state is InstanceState.CRASHED and place_of(crashed) == one.member:
                     restarts = max(restarts, crashed.restarts + 1)
                     store.instances.set_state(crashed.id, InstanceState.RETIRING)
             self.pipeline.adopt(app, app.live or 0, one, None, restarts)
+        return True
 
     def crashed(self, instance: Instance) -> App | None:
         """Record that a live instance's container ended, and take it out of the map."""
         store = self.pipeline.store
-        current = store.instances.by_container(instance.container)
-        app = store.apps.by_id(instance.app_id)
-        if current is None or app is None or not current.state.can_serve:
-            return None
-        store.instances.set_state(instance.id, InstanceState.CRASHED)
+        with store.transaction():
+            current = store.instances.by_container(instance.container)
+            app = store.apps.by_id(instance.app_id)
+            if current is None or app is None or not current.state.can_serve:
+                return None
+            store.instances.set_state(instance.id, InstanceState.CRASHED)
         self.pipeline.router.switch([app])
+        with suppress(ContainerNotFound):
+            # Without its monitor it may still run, beside the one that takes its place.
+            self.pipeline.engine.containers.kill(instance.container)
         return app
 
     def retire(self, instance: Instance) -> None:
         """Let an old instance finish its connections, then stop and remove it.
 
-        It has been out of the map since the commit; it is stopped as soon as no
-        connection to it is left, or the drain limit has passed.
+        It is stopped as soon as no connection to it is left, or the drain limit has passed.
         """
-        parts = self.pipeline
-        settings = parts.store.settings
-        began = parts.clock.monotonic()
-        while (
-            instance.port
-            and parts.engine.network.connections(IPv4Address(instance.address)) > 0
-            and parts.clock.monotonic() - began < settings.value(DRAIN_SECONDS, instance.app_id)
-        ):
-            parts.clock.sleep(DRAIN_POLL_SECONDS)
+        parts, settings = self.pipeline, self.pipeline.store.settings
+        if parts.router.leads_to(instance):
+            # The deploy committed and has not come to the map yet, or was killed there.
+            parts.router.switch(parts.store.apps.list())
+        if instance.port and self._runs(instance):
+            drain_s = settings.value(DRAIN_SECONDS, instance.app_id)
+            parts.engine.network.drain([IPv4Address(instance.address)], drain_s)
         parts.runner.stop(instance.container, settings.value(STOP_SECONDS, instance.app_id))
         parts.store.instances.remove(instance.id)
+
+    def _runs(self, instance: Instance) -> bool:
+        try:
+            return not self.pipeline.engine.containers.status(instance.container).state.has_ended
+        except ContainerNotFound:
+            return False
 
     def reap(self) -> list[str]:
         """Remove containers that no row names and whose maker is gone."""
@@ -122,8 +129,10 @@ class Healing:
     def forget_lost(self) -> None:
         """Drop rows whose container is gone altogether, as all are after a reboot."""
         store = self.pipeline.store
+        # In this order: a deploy that commits in between has made its container before.
+        instances = store.instances.list()
         present = {container.id for container in self.pipeline.engine.containers.list()}
-        for instance in store.instances.list():
+        for instance in instances:
             if instance.container not in present:
                 self.pipeline.runner.stop(instance.container, 0)
                 store.instances.remove(instance.id)

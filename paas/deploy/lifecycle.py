@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 from paas.deploy.attempt import Attempts
 from paas.deploy.pipeline import Pipeline
-from paas.deploy.route import service_key
 from paas.deploy.running import log_directory, owner_of
 from paas.deploy.wake import wake_supervisor
 from paas.host.files import remove_tree
 from paas.model.app import App
 from paas.model.report import Report
+
+USERS_POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -25,27 +26,48 @@ class Lifecycle:
         """Stop and forget an app with all that is its own: repository, logs, addresses.
 
         Its images stay until the collector finds that nobody uses them. Killed half-way,
-        the supervisor reaps containers without a row, and a second call ends the rest.
+        the rest is removed by `sweep`.
         """
         parts = self.pipeline
-        with self.attempts.exclusive(app, f"destroyed by {actor}"), parts.changing(app):
-            instances = parts.store.instances.list(app.id)
-            deploys = parts.store.deploys.list(app.id)
-            parts.engine.network.service(service_key(app.id))
-            parts.engine.network.set_backends({service_key(app.id): ()})
+        with self.attempts.exclusive(app, f"destroyed by {actor}"):
             with parts.store.transaction():
                 parts.store.apps.destroy(app.name)
                 parts.store.events.add(actor, app.name, "destroyed")
             parts.router.publish(report)
-            for instance in instances:
-                parts.runner.stop(instance.container, 0)
-            parts.engine.network.release_service(service_key(app.id))
-            parts.engine.ranges.release(owner_of(app.id))
-            remove_tree(parts.layout.repo(app.id))
-            remove_tree(log_directory(parts.layout, app.id))
-            for deploy in deploys:
-                remove_tree(self.attempts.directory(deploy.id))
+            self._clear(app.id)
         wake_supervisor(parts.layout)
+
+    def sweep(self) -> None:
+        """Remove what is left of apps whose destruction was killed."""
+        for path in self.pipeline.layout.repos.glob("*.git"):
+            app_id = int(path.stem)
+            if self.pipeline.store.apps.by_id(app_id) is None:
+                self._clear(app_id)
+
+    def _clear(self, app_id: int) -> None:
+        """Remove all that belongs to an app without a row; again is harmless."""
+        parts = self.pipeline
+        nobody = parts.using(app_id, alone=True)
+        while not nobody.try_acquire():
+            # One-offs and starts under way end when their containers do.
+            self._end_containers(app_id)
+            parts.clock.sleep(USERS_POLL_SECONDS)
+        try:
+            self._end_containers(app_id)
+            parts.router.forget(app_id)
+            parts.engine.ranges.release(owner_of(app_id))
+            remove_tree(log_directory(parts.layout, app_id))
+            self.attempts.free()
+            # Last: by it `sweep` knows that there is something left.
+            remove_tree(parts.layout.repo(app_id))
+        finally:
+            nobody.release()
+
+    def _end_containers(self, app_id: int) -> None:
+        containers = self.pipeline.engine.containers
+        for container in containers.list():
+            if container.owner == owner_of(app_id):
+                containers.remove(container.id)
 
     def forget(self, app: App) -> None:
         """Remove an app that was made for a push and never got anything to deploy."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from paas.deploy.attempt import Attempt
 from paas.deploy.build import Source, build_image
 from paas.deploy.draft import RELEASE, Draft, formation_for, of
-from paas.deploy.fleet import Plan, plan
+from paas.deploy.fleet import Plan, place_of, plan
 from paas.deploy.health import Health
 from paas.deploy.phase import ReleasePhase
 from paas.deploy.route import Router
@@ -91,29 +91,45 @@ class Pipeline:
         `Unhealthy` and the engine's errors; the old release then serves on, and nothing
         of the new one is left.
         """
-        with self.changing(attempt.app):
-            todo = self.plan(attempt.app, draft, restart)
-            started = self._start(attempt, draft, todo)
-            try:
-                self._check(attempt, draft, started)
-                release = self._commit(attempt, draft, todo, started, also)
-            except BaseException:
+        todo = self.plan(attempt.app, draft, restart)
+        started = self._start(attempt, draft, todo)
+        try:
+            self._check(attempt, draft, started)
+            return self._commit(attempt, draft, started, restart, also)
+        finally:
+            # Asked of the database: a signal may have come just behind the commit.
+            if self.store.deploys.get(attempt.deploy.id).stage.committed:
+                self._route(attempt)
+            else:
                 self.runner.discard(started)
-                raise
-        self._route(attempt)
-        return release
 
-    def changing(self, app: App) -> FileLock:
-        """Held by whoever changes which instances of an app run: a deploy, or a heal."""
-        return FileLock(self.layout.locks / f"app-{app.id}.change")
+    def using(self, app_id: int, *, alone: bool = False) -> FileLock:
+        """Held by whoever runs containers of an app outside of a deploy, so that all of
+        them are known to be over to the one who takes it `alone` and ends the app.
+        """
+        return FileLock(self.layout.locks / f"app-{app_id}.use", shared=not alone)
 
-    def plan(self, app: App, draft: Draft, restart: Callable[[str], bool]) -> Plan:
-        """The difference between the app's live instances and the draft's formation."""
-        live = [one for one in self.store.instances.list(app.id) if one.state.can_retire]
+    def plan(
+        self,
+        app: App,
+        draft: Draft,
+        restart: Callable[[str], bool],
+        started: Sequence[Running] = (),
+    ) -> Plan:
+        """The difference between the app's instances and the draft's formation.
+
+        The places of `started` are filled already.
+        """
+        filled = {one.member for one in started}
+        running = [one for one in self.store.instances.list(app.id) if one.state.can_retire]
         return plan(
-            live,
+            running,
             draft.formation,
-            lambda one: not restart(one.process_type) and self._same(app, one, draft),
+            lambda one: (
+                place_of(one) not in filled
+                and not restart(one.process_type)
+                and self._same(app, one, draft)
+            ),
         )
 
     def _same(self, app: App, instance: Instance, draft: Draft) -> bool:
@@ -142,12 +158,14 @@ class Pipeline:
         self,
         attempt: Attempt,
         draft: Draft,
-        todo: Plan,
         started: Sequence[Running],
+        restart: Callable[[str], bool],
         also: Callable[[], None],
     ) -> Release:
         app = attempt.app
         with attempt.timeline.stage("commit"), self.store.transaction():
+            # Anew: the supervisor may have replaced an instance that ended meanwhile.
+            todo = self.plan(app, draft, restart, started)
             release = self._release(attempt, draft)
             for one in started:
                 self.adopt(app, release.number, one, attempt.deploy.id)
@@ -199,7 +217,9 @@ class Pipeline:
 
     def _route(self, attempt: Attempt) -> None:
         with attempt.timeline.stage("route"):
-            app = self.store.apps.get(attempt.app.name)
-            self.router.switch([app])
-            self.router.publish(attempt.report)
-            wake_supervisor(self.layout)
+            try:
+                self.router.switch([attempt.app])
+                self.router.publish(attempt.report)
+            finally:
+                # It retires the old instances, and repeats what could not be done here.
+                wake_supervisor(self.layout)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address
 from math import ceil
 
@@ -10,7 +10,9 @@ from paas.deploy.draft import WEB
 from paas.deploy.running import owner_of
 from paas.engine.engine import Engine
 from paas.engine.network.addresses import SLOTS, Backend, ServiceAddresses
+from paas.host.files import FileLock
 from paas.model.app import App
+from paas.model.instance import Instance
 from paas.model.report import Report
 from paas.model.settings import DOMAIN, HTTP_PORT
 from paas.proxy.proxy import Proxy
@@ -37,12 +39,39 @@ class Router:
 
     def switch(self, apps: Iterable[App]) -> None:
         """Send the traffic of `apps` to their live instances, in one transaction."""
-        apps = list(apps)
+        # The database is read under the lock: whoever reads later also writes later.
+        with self._maps():
+            self._write([app for app in apps if self._store.apps.by_id(app.id) is not None])
+
+    def mend(self) -> None:
+        """Switch the apps whose traffic goes elsewhere than the database says."""
+        with self._maps():
+            self._write([app for app in self._store.apps.list() if self._is_outdated(app)])
+
+    def forget(self, app_id: int) -> None:
+        """Give back the addresses of an app that is gone and that nginx no longer names."""
+        with self._maps():
+            self._engine.network.release_service(service_key(app_id))
+
+    def leads_to(self, instance: Instance) -> bool:
+        """Whether new connections may still arrive at an instance."""
+        address = IPv4Address(instance.address)
+        backends = self._engine.network.backends(service_key(instance.app_id))
+        return any(backend.address == address for backend in backends)
+
+    def _maps(self) -> FileLock:
+        return FileLock(self._engine.layout.locks / "maps")
+
+    def _write(self, apps: Sequence[App]) -> None:
         for app in apps:
             self._addresses(app)
-        self._engine.network.set_backends(
-            {service_key(app.id): self._backends(app) for app in apps}
-        )
+        if apps:
+            self._engine.network.set_backends(
+                {service_key(app.id): self._backends(app) for app in apps}
+            )
+
+    def _is_outdated(self, app: App) -> bool:
+        return list(self._engine.network.backends(service_key(app.id))) != self._backends(app)
 
     def _addresses(self, app: App) -> ServiceAddresses:
         """The app's stable addresses: eight slots, and eight more each time it outgrows them.
