@@ -167,21 +167,22 @@ class Attempts:
                     )
                     alive.release()
                     found.append(deploy)
-            self._free()
+        self.free()
         return found
 
-    def _free(self) -> None:
+    def free(self) -> None:
         """Remove the objects of deploys that ended, and all of deploys whose app is gone."""
-        known = self._store.deploys.ids()
-        for directory in self._layout.deploys.glob("*"):
-            gone = int(directory.name) not in known
-            kept = directory if gone else directory / "objects"
-            if not kept.exists():
-                continue
-            alive = self._alive(int(directory.name), "cleaning up")
-            if alive.try_acquire():
-                remove_tree(kept)
-                alive.release()
+        with self._gate():
+            known = self._store.deploys.ids()
+            for directory in self._layout.deploys.glob("*"):
+                gone = int(directory.name) not in known
+                kept = directory if gone else directory / "objects"
+                if not kept.exists():
+                    continue
+                alive = self._alive(int(directory.name), "cleaning up")
+                if alive.try_acquire():
+                    remove_tree(kept)
+                    alive.release()
 
     def _gate(self) -> FileLock:
         return FileLock(self._layout.locks / "deploys")

@@ -60,10 +60,13 @@ class Operations:
             self._store_config(app, changes)
             return None
         with self.attempts.begin(app, actor, report) as attempt:
+            if not attempt.app.can_run:
+                self._store_config(app, changes)
+                return None
             merged = {**store.config.get(app.id), **changes}
             config = {key: value for key, value in merged.items() if value is not None}
             reason = f"{'Set' if values else 'Unset'} {', '.join(sorted(changes))}"
-            draft = replace(self._next(app, reason), config=config)
+            draft = replace(self._next(attempt.app, reason), config=config)
             return self.pipeline.launch(
                 attempt, draft, also=lambda: self._store_config(app, changes)
             )
@@ -90,7 +93,10 @@ class Operations:
             store.config.set_formation(app.id, quantities)
             return None
         with self.attempts.begin(app, actor, report) as attempt:
-            draft = self._next(app, f"Scale {_formation(quantities)}")
+            if not attempt.app.can_run:
+                store.config.set_formation(app.id, quantities)
+                return None
+            draft = self._next(attempt.app, f"Scale {_formation(quantities)}")
             self._known(draft, quantities)
             formation = {**draft.formation, **quantities}
             return self.pipeline.launch(
@@ -123,7 +129,7 @@ class Operations:
         if app.live is None:
             raise NotDeployed(app)
         with self.attempts.begin(app, actor, report) as attempt:
-            draft = self._current(app)
+            draft = self._current(attempt.app)
             if process is not None:
                 self._known(draft, [process])
             self.pipeline.launch(attempt, draft, restart=lambda one: process in (None, one))
@@ -133,19 +139,21 @@ class Operations:
         if app.live is None:
             raise NotDeployed(app)
         with self.attempts.begin(app, actor, report) as attempt:
-            self.pipeline.launch(attempt, self._current(app))
+            self.pipeline.launch(attempt, self._current(attempt.app))
 
     def stop(self, app: App, *, actor: str, report: Report) -> None:
         """Stop all instances until `start`; a deploy under way ends first."""
         store = self.pipeline.store
-        with self.attempts.begin(app, actor, report), self.pipeline.changing(app):
+        with self.attempts.begin(app, actor, report):
             with store.transaction():
                 store.apps.set_stopped(app.id, stopped=True)
                 for instance in store.instances.list(app.id):
                     store.instances.set_state(instance.id, InstanceState.RETIRING)
-            self.pipeline.router.switch([app])
-            self.pipeline.router.publish(report)
-        wake_supervisor(self.pipeline.layout)
+            try:
+                self.pipeline.router.switch([app])
+                self.pipeline.router.publish(report)
+            finally:
+                wake_supervisor(self.pipeline.layout)
 
     def rollback(self, app: App, number: int | None, *, actor: str, report: Report) -> Release:
         """Make the code, config and commands of an earlier release live again: a new one.
@@ -156,8 +164,9 @@ class Operations:
         store = self.pipeline.store
         if app.live is None:
             raise NotDeployed(app)
-        target = store.releases.get(app.id, number) if number else self._previous(app)
         with self.attempts.begin(app, actor, report) as attempt:
+            app = attempt.app
+            target = store.releases.get(app.id, number) if number else self._previous(app)
             draft = replace(
                 of(target),
                 number=None,
