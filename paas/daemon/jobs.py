@@ -32,15 +32,19 @@ class Jobs:
         """
         if key in self._running or len(self._running) >= self.limit:
             return False
+        parent = os.getpid()
         pid = os.fork()
         if pid == 0:
-            os._exit(self._child(work))
+            os._exit(self._child(parent, work))
         self._running[key] = (pid, os.pidfd_open(pid))
         return True
 
-    def _child(self, work: Callable[[], None]) -> int:
-        die_with_parent(signal.SIGKILL)
+    def _child(self, parent: int, work: Callable[[], None]) -> int:
         try:
+            die_with_parent(signal.SIGKILL)
+            if os.getppid() != parent:
+                # It was gone before the kernel was told: its successor has this job too.
+                return BUG
             self.prepare()
             work()
         except PaasError as error:

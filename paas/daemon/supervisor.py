@@ -11,16 +11,18 @@ import os
 import select
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from paas.daemon.backoff import Backoff
 from paas.daemon.jobs import Jobs
 from paas.daemon.services import Services
-from paas.deploy.fleet import Member
+from paas.deploy.fleet import Member, place_of
 from paas.deploy.heal import Healing
 from paas.deploy.parts import Parts
+from paas.engine.container import ContainerNotFound
 from paas.errors import PaasError
 from paas.host.files import FileLock
 from paas.model.app import App
@@ -30,7 +32,11 @@ from paas.model.report import Silent
 
 TIDY_SECONDS = 10.0
 HOUSEKEEPING_SECONDS = 3600.0
-PARALLEL_JOBS = 2 * (os.cpu_count() or 1)
+HEALS = 8 * (os.cpu_count() or 1)
+"""Instances that are started at once: one app whose instances all hang stops no other's."""
+
+RETIRES = 64
+UPKEEPS = 2
 
 
 @dataclass(frozen=True)
@@ -49,16 +55,21 @@ class Retire:
     instance_id: int
 
 
-def main(layout: Layout) -> None:
-    """Supervise until killed; there is never a second one of the same PaaS."""
-    lock = FileLock(layout.locks / "supervisor", "supervisor")
-    lock.acquire()
-    Supervisor(layout, lock).run()
+@dataclass(frozen=True)
+class Tidy:
+    """The job of mending and freeing what killed processes left."""
 
 
 @dataclass(frozen=True)
 class Clean:
     """The job of freeing what is no longer needed."""
+
+
+def main(layout: Layout) -> None:
+    """Supervise until killed; there is never a second one of the same PaaS."""
+    lock = FileLock(layout.locks / "supervisor", "supervisor")
+    lock.acquire()
+    Supervisor(layout, lock).run()
 
 
 class Supervisor:
@@ -70,11 +81,12 @@ class Supervisor:
         self._healing = Healing(self._parts.pipeline)
         self._clock = self._parts.clock
         self._backoff = Backoff()
-        self._heals = Jobs(PARALLEL_JOBS, lock.release_after_fork)
-        self._chores = Jobs(8 * PARALLEL_JOBS, lock.release_after_fork)
+        self._heals = Jobs(HEALS, lock.release_after_fork)
+        self._retires = Jobs(RETIRES, lock.release_after_fork)
+        self._upkeep = Jobs(UPKEEPS, lock.release_after_fork)
         self._exits: dict[str, int] = {}
-        self._tidied = 0.0
-        self._cleaned = self._clock.monotonic()
+        self._tidied = self._cleaned = self._clock.monotonic()
+        self._due: list[float] = []
         self._wake = self._listen()
 
     def run(self) -> None:
@@ -83,6 +95,10 @@ class Supervisor:
         while True:
             self._look()
             self._wait()
+
+    @property
+    def _pools(self) -> tuple[Jobs, ...]:
+        return (self._heals, self._retires, self._upkeep)
 
     def _listen(self) -> socket.socket:
         path = self._layout.supervisor_socket
@@ -93,50 +109,88 @@ class Supervisor:
         return wake
 
     def _settle(self) -> None:
+        """What has to be before anything is started: the network, and no ghosts."""
         parts = self._parts
         parts.engine.network.ensure()
         parts.engine.recover()
-        for deploy in parts.attempts.abandoned():
-            self._event(deploy.app_id, "deploy abandoned", f"deploy {deploy.id}: {deploy.error}")
         self._healing.forget_lost()
-        self._publish()
-        self._tidy()
+        parts.router.switch(parts.store.apps.list())
+        self._tidy_up()
 
-    def _publish(self) -> None:
-        """Write maps and proxy from the database: rolls a killed deploy forward."""
-        self._parts.router.switch(self._parts.store.apps.list())
-        self._parts.router.publish(Silent())
+    # -- jobs of their own -------------------------------------------------------------------
+
+    def _tidy_up(self) -> None:
+        self._tidied = self._clock.monotonic()
+        self._upkeep.start(Tidy(), self._tidy)
 
     def _tidy(self) -> None:
+        """Roll killed deploys back or forward, and mend what was broken from outside.
+
+        One that fails keeps none of the others from its turn; all come again in a while.
+        """
         parts = self._parts
-        parts.engine.network.ensure()
-        for deploy in parts.attempts.abandoned():
+        steps: Sequence[Callable[[], object]] = (
+            parts.engine.network.ensure,
+            self._settle_abandoned,
+            parts.router.mend,
+            self._healing.reap,
+            parts.engine.builder.recover,
+            parts.lifecycle.sweep,
+            lambda: parts.router.publish(Silent()),
+            Services(parts).mend,
+        )
+        for step in steps:
+            try:
+                step()
+            except (PaasError, OSError) as error:
+                log(f"tidying: {error}")
+
+    def _settle_abandoned(self) -> None:
+        for deploy in self._parts.attempts.abandoned():
             self._event(deploy.app_id, "deploy abandoned", f"deploy {deploy.id}: {deploy.error}")
-            self._publish()
-        self._healing.reap()
-        Services(parts).mend()
-        self._tidied = self._clock.monotonic()
-        if self._tidied - self._cleaned >= HOUSEKEEPING_SECONDS:
-            self._cleaned = self._tidied
-            self._chores.start(Clean(), self._clean)
 
     def _clean(self) -> None:
-        self._parts.proxy.rotate_logs([app.name for app in self._parts.store.apps.list()])
         freed = self._parts.housekeeping.run()
         if freed is not None and freed.layers:
             mib = freed.bytes >> 20
             self._event(0, "freed", f"{len(freed.layers)} layers, {mib} MiB")
 
+    def _heal(self, app: App, member: Member) -> None:
+        try:
+            self._healing.heal(app, member)
+        except PaasError as error:
+            self._event(app.id, "start failed", f"{member}: {error.brief}")
+            raise
+
+    # -- the loop ----------------------------------------------------------------------------
+
     def _look(self) -> None:
-        apps = {app.id: app for app in self._parts.store.apps.list()}
-        instances = self._parts.store.instances.list()
+        """Start the jobs that what runs and what should run differ by, those that are due."""
+        store, self._due = self._parts.store, []
+        instances = store.instances.list()
         self._watch(instances)
         for instance in instances:
             if instance.state is InstanceState.RETIRING:
-                self._retire(instance)
-        for app in apps.values():
+                retire = partial(self._healing.retire, instance)
+                self._start(self._retires, Retire(instance.id), retire)
+        for app in store.apps.list():
             for member in self._healing.missing(app):
-                self._heal(app, member)
+                place = Heal(app.id, app.live or 0, member)
+                self._start(self._heals, place, partial(self._heal, app, member))
+        now = self._clock.monotonic()
+        if now - self._tidied >= TIDY_SECONDS:
+            self._tidy_up()
+        if now - self._cleaned >= HOUSEKEEPING_SECONDS:
+            self._cleaned = now
+            self._upkeep.start(Clean(), self._clean)
+
+    def _start(self, jobs: Jobs, key: Hashable, work: Callable[[], None]) -> None:
+        due = self._backoff.due(key)
+        if due > self._clock.monotonic():
+            self._due.append(due)
+        else:
+            # Without room, or while it runs already: the end of a job brings the next look.
+            jobs.start(key, work)
 
     def _watch(self, instances: Sequence[Instance]) -> None:
         """Hold one pidfd for every live instance's monitor."""
@@ -147,60 +201,53 @@ class Supervisor:
             if container not in self._exits:
                 try:
                     self._exits[container] = self._parts.engine.containers.watch(container)
-                except PaasError:
+                except ContainerNotFound:
                     self._ended(instance)
-
-    def _retire(self, instance: Instance) -> None:
-        self._chores.start(Retire(instance.id), lambda: self._healing.retire(instance))
-
-    def _heal(self, app: App, member: Member) -> None:
-        place = Heal(app.id, app.live or 0, member)
-        if self._backoff.due(place) <= self._clock.monotonic():
-            self._heals.start(place, lambda: self._heal_now(app, member))
-
-    def _heal_now(self, app: App, member: Member) -> None:
-        try:
-            self._healing.heal(app, member)
-        except PaasError as error:
-            self._event(app.id, "start failed", f"{member}: {error.brief}")
-            raise
 
     def _ended(self, instance: Instance) -> None:
         """An instance's container has ended on its own."""
         app = self._healing.crashed(instance)
         if app is None:
             return
-        member = Member(instance.process_type, instance.index)
+        member = place_of(instance)
         wait = self._backoff.failed(Heal(app.id, app.live or 0, member), self._clock.monotonic())
-        status = self._parts.engine.containers.status(instance.container)
-        reason = "out of memory" if status.oom_killed else f"exit code {status.exit_code}"
+        reason = self._reason(instance.container)
         self._event(app.id, "crashed", f"{member}: {reason}; starts again in {wait:g} s")
+
+    def _reason(self, container: str) -> str:
+        try:
+            status = self._parts.engine.containers.status(container)
+        except ContainerNotFound:
+            return "its container is gone"
+        if status.oom_killed:
+            return "out of memory"
+        return (
+            "its monitor was killed"
+            if status.exit_code is None
+            else f"exit code {status.exit_code}"
+        )
 
     def _wait(self) -> None:
         poller = select.poll()
         poller.register(self._wake, select.POLLIN)
         watched = {pidfd: container for container, pidfd in self._exits.items()}
-        for descriptor in (*watched, *self._heals.descriptors, *self._chores.descriptors):
+        jobs = [job for pool in self._pools for job in pool.descriptors]
+        for descriptor in (*watched, *jobs):
             poller.register(descriptor, select.POLLIN)
-        for descriptor, _ in poller.poll(self._patience_ms()):
+        ready = [descriptor for descriptor, _ in poller.poll(self._patience_ms())]
+        # First who started, then who ended: an instance may crash behind its start.
+        self._collect()
+        for descriptor in ready:
             if descriptor in watched:
                 self._exited(watched[descriptor])
         with suppress(BlockingIOError):
             while self._wake.recv(1):
                 continue
-        self._collect()
-        if self._clock.monotonic() - self._tidied >= TIDY_SECONDS:
-            self._tidy()
 
     def _patience_ms(self) -> float:
-        now = self._clock.monotonic()
-        due = [
-            self._backoff.due(Heal(app.id, app.live or 0, member))
-            for app in self._parts.store.apps.list()
-            for member in self._healing.missing(app)
-        ]
-        next_due = min((when for when in due if when > now), default=now + TIDY_SECONDS)
-        return 1000 * max(0.0, min(next_due, self._tidied + TIDY_SECONDS) - now)
+        next_due = min(self._due, default=self._tidied + TIDY_SECONDS)
+        until = min(next_due, self._tidied + TIDY_SECONDS)
+        return 1000 * max(0.0, until - self._clock.monotonic())
 
     def _exited(self, container: str) -> None:
         os.close(self._exits.pop(container))
@@ -210,17 +257,22 @@ class Supervisor:
 
     def _collect(self) -> None:
         now = self._clock.monotonic()
-        for place, code in self._heals.finished():
-            if code == 0:
-                self._backoff.started(place, now)
+        for key, code in [ended for pool in self._pools for ended in pool.finished()]:
+            if code != 0:
+                self._backoff.failed(key, now)
+            elif isinstance(key, Heal):
+                self._backoff.started(key, now)
             else:
-                self._backoff.failed(place, now)
-        for _ in self._chores.finished():
-            continue
+                self._backoff.forget(key)
 
     def _event(self, app_id: int, what: str, detail: str) -> None:
         app = self._parts.store.apps.by_id(app_id)
         name = app.name if app is not None else ""
         self._parts.store.events.add("supervisor", name, what, detail)
-        sys.stderr.write(f"{name}: {what}: {detail}\n")
-        sys.stderr.flush()
+        log(f"{name}: {what}: {detail}")
+
+
+def log(line: str) -> None:
+    """To paasd's log."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()

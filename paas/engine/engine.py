@@ -106,16 +106,11 @@ class Engine:
     def recover(self) -> None:
         """Remove what killed processes and a restart of the machine left; for one supervisor.
 
-        Builds that are under way hold the lease of the layers: theirs is left alone.
+        What builds left stays while another is under way: `builder.recover` is for later.
         """
         self.cgroups.prepare()
         self.containers.recover()
-        lock = self.layers.sweep_lock()
-        if lock.try_acquire():
-            try:
-                self.builder.recover()
-            finally:
-                lock.release()
+        self.builder.recover()
 
     def _base_image(self, ref: str, report: Report) -> Image:
         """An image that is not here: below `paas/` are the stacks, made on this server."""
