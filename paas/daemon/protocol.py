@@ -10,6 +10,7 @@ client have one member each, so that it needs no JSON parser to read a number.
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -73,6 +74,8 @@ def parse_hello(frame: Frame) -> Hello:
 
 def parse_signal(frame: Frame) -> signal.Signals:
     """The signal that a later frame of the client forwards. Raises `FrameBroken`."""
+    for descriptor in frame.descriptors:
+        os.close(descriptor)  # nobody asked for them
     number = frame.value.get("signal")
     if not isinstance(number, int) or number not in FORWARDED:
         raise FrameBroken(f"No signal that a client may send: {number!r}")

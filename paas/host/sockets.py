@@ -1,7 +1,8 @@
 """Local sockets: frames with descriptors, and who is at the other end.
 
 A frame is a 4-byte big-endian length and that many bytes of JSON, an object. Descriptors
-travel with a frame's first byte (SCM_RIGHTS). The thin clients speak the same without
+travel with the first byte of a connection's first frame (SCM_RIGHTS), and no later one: the
+kernel may deliver those together with the frame before. The thin clients speak the same without
 importing this; a test holds the two together. Sources: unix(7), cmsg(3).
 """
 
