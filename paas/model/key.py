@@ -22,6 +22,9 @@ KEY_TYPES = frozenset(
     }
 )
 
+RSA_BITS = 2048
+"""The least that is taken (NIST SP 800-131A, table 2)."""
+
 
 class InvalidKey(PaasError):
     """The text is not an SSH public key."""
@@ -74,6 +77,11 @@ def parse_public_key(text: str) -> PublicKey:
         raise _not_a_key() from None
     if blob[4 : 4 + size] != words[0].encode() or len(blob) <= 4 + size:
         raise _not_a_key()
+    if words[0] == "ssh-rsa" and _modulus_bits(blob) < RSA_BITS:
+        raise InvalidKey(
+            f"The RSA key is shorter than {RSA_BITS} bits, which is not safe",
+            resolution="Make another one: ssh-keygen -t ed25519",
+        )
     digest = base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
     return PublicKey(
         type=words[0],
@@ -81,6 +89,19 @@ def parse_public_key(text: str) -> PublicKey:
         comment=words[2].strip() if len(words) > 2 else "",
         fingerprint=f"SHA256:{digest}",
     )
+
+
+def _modulus_bits(blob: bytes) -> int:
+    """Of an RSA key: name, exponent and modulus, each with its length (RFC 4253, 6.6)."""
+    offset = 0
+    try:
+        for _ in range(2):
+            (size,) = struct.unpack_from(">I", blob, offset)
+            offset += 4 + size
+        (size,) = struct.unpack_from(">I", blob, offset)
+    except struct.error:
+        raise _not_a_key() from None
+    return int.from_bytes(blob[offset + 4 : offset + 4 + size], "big").bit_length()
 
 
 def _not_a_key() -> InvalidKey:

@@ -47,3 +47,21 @@ def test_what_is_written_for_sshd_has_nothing_of_the_comment() -> None:
     assert key.line == LINE
     assert key.fingerprint.startswith("SHA256:")
     assert not key.fingerprint.endswith("=")
+
+
+def test_a_short_rsa_key_is_refused() -> None:
+    def key(bits: int) -> str:
+        modulus = (1 << bits - 1 | 1).to_bytes(bits // 8, "big")
+        fields = (b"ssh-rsa", b"\x01\x00\x01", b"\0" + modulus)
+        blob = b"".join(len(field).to_bytes(4, "big") + field for field in fields)
+        return f"ssh-rsa {base64.b64encode(blob).decode()}"
+
+    with pytest.raises(InvalidKey, match="shorter than 2048 bits"):
+        parse_public_key(key(1024))
+    assert parse_public_key(key(2048)).type == "ssh-rsa"
+
+
+def test_an_rsa_key_without_its_numbers_is_none() -> None:
+    blob = b"\0\0\0\7ssh-rsa\0\0\0\3\1\0\1"
+    with pytest.raises(InvalidKey, match="not one SSH public key"):
+        parse_public_key(f"ssh-rsa {base64.b64encode(blob).decode()}")
