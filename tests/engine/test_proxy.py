@@ -190,7 +190,7 @@ CLAIMS = {
 def test_what_a_client_claims_is_not_passed_on_as_ours(proxy: Proxy) -> None:
     with backend("one"):
         proxy.apply([site()])
-        headers = json.loads(ask("hello.test", **CLAIMS)[1])["headers"]
+        headers = json.loads(ask("hello.test", "/", "GET", b"", **CLAIMS)[1])["headers"]
     claimed = set(CLAIMS.values())
     assert {name: value for name, value in headers.items() if value in claimed} == {}
 
