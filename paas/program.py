@@ -9,6 +9,7 @@ only what starts, ends or examines the server itself is run in this process.
 from __future__ import annotations
 
 import importlib
+import importlib.resources
 import os
 import pkgutil
 import pwd
@@ -141,6 +142,7 @@ def import_everything() -> None:
     for module in pkgutil.walk_packages(paas.__path__, "paas."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
+    importlib.resources.files(paas)  # loads half of what it needs when it is first asked
 
 
 def log(line: str) -> None:
