@@ -12,10 +12,11 @@ It is on a tmpfs, below a 0700 directory, and gone after a restart of the machin
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -23,7 +24,7 @@ from typing import Any
 
 from paas.engine.container import Container, Live, Record
 from paas.host import files
-from paas.host.processes import Identity
+from paas.host.identity import Identity
 from paas.model.layout import Layout
 
 BOUND = {"/etc/hosts": "hosts", "/etc/resolv.conf": "resolv.conf", "/etc/hostname": "hostname"}
@@ -127,6 +128,21 @@ class Bundle:
             pid=live.init.pid if live else 0,
             address=IPv4Address(address) if address else None,
         )
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep others who remove this container out, by an flock on its directory."""
+        try:
+            directory = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            # Who came first is done, or died before there was one: harmless to do again.
+            yield
+            return
+        try:
+            fcntl.flock(directory, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(directory)
 
     def remove(self) -> None:
         files.remove_tree(self.path)

@@ -30,7 +30,7 @@ from paas.errors import PaasError
 from paas.host import files
 from paas.host.cgroups import Cgroups
 from paas.host.clock import Clock
-from paas.host.processes import Identity
+from paas.host.identity import Identity
 from paas.model.layout import Layout
 
 
@@ -154,6 +154,10 @@ class Bundler:
     def destroy(self, container_id: str) -> None:
         """Remove all of a container in whatever state; nothing there is no error."""
         bundle = self.bundles.of(container_id)
+        with bundle.alone():
+            self._destroy(container_id, bundle)
+
+    def _destroy(self, container_id: str, bundle: Bundle) -> None:
         live = bundle.live()
         self.cgroups.monitor(container_id).remove()
         if live is not None:

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from paas.errors import NotFound
-from paas.host.processes import Identity
+from paas.host.identity import Identity
 
 
 class ContainerNotFound(NotFound):

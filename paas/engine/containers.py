@@ -24,7 +24,7 @@ from paas.engine.runtime import invoke
 from paas.engine.spec import ContainerSpec
 from paas.errors import PaasError
 from paas.host.clock import Clock
-from paas.host.processes import Identity
+from paas.host.identity import Identity
 
 KILL_SECONDS = 10.0
 STREAMS = (1, 2)

@@ -27,8 +27,8 @@ from paas.engine.runtime import failure, invoke
 from paas.engine.spec import ContainerSpec
 from paas.engine.streams import Console, Streams, collect, connect, connect_terminal
 from paas.errors import PaasError
-from paas.host import processes, syscalls
-from paas.host.processes import Identity
+from paas.host import identity, processes, syscalls
+from paas.host.identity import Identity
 from paas.host.terminal import Terminal
 
 
@@ -279,15 +279,15 @@ def orphans_adopted() -> Iterator[None]:
     reaped: the first process of a container cannot end while a zombie of ours is in its
     process id namespace (pid_namespaces(7)). Source: prctl(2), PR_SET_CHILD_SUBREAPER.
     """
-    before = processes.children()
+    before = identity.children()
     syscalls.become_subreaper()
     try:
         yield
     finally:
         syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 0)
-        for pid in processes.children() - before:
+        for pid in identity.children() - before:
             # Our own children have an id in our namespace alone.
-            if processes.namespace_depth(pid) > 1:
+            if identity.namespace_depth(pid) > 1:
                 os.kill(pid, signal.SIGKILL)
                 os.waitid(os.P_PID, pid, os.WEXITED)
 

@@ -15,8 +15,9 @@ from paas.engine.bundle import Bundle
 from paas.engine.runtime import Runtime, failure
 from paas.errors import PaasError
 from paas.host import processes
-from paas.host.cgroups import Group
-from paas.host.processes import Identity, Process
+from paas.host.cgroup import Group
+from paas.host.identity import Identity
+from paas.host.processes import Process
 
 CREATE_SECONDS = 60.0
 REOPEN_LOGS = b"2 0 0\n"

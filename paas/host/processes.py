@@ -7,17 +7,15 @@ descriptors. A child's environment is built, never inherited: commands run insid
 
 from __future__ import annotations
 
-import errno
 import os
 import pwd
-import select
 import shlex
 import shutil
 import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,7 @@ from typing import Any
 import sh
 
 from paas.errors import PaasError
+from paas.host.identity import Identity
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 BASE_ENVIRONMENT = {"PATH": SEARCH_PATH, "LANG": "C.UTF-8", "HOME": "/root"}
@@ -155,79 +154,6 @@ def run(
     return completed
 
 
-@dataclass(frozen=True)
-class Identity:
-    """One process for certain: its id, and when it was started (ids are used again).
-
-    `started` is in clock ticks since the machine's start: proc(5), /proc/pid/stat, field 22.
-    """
-
-    pid: int
-    started: int
-
-    @classmethod
-    def of(cls, pid: int) -> Identity | None:
-        """Who has the id `pid` now; None for nobody."""
-        try:
-            stat = Path(f"/proc/{pid}/stat").read_bytes()
-        except (FileNotFoundError, ProcessLookupError):
-            return None
-        # The name in parentheses may hold anything, so count from behind its last one.
-        return cls(pid, int(stat.rpartition(b")")[2].split()[19]))
-
-    @classmethod
-    def current(cls) -> Identity:
-        """This process."""
-        identity = cls.of(os.getpid())
-        if identity is None:
-            raise ProcessLookupError(errno.ESRCH, "/proc is not mounted")
-        return identity
-
-    @property
-    def alive(self) -> bool:
-        """Whether it has not ended."""
-        return Identity.of(self.pid) == self
-
-    def open(self) -> int | None:
-        """A pidfd of this very process, or None when it is gone. The caller closes it."""
-        try:
-            descriptor = os.pidfd_open(self.pid)
-        except ProcessLookupError:
-            return None
-        if Identity.of(self.pid) == self:
-            return descriptor
-        os.close(descriptor)
-        return None
-
-    def signal(self, number: int) -> bool:
-        """Send a signal to this very process; False when it is gone."""
-        descriptor = self.open()
-        if descriptor is None:
-            return False
-        try:
-            signal.pidfd_send_signal(descriptor, number)
-        except ProcessLookupError:
-            return False
-        finally:
-            os.close(descriptor)
-        return True
-
-    def wait(self, seconds: float | None) -> bool:
-        """Wait for its end, at most `seconds`; False when it still runs.
-
-        One that has ended and that its parent has not asked for yet (a zombie) has ended.
-        """
-        descriptor = self.open()
-        if descriptor is None:
-            return True
-        try:
-            poll = select.poll()
-            poll.register(descriptor, select.POLLIN)
-            return bool(poll.poll(None if seconds is None else seconds * 1000))
-        finally:
-            os.close(descriptor)
-
-
 class Process:
     """A running child. Its pidfd becomes readable when it has ended."""
 
@@ -318,25 +244,6 @@ def spawn(  # noqa: PLR0913 (they mirror Popen's)
         for entrance in entrances:
             os.close(entrance)
     return Process(popen, words)
-
-
-def children() -> set[int]:
-    """The ids of this process's children, adopted ones and zombies too (proc(5))."""
-    found: set[int] = set()
-    for task in Path("/proc/self/task").iterdir():
-        # A thread that ends in between has handed its children to another.
-        with suppress(FileNotFoundError, ProcessLookupError):
-            found.update(map(int, (task / "children").read_text().split()))
-    return found
-
-
-def namespace_depth(pid: int) -> int:
-    """How many process id namespaces `pid` has an id in, from ours on; 0 when it is gone."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    return next((len(line.split()) - 1 for line in lines if line.startswith("NSpid:")), 0)
 
 
 def _preparation(

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from paas.engine.holder import delegated
-from paas.host.cgroups import Cgroups, CgroupsUnusable, Group, own_group, read_mounts
+from paas.host.cgroup import Group
+from paas.host.cgroups import Cgroups, CgroupsUnusable, own_group, read_mounts
 from paas.model.layout import Layout
 
 HYBRID = """\

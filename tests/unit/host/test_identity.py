@@ -1,0 +1,50 @@
+"""Processes known for certain."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from paas.host import identity, processes
+from paas.host.identity import Identity
+
+
+def test_nobody_has_an_id_that_is_free() -> None:
+    assert Identity.of(2**22 + 1) is None
+    gone = Identity(2**22 + 1, 1)
+    assert gone.open() is None
+    assert not gone.signal(signal.SIGKILL)
+    assert gone.wait(None)
+    assert identity.namespace_depth(gone.pid) == 0
+
+
+def test_another_with_the_same_id_is_left_alone() -> None:
+    me = Identity.current()
+    before = Identity(me.pid, me.started - 1)
+    assert before.open() is None
+    assert not before.signal(signal.SIGKILL)
+    assert before.wait(0)
+
+
+def test_one_that_runs_and_then_is_a_zombie() -> None:
+    child = processes.spawn(["sleep", "60"])
+    known = Identity.of(child.pid)
+    assert known is not None
+    assert child.pid in identity.children()
+    assert identity.namespace_depth(child.pid) >= 1
+    assert not known.wait(0)
+    assert known.signal(signal.SIGKILL)
+    assert known.wait(10)
+    # Not reaped yet: it has an id, and has ended all the same.
+    assert Identity.of(child.pid) == known
+    child.wait()
+    assert child.pid not in identity.children()
+
+
+def test_a_name_may_hold_parentheses_and_spaces() -> None:
+    child = processes.spawn(["sh", "-c", "printf 'a) b (c' > /proc/$$/comm; kill -STOP $$; exit"])
+    os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WNOWAIT)
+    known = Identity.of(child.pid)
+    assert known is not None
+    assert known.signal(signal.SIGKILL)
+    child.wait()
