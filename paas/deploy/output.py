@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
+import select
 from pathlib import Path
+
+PATIENCE_SECONDS = 30.0
+"""How long a caller may take nothing: a laptop that was closed would hold its deploy for
+the minutes until TCP gives up, and every later push behind it."""
 
 
 class Output:
     """Writes to a caller's descriptor, and to a log once there is one to keep."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, patience_s: float = PATIENCE_SECONDS) -> None:
         self._caller: int | None = descriptor
+        self._patience_s = patience_s
         self._log: int | None = None
 
     def keep(self, path: Path) -> None:
@@ -18,14 +24,11 @@ class Output:
         self._log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
     def write(self, data: bytes) -> None:
-        """Write all of `data`. A caller that is gone (EPIPE) ends only its own copy."""
+        """Write all of `data`. A caller that is gone or takes nothing ends only its own copy."""
         if self._log is not None:
-            write_all(self._log, data)
-        if self._caller is not None:
-            try:
-                write_all(self._caller, data)
-            except BrokenPipeError:
-                self._caller = None
+            _write_all(self._log, data)
+        if self._caller is not None and not self._tell(self._caller, data):
+            self._caller = None
 
     def close(self) -> None:
         """Close the log; the caller's descriptor is the caller's."""
@@ -33,9 +36,25 @@ class Output:
             os.close(self._log)
             self._log = None
 
+    def _tell(self, caller: int, data: bytes) -> bool:
+        """Write to the caller without ever hanging on it; False when it is lost.
 
-def write_all(descriptor: int, data: bytes) -> None:
-    """Write until nothing is left. Raises OSError."""
+        A pipe that poll(2) calls writable takes PIPE_BUF bytes at once (pipe(7)). It is
+        not made non-blocking, which would change it for git too.
+        """
+        poll = select.poll()
+        poll.register(caller, select.POLLOUT)
+        for start in range(0, len(data), select.PIPE_BUF):
+            if not poll.poll(self._patience_s * 1000):
+                return False
+            try:
+                _write_all(caller, data[start : start + select.PIPE_BUF])
+            except BrokenPipeError:
+                return False
+        return True
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
