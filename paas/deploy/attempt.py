@@ -166,7 +166,7 @@ class Attempts:
                         deploy.id, Stage.ABANDONED, "its process ended before the commit point"
                     )
                     alive.release()
-                    found.append(deploy)
+                    found.append(self._store.deploys.get(deploy.id))
         self.free()
         return found
 

@@ -14,6 +14,7 @@ from paas.engine.container import ContainerNotFound
 from paas.model.app import App
 from paas.model.instance import Instance, InstanceState
 from paas.model.settings import BOOT_SECONDS, DRAIN_SECONDS, STOP_SECONDS
+from paas.store.releases import ReleaseNotFound
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,11 @@ class Healing:
         """The places of the live release's formation that no running instance fills."""
         if not app.can_run or app.live is None:
             return []
-        formation = self.pipeline.store.releases.get(app.id, app.live).formation
+        try:
+            formation = self.pipeline.store.releases.get(app.id, app.live).formation
+        except ReleaseNotFound:
+            # The app was destroyed since it was looked up.
+            return []
         filled = {
             place_of(one)
             for one in self.pipeline.store.instances.list(app.id)

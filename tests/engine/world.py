@@ -1,0 +1,237 @@
+"""A server whose deploys and supervisor the test itself runs, kills and looks at."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import signal
+import socket
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from paas.daemon import supervisor
+from paas.daemon.services import Services
+from paas.deploy.draft import Draft
+from paas.deploy.parts import Parts
+from paas.engine.config import ImageConfig
+from paas.errors import PaasError
+from paas.host.files import remove_tree
+from paas.model.app import App
+from paas.model.env import Secret
+from paas.model.instance import InstanceState
+from paas.model.layout import Layout
+from paas.model.report import Silent
+from paas.model.settings import BOOT_SECONDS, DOMAIN, HTTP_ADDRESS, HTTP_PORT
+from tests.push.residue import residue
+
+SERVE = "mkdir /w; echo $VERSION > /w/index.html; /bin/busybox httpd -f -p $PORT -h /w"
+HANG = "exec /bin/sleep 600"
+CONTAINER = re.compile(r"[0-9a-f]{32}")
+CRASH_SOON = f"{SERVE} & /bin/sleep 0.3; exit 7"
+MODULES = re.compile(
+    r"/paas/(deploy/(attempt|pipeline|running|route|timeline|wake)|store/(deploys|releases|instances)"
+    r"|proxy/proxy|engine/(bundler|containers|monitor|rootfs|network/(network|router|ipam)))\.py"
+)
+"""Where a function that is entered counts as a step of a deploy."""
+
+TIDY_SECONDS = 2.0
+"""Oftener than in service, so that no test waits for it long."""
+
+Step = tuple[str, str]
+"""File and name of a function."""
+
+
+class World:
+    """A prepared PaaS with its proxy running and one image; no paasd."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="paas-kill-", dir="/var/lib"))
+        self.folder.chmod(0o711)
+        self.layout = Layout.at(self.folder / "root")
+        self.parts = Parts(self.layout)
+        self.services = Services(self.parts)
+
+    def prepare(self) -> None:
+        self.services.prepare()
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = int(free.getsockname()[1])
+        for setting, value in (
+            (HTTP_PORT, str(self.port)),
+            (HTTP_ADDRESS, "127.0.0.1"),
+            (DOMAIN, "kill.test"),
+            (BOOT_SECONDS, "5"),
+        ):
+            self.parts.store.settings.set(None, setting.name, value)
+        self.services.up(["instances", "proxy"], Silent())
+        self.image = self._image()
+
+    def _image(self) -> str:
+        engine = self.parts.engine
+        upper = engine.layers.new_upper()
+        for name in ("bin", "etc", "tmp"):
+            (upper / name).mkdir()
+        (upper / "bin/busybox").write_bytes(Path("/usr/bin/busybox").read_bytes())
+        (upper / "bin/busybox").chmod(0o755)
+        for applet in ("sh", "mkdir", "sleep"):
+            (upper / "bin" / applet).symlink_to("busybox")
+        (upper / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
+        return engine.images.add(ImageConfig(), [engine.layers.commit(upper)]).id
+
+    def destroy(self) -> None:
+        self.services.down(self.services.names, Silent())
+        self.services.purge()
+        remove_tree(self.folder)
+
+    # -- what is done to it ----------------------------------------------------------------
+
+    def app(self, name: str) -> App:
+        return self.parts.store.apps.create(name)
+
+    def deploy(self, app: App, version: int, command: str = SERVE, **formation: int) -> None:
+        """Deploy as a push does from its image on, in this process."""
+        deploy(Parts(self.layout), app, self.image, version, command, formation or {"web": 1})
+
+    @contextmanager
+    def supervised(self) -> Iterator[int]:
+        """A real supervisor in a child, killed behind the block."""
+        pid = forked(self._supervise)
+        try:
+            yield pid
+        finally:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+    def _supervise(self) -> None:
+        supervisor.TIDY_SECONDS = TIDY_SECONDS
+        supervisor.main(self.layout)
+
+    # -- what is seen of it ------------------------------------------------------------------
+
+    def version(self, app: App) -> int:
+        """What the app answers through nginx. Raises OSError when it does not answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        try:
+            connection.request("GET", "/index.html", headers={"Host": f"{app.name}.kill.test"})
+            answer = connection.getresponse()
+            if answer.status != http.HTTPStatus.OK:
+                raise ConnectionError(f"{app.name}: {answer.status}")
+            return int(answer.read())
+        finally:
+            connection.close()
+
+    def live_version(self, app: App) -> int:
+        """The version whose release is live."""
+        now = self.parts.store.apps.get(app.name)
+        release = self.parts.store.releases.get(app.id, now.live or 0)
+        return int(release.config["VERSION"].reveal())
+
+    def strays(self) -> list[str]:
+        """What is there on behalf of no instance and of no deploy under way."""
+        store, engine = self.parts.store, self.parts.engine
+        instances = store.instances.list()
+        known = {one.container for one in instances}
+        found = [f"deploy {one.id} is {one.stage.value}" for one in store.deploys.unfinished()]
+        found += [f"{one.container} is {one.state}" for one in instances if not _serves(one)]
+        names = [name for kind in residue(self.layout).values() for name in kind]
+        names += [lease.container for lease in engine.network._leases.list()]
+        names += [str(path) for path in (self.layout.engine_fs / "u").glob("*")]
+        found += [name for name in names if set(CONTAINER.findall(name)) - known]
+        found += [str(path) for path in self.layout.deploys.glob("*/objects")]
+        kept = {str(number) for number in store.deploys.ids()}
+        found += [str(path) for path in self.layout.deploys.glob("*") if path.name not in kept]
+        found += [str(path) for path in (self.layout.engine_fs / "tmp").glob("*")]
+        return found
+
+
+def _serves(instance: Any) -> bool:
+    return instance.state is InstanceState.LIVE
+
+
+def deploy(
+    parts: Parts, app: App, image: str, version: int, command: str, formation: dict[str, int]
+) -> None:
+    commit = f"{version:040x}"
+    with parts.attempts.begin(app, "test", Silent(), commit) as attempt:
+        attempt.objects.mkdir()
+        draft = Draft(
+            image=image,
+            commit=commit,
+            config={"VERSION": Secret(str(version))},
+            processes=dict.fromkeys(formation, command),
+            formation=formation,
+            reason="test",
+        )
+        parts.pipeline.launch(attempt, draft)
+
+
+# -- dying at a step ---------------------------------------------------------------------------
+
+
+def forked(work: Callable[[], object]) -> int:
+    """Run `work` in a child; its pid. The child ends with 0, or 1 for an error."""
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        work()
+        code = 0
+    except PaasError as error:
+        sys.stderr.write(f"{error}\n")
+    except BaseException:  # noqa: BLE001  a child never returns into pytest
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def step_of(frame: FrameType) -> Step | None:
+    """The step that is begun with a call."""
+    file = frame.f_code.co_filename
+    name = frame.f_code.co_qualname
+    if not MODULES.search(file) or "<" in name or name.endswith("__init__"):
+        return None
+    return file, name
+
+
+def steps_of(work: Callable[[], object]) -> list[Step]:
+    """Every distinct step of `work`, in the order in which each is first begun."""
+    found: dict[Step, None] = {}
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        step = step_of(frame) if event == "call" else None
+        if step is not None:
+            found[step] = None
+
+    sys.setprofile(note)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return list(found)
+
+
+def killed_at(step: Step, work: Callable[[], object]) -> bool:
+    """Run `work` in a child that SIGKILLs itself where it first begins `step`."""
+
+    def act() -> None:
+        sys.setprofile(lambda frame, event, _: die() if is_begun(frame, event) else None)
+        work()
+
+    def is_begun(frame: FrameType, event: str) -> bool:
+        return event == "call" and step_of(frame) == step
+
+    _, status = os.waitpid(forked(act), 0)
+    return os.WIFSIGNALED(status)
+
+
+def die() -> NoReturn:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("alive")
