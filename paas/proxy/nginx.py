@@ -76,6 +76,7 @@ class Nginx:
 
     def start(self, generation: str) -> None:
         """Start with the main file and wait until workers answer. Raises `NginxFailed`."""
+        self._end_orphans()
         # A killed master leaves its socket file behind, and nginx does not bind over it.
         self._control.unlink(missing_ok=True)
         done = run(self._argv(self._main_file), check=False, timeout=START_S)
@@ -96,13 +97,40 @@ class Nginx:
         master = self.running()
         if master is None:
             raise NginxFailed("nginx is not running", resolution="Start it: paas up")
-        old = _children(master)
+        old, logged = _children(master), self._logged()
         os.kill(master, signal.SIGHUP)
         self._await(
-            lambda: self.generation() == generation and not any(map(_accepts, old)),
+            lambda: (
+                (self.generation() == generation and not any(map(_accepts, old)))
+                or self._has_given_up(master, logged)
+            ),
             RELOAD_S,
             "it still runs its old configuration",
         )
+        if self._has_given_up(master, logged):
+            raise NginxFailed(
+                "nginx keeps its old configuration",
+                self._emergencies(master, logged)[:1],
+                "If an address is in use, see by whom: ss -ltnp",
+            )
+
+    def _has_given_up(self, master: int, logged: int) -> bool:
+        """Whether a reload has failed. An address in use is tried for some seconds."""
+        emergencies = self._emergencies(master, logged)
+        return any(not line.startswith("bind() to ") for line in emergencies)
+
+    def _emergencies(self, master: int, logged: int) -> list[str]:
+        """What the master has cried since its error log was `logged` bytes long."""
+        try:
+            with self._error_log.open(encoding="utf-8", errors="replace") as log:
+                log.seek(logged)
+                return re.findall(rf"\[emerg\] {master}#\d+: (.*)", log.read())
+        except FileNotFoundError:
+            return []
+
+    def _logged(self) -> int:
+        """The length of the error log, which its reader may have removed."""
+        return self._error_log.stat().st_size if self._error_log.exists() else 0
 
     def reopen_logs(self) -> None:
         """Have the log files opened anew, after they were renamed."""
@@ -126,6 +154,26 @@ class Nginx:
             finally:
                 os.close(pidfd)
 
+    def _end_orphans(self) -> None:
+        """Have the workers of a killed master let go of the ports; they finish their requests.
+
+        Their titles do not say whose they are, the log that they write to does.
+        """
+        orphans = [worker for worker in _nginx_workers() if self._writes_our_log(worker)]
+        for worker in orphans:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGQUIT)
+        if not wait_until(lambda: not any(map(_accepts, orphans)), QUIT_S):
+            for worker in filter(_accepts, orphans):
+                os.kill(worker, signal.SIGKILL)
+
+    def _writes_our_log(self, pid: int) -> bool:
+        try:
+            opened = [entry.readlink() for entry in Path(f"/proc/{pid}/fd").iterdir()]
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+        return self._error_log in opened
+
     def _argv(self, main_file: Path, *options: str) -> list[str | Path]:
         # -e: Debian's nginx would write what comes before the configuration to its own log.
         log = "stderr" if options else self._error_log
@@ -144,6 +192,12 @@ def _first_reason(text: str) -> str:
     """The first emergency in nginx's output, without its prefix; else all of it."""
     found = re.search(r"\[emerg\] (?:\d+#\d+: )?(.*)", text)
     return found[1] if found else text.strip()
+
+
+def _nginx_workers() -> list[int]:
+    """The pids of every nginx worker on the machine that takes connections."""
+    pids = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+    return [pid for pid in pids if _accepts(pid)]
 
 
 def _children(pid: int) -> list[int]:
