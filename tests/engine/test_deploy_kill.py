@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import count, cycle
 
 import pytest
@@ -17,7 +18,17 @@ from paas.deploy.parts import Parts
 from paas.deploy.wake import wake_supervisor
 from paas.model.app import App
 from paas.model.report import Silent
-from tests.engine.world import CRASH_SOON, HANG, SERVE, Step, World, forked, killed_at, steps_of
+from tests.engine.world import (
+    CRASH_SOON,
+    HANG,
+    SERVE,
+    Step,
+    World,
+    forked,
+    interrupted_at,
+    killed_at,
+    steps_of,
+)
 from tests.push.outcome import eventually
 
 SECONDS = 25.0
@@ -51,6 +62,11 @@ def steps(world: World, apps: list[App]) -> list[Step]:
     return steps_of(lambda: world.deploy(apps[0], next(_versions)))
 
 
+def is_ours(step: Step) -> bool:
+    """Whether it is one of the deploy layer, not of the store or the engine below."""
+    return "/paas/deploy/" in step[0]
+
+
 def settled(world: World, apps: list[App]) -> None:
     """Until every app is served as the database says, and nothing else is there."""
 
@@ -66,15 +82,20 @@ def settled(world: World, apps: list[App]) -> None:
     eventually(right, within=SECONDS)
 
 
-def kill_deploys(world: World, apps: list[App], steps: list[Step]) -> list[bool]:
-    """A deploy killed at each step; for each whether it had committed.
+def end_deploys(
+    world: World,
+    apps: list[App],
+    steps: list[Step],
+    ended_at: Callable[[Step, Callable[[], object]], bool] = killed_at,
+) -> list[bool]:
+    """A deploy that is ended at each step; for each whether it had committed.
 
     All the while each app answers: its old release before the commit.
     """
     committed = []
     for step, app in zip(steps, cycle(apps), strict=False):
         version, before, served = next(_versions), world.live_version(app), world.version(app)
-        assert killed_at(step, lambda app=app, version=version: world.deploy(app, version)), step
+        assert ended_at(step, partial(world.deploy, app, version)), step
         live = world.live_version(app)
         assert live in (before, version), step
         assert world.version(app) in ({served, before} if live == before else {served, version})
@@ -85,7 +106,7 @@ def kill_deploys(world: World, apps: list[App], steps: list[Step]) -> list[bool]
 def test_a_deploy_killed_at_any_step_is_rolled_back_or_forward_by_the_next_supervisor(
     world: World, apps: list[App], steps: list[Step]
 ) -> None:
-    committed = kill_deploys(world, apps, steps)
+    committed = end_deploys(world, apps, steps)
     # One commit point: everything before it is thrown away, everything behind it kept.
     assert committed == sorted(committed)
     assert len(set(committed)) == 2
@@ -98,7 +119,18 @@ def test_a_deploy_killed_at_any_step_is_settled_by_a_supervisor_that_lives(
 ) -> None:
     with world.supervised():
         # Those around the commit and the map are where a retirement could come too early.
-        kill_deploys(world, apps, [step for step in steps if "paas/deploy" in step[0]])
+        end_deploys(world, apps, [step for step in steps if is_ours(step)])
+        settled(world, apps)
+
+
+def test_a_deploy_interrupted_at_any_step_ends_on_one_side_of_its_commit_point(
+    world: World, apps: list[App], steps: list[Step]
+) -> None:
+    """Unlike SIGKILL it runs the cleaning up, which must not touch what has gone live."""
+    steps = [step for step in steps if is_ours(step)]
+    committed = end_deploys(world, apps, steps, interrupted_at)
+    assert committed == sorted(committed)
+    with world.supervised():
         settled(world, apps)
 
 
@@ -115,7 +147,8 @@ def test_a_heal_killed_at_any_step_is_done_again(world: World, apps: list[App]) 
         assert Healing(Parts(world.layout).pipeline).heal(app, Member("web", 1))
 
     first = crash(apps[0])
-    steps = [step for step in steps_of(lambda: heal(first)) if "paas/deploy" in step[0]]
+    steps = [step for step in steps_of(lambda: heal(first)) if is_ours(step)]
+    assert len(steps) > 10
     for app in apps[1:]:
         crash(app)
     for step, app in zip(steps, cycle(apps[1:]), strict=False):
@@ -133,7 +166,8 @@ def test_an_app_destroyed_by_a_process_that_is_killed_is_gone_all_the_same(
         Parts(world.layout).lifecycle.destroy(app, actor="test", report=Silent())
 
     first = pushed(world, "gone")
-    steps = [step for step in steps_of(lambda: destroy(first)) if "lifecycle" in step[0]]
+    steps = [step for step in steps_of(lambda: destroy(first)) if is_ours(step)]
+    assert len(steps) > 10
     doomed = [pushed(world, f"gone{number}") for number in range(len(steps))]
     for step, app in zip(steps, doomed, strict=True):
         assert killed_at(step, lambda app=app: destroy(app)), step

@@ -36,13 +36,16 @@ HANG = "exec /bin/sleep 600"
 CONTAINER = re.compile(r"[0-9a-f]{32}")
 CRASH_SOON = f"{SERVE} & /bin/sleep 0.3; exit 7"
 MODULES = re.compile(
-    r"/paas/(deploy/(attempt|pipeline|running|route|timeline|wake)|store/(deploys|releases|instances)"
+    r"/paas/(deploy/(attempt|heal|lifecycle|pipeline|route|running|timeline|wake)"
+    r"|store/(deploys|releases|instances)"
     r"|proxy/proxy|engine/(bundler|containers|monitor|rootfs|network/(network|router|ipam)))\.py"
 )
 """Where a function that is entered counts as a step of a deploy."""
 
 TIDY_SECONDS = 2.0
 """Oftener than in service, so that no test waits for it long."""
+
+INTERRUPTED = 130
 
 Step = tuple[str, str]
 """File and name of a function."""
@@ -230,6 +233,25 @@ def killed_at(step: Step, work: Callable[[], object]) -> bool:
 
     _, status = os.waitpid(forked(act), 0)
     return os.WIFSIGNALED(status)
+
+
+def interrupted_at(step: Step, work: Callable[[], object]) -> bool:
+    """Run `work` in a child that a ^C reaches where it first begins `step`."""
+
+    def interrupt(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and step_of(frame) == step:
+            # What a signal's handler raises; the interpreter then drops this function.
+            raise KeyboardInterrupt
+
+    def act() -> None:
+        sys.setprofile(interrupt)
+        try:
+            work()
+        except KeyboardInterrupt:
+            os._exit(INTERRUPTED)
+
+    _, status = os.waitpid(forked(act), 0)
+    return os.waitstatus_to_exitcode(status) == INTERRUPTED
 
 
 def die() -> NoReturn:
