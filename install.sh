@@ -422,10 +422,14 @@ farewell() {
 
 remove() {
     [ "$(id -u)" = 0 ] || die "Run it as root: sudo ./install.sh --$action"
+    if [ ! -x "$command" ] && [ $action = purge ] && [ -e "$root/paas.db" ]; then
+        step "Installing the program again: it knows what to remove"
+        prepare_to_install
+        install_packages
+        install_program
+    fi
     if [ -x "$command" ]; then
         if [ $action = purge ]; then "${paas[@]}" down --purge; else "${paas[@]}" down; fi
-    elif [ $action = purge ] && [ -e "$root/paas.db" ]; then
-        die "The program is gone, but its data is not: run ./install.sh --no-demo, then --purge again"
     fi
     if systemd && [ "$root" = "$DEFAULT_ROOT" ]; then
         systemctl -q disable paasd.service paas-proxy.service paas-instances.service 2>/dev/null || true
@@ -438,6 +442,12 @@ remove() {
     else
         result "Removed. The data is in $root; ./install.sh brings everything back"
     fi
+}
+
+prepare_to_install() {
+    scratch=$(mktemp -d)
+    trap clean_up EXIT
+    trap 'warn "install.sh failed in line $LINENO: $BASH_COMMAND"' ERR
 }
 
 clean_up() {
@@ -453,9 +463,7 @@ main() {
     esac
     step "Checking this machine"
     check_machine
-    scratch=$(mktemp -d)
-    trap clean_up EXIT
-    trap 'warn "install.sh failed in line $LINENO: $BASH_COMMAND"' ERR
+    prepare_to_install
     step "Installing packages"
     install_packages
     step "Installing the program"

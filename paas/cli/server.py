@@ -61,6 +61,9 @@ class Server(Protocol):
     def down(self, names: Iterable[str], report: Report) -> None:
         """Stop services."""
 
+    def vanish(self) -> None:
+        """Leave nothing in the kernel; everything is stopped."""
+
     def purge(self) -> None:
         """Remove everything, data included."""
 
@@ -138,6 +141,8 @@ class Commands:
             session.report.step(f"Removing {session.layout.root}")
             session.store.close()
             server.purge()
+        elif only is None:
+            server.vanish()
 
     def doctor(self, session: Session) -> int:
         """Print a line per check; 1 when one of them fails."""

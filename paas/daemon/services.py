@@ -143,18 +143,26 @@ class Services:
         yield "Network", str(self._parts.engine.network.plan.prefix)
         yield "Processes run by", "systemd" if self._systemd.used else "paas up"
 
-    def purge(self) -> None:
-        """Remove everything of the PaaS, its data included; all services are stopped."""
-        if self._systemd.used:
-            self._systemd.uninstall()
+    def vanish(self) -> None:
+        """Take from the machine what its next start would: network, control groups, mounts.
+
+        All services are stopped; `up` makes everything again.
+        """
         engine = self._parts.engine
         engine.network.teardown()
         engine.cgroups.remove()
         engine.rootfs.teardown()
-        engine.ranges.unregister()
-        engine.database.close()
-        unmount_below(self._layout.run, self._layout.root)
+        unmount_below(self._layout.run)
         remove_tree(self._layout.run)
+
+    def purge(self) -> None:
+        """Remove everything of the PaaS, its data included; all services are stopped."""
+        if self._systemd.used:
+            self._systemd.uninstall()
+        self.vanish()
+        self._parts.engine.ranges.unregister()
+        self._parts.engine.database.close()
+        unmount_below(self._layout.root)
         remove_tree(self._layout.root)
         ground.clear(self._layout)
 
@@ -167,7 +175,8 @@ def unmount_below(*directories: Path) -> None:
     lines = Path("/proc/self/mountinfo").read_text().splitlines()
     points = [Path(line.split(" ")[4].encode().decode("unicode_escape")) for line in lines]
     for point in reversed(points):
-        if any(point.is_relative_to(directory) for directory in directories):
+        # A disk of the administrator's may be mounted at one of them itself.
+        if any(directory in point.parents for directory in directories):
             syscalls.umount(point, syscalls.MNT_DETACH)
 
 

@@ -161,6 +161,20 @@ def test_a_resolver_that_died_is_mended(services: Services, parts: Parts) -> Non
     assert f"/{parts.layout.id}/monitors/proxy" in groups
 
 
+def test_what_is_down_leaves_its_data_alone_and_comes_up_again(
+    services: Services, parts: Parts
+) -> None:
+    services.up(services.names, Silent())
+    services.down(services.names, Silent())
+    services.vanish()
+    assert names_of(parts.layout) == {"users", str(parts.layout.root)}
+    again = Services(Parts(parts.layout))
+    again.prepare()
+    again.up(again.names, Silent())
+    failed = [check for check in Doctor(parts).examine() if not check.ok and check.name != "sshd"]
+    assert failed == []
+
+
 def test_purge_leaves_nothing(services: Services, parts: Parts) -> None:
     layout = parts.layout
     services.up(services.names, Silent())

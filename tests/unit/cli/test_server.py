@@ -40,6 +40,9 @@ class RecordingServer:
     def down(self, names: Iterable[str], report: Report) -> None:
         self.told.append(("down", *names))
 
+    def vanish(self) -> None:
+        self.told.append("vanish")
+
     def purge(self) -> None:
         self.told.append("purge")
 
@@ -161,6 +164,11 @@ def test_what_a_systemd_unit_calls_touches_that_service_alone(machine: Machine) 
     machine.paas("up", "--unit", "proxy", caller=ROOT)
     machine.paas("down", "--unit", "instances", caller=ROOT)
     assert machine.server.told == [("start", "proxy"), ("stop", "instances")]
+
+
+def test_down_leaves_the_kernel_as_it_was(machine: Machine) -> None:
+    machine.paas("down", caller=ROOT)
+    assert machine.server.told == [("down", *NAMES), "vanish"]
 
 
 def test_purge_stops_everything_first(machine: Machine) -> None:
