@@ -135,7 +135,7 @@ class Supervisor:
             parts.router.mend,
             self._healing.reap,
             parts.engine.builder.recover,
-            parts.lifecycle.sweep,
+            lambda: parts.lifecycle.sweep(Silent()),
             lambda: parts.router.publish(Silent()),
             Services(parts).mend,
         )

@@ -10,7 +10,7 @@ from paas.deploy.running import log_directory, owner_of
 from paas.deploy.wake import wake_supervisor
 from paas.host.files import remove_tree
 from paas.model.app import App
-from paas.model.report import Report
+from paas.model.report import Report, Silent
 
 USERS_POLL_SECONDS = 0.05
 
@@ -33,27 +33,32 @@ class Lifecycle:
             with parts.store.transaction():
                 parts.store.apps.destroy(app.name)
                 parts.store.events.add(actor, app.name, "destroyed")
-            parts.router.publish(report)
-            self._clear(app.id)
+            while not self._clear(app.id, report):
+                parts.clock.sleep(USERS_POLL_SECONDS)
         wake_supervisor(parts.layout)
 
-    def sweep(self) -> None:
+    def sweep(self, report: Report) -> None:
         """Remove what is left of apps whose destruction was killed."""
         for path in self.pipeline.layout.repos.glob("*.git"):
             app_id = int(path.stem)
             if self.pipeline.store.apps.by_id(app_id) is None:
-                self._clear(app_id)
+                self._clear(app_id, report)
 
-    def _clear(self, app_id: int) -> None:
-        """Remove all that belongs to an app without a row; again is harmless."""
+    def _clear(self, app_id: int, report: Report) -> bool:
+        """Remove all that belongs to an app without a row; again is harmless.
+
+        Says whether it could: one-offs and starts under way end first, since their
+        containers do.
+        """
         parts = self.pipeline
+        self._end_containers(app_id)
         nobody = parts.using(app_id, alone=True)
-        while not nobody.try_acquire():
-            # One-offs and starts under way end when their containers do.
-            self._end_containers(app_id)
-            parts.clock.sleep(USERS_POLL_SECONDS)
+        if not nobody.try_acquire():
+            return False
         try:
             self._end_containers(app_id)
+            # In this order: its addresses are another's as soon as they are given back.
+            parts.router.publish(report)
             parts.router.forget(app_id)
             parts.engine.ranges.release(owner_of(app_id))
             remove_tree(log_directory(parts.layout, app_id))
@@ -62,6 +67,7 @@ class Lifecycle:
             remove_tree(parts.layout.repo(app_id))
         finally:
             nobody.release()
+        return True
 
     def _end_containers(self, app_id: int) -> None:
         containers = self.pipeline.engine.containers
@@ -72,7 +78,7 @@ class Lifecycle:
     def forget(self, app: App) -> None:
         """Remove an app that was made for a push and never got anything to deploy."""
         self.pipeline.store.apps.destroy(app.name)
-        remove_tree(self.pipeline.layout.repo(app.id))
+        self._clear(app.id, Silent())
 
     def rename(self, app: App, new: str, *, actor: str, report: Report) -> App:
         """Give an app another name and address at once; nothing is rebuilt or restarted."""

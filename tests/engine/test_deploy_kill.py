@@ -6,16 +6,19 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from itertools import count, cycle
 
 import pytest
 
+from paas.daemon.supervisor import Supervisor
 from paas.deploy.fleet import Member
 from paas.deploy.heal import Healing
 from paas.deploy.parts import Parts
 from paas.deploy.wake import wake_supervisor
+from paas.host.files import FileLock
 from paas.model.app import App
 from paas.model.report import Silent
 from tests.engine.world import (
@@ -166,8 +169,8 @@ def test_an_app_destroyed_by_a_process_that_is_killed_is_gone_all_the_same(
         Parts(world.layout).lifecycle.destroy(app, actor="test", report=Silent())
 
     first = pushed(world, "gone")
-    steps = [step for step in steps_of(lambda: destroy(first)) if is_ours(step)]
-    assert len(steps) > 10
+    steps = [step for step in steps_of(lambda: destroy(first)) if is_ours(step)][::2]
+    assert len(steps) > 5
     doomed = [pushed(world, f"gone{number}") for number in range(len(steps))]
     for step, app in zip(steps, doomed, strict=True):
         assert killed_at(step, lambda app=app: destroy(app)), step
@@ -326,3 +329,23 @@ def sleep_in_a_oneoff(world: World, app: App) -> None:
 
 def kinds_of_containers(world: World) -> set[str]:
     return {one.labels["paas.process-type"] for one in world.parts.engine.containers.list()}
+
+
+def test_a_supervisor_killed_at_any_step_of_tidying_is_followed_by_one_that_goes_on(
+    world: World, apps: list[App], steps: list[Step]
+) -> None:
+    def tidy() -> None:
+        lock = FileLock(world.layout.locks / "supervisor", "test")
+        supervisor = Supervisor(world.layout, lock)
+        with closing(supervisor._wake):
+            supervisor._tidy()
+
+    garbage = [step for step in steps if step[1] in {"Bundler.wire", "Pipeline._route"}]
+    end_deploys(world, apps, garbage)
+    tidying = [step for step in steps_of(tidy) if is_ours(step)]
+    assert len(tidying) > 10
+    for step, left in zip(tidying, cycle(garbage), strict=False):
+        end_deploys(world, apps, [left])
+        assert killed_at(step, tidy), step
+    with world.supervised():
+        settled(world, apps)
