@@ -27,7 +27,7 @@ def boot_seconds() -> float:
     began = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}",
-         "--threads", "8", "app:app"],
+         "--threads", "8", "--no-control-socket", "app:app"],
         cwd=apps.APPS / "hello-flask", stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         env={"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"},
