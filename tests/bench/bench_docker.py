@@ -29,7 +29,7 @@ FROM base
 WORKDIR /app
 COPY . .
 ENV PORT=5000
-CMD exec python3 -m gunicorn --bind "0.0.0.0:$PORT" --threads 8 app:app
+CMD exec python3 -m gunicorn --bind "0.0.0.0:$PORT" --threads 8 --no-control-socket app:app
 """
 
 # Begins to ask when it is told to: an address that is asked for before the container's link
