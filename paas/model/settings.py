@@ -63,6 +63,28 @@ def _optional_domain(text: str) -> str:
     return parse_domain(text) if text else ""
 
 
+def _switch(text: str) -> bool:
+    if text not in {"on", "off"}:
+        raise InvalidSetting(f"{shown(text)} is neither on nor off")
+    return text == "on"
+
+
+def _email(text: str) -> str:
+    # One address, as it goes into a mailto: URL (RFC 6068); the authority knows better.
+    if text and not re.fullmatch(r"[A-Za-z0-9.!#$&'*+/=^_`{|}~-]+@[A-Za-z0-9.-]+", text):
+        raise InvalidSetting(f"{shown(text)} is not an e-mail address")
+    return text
+
+
+def _directory_url(text: str) -> str:
+    if not re.fullmatch(r"https://[!-~]{1,500}", text):
+        raise InvalidSetting(
+            f"{shown(text)} is not the URL of an ACME directory",
+            resolution="It begins with https://, as RFC 8555, section 6.1, demands.",
+        )
+    return text
+
+
 HTTP_ADDRESS = Setting("http-address", str, "", "The address nginx listens on; empty for all")
 HTTP_PORT = Setting("http-port", _whole(1, 65535), 80, "The port nginx serves HTTP on")
 HTTPS_PORT = Setting("https-port", _whole(1, 65535), 443, "The port nginx serves HTTPS on")
@@ -99,8 +121,36 @@ MEMORY = Setting("memory", _memory, 512 * MIB, "Memory of an instance", app=True
 KEEP_RELEASES = Setting(
     "keep-releases", _whole(1, 1000), 10, "How many releases can be rolled back to", app=True
 )
+HTTPS_REDIRECT = Setting(
+    "https-redirect",
+    _switch,
+    True,  # noqa: FBT003 (the default)
+    "Whether domains with a certificate answer on plain HTTP with a redirect alone",
+    app=True,
+)
+HSTS_SECONDS = Setting(
+    "hsts-seconds",
+    _whole(0, 999999999),
+    182 * 86400,
+    "How long browsers are to insist on HTTPS (RFC 6797); 0 says nothing",
+    app=True,
+)
+"""On by default as in Dokku: these apps redirect to HTTPS anyway, and without it the first
+request of every visit can be taken over on its way. Never for subdomains: they may be other
+people's, and on other servers. Browsers ignore it from a certificate they do not trust."""
 
-SETTINGS: tuple[Setting[int] | Setting[str], ...] = (
+LETSENCRYPT_EMAIL = Setting("letsencrypt-email", _email, "", "The contact of the ACME account")
+LETSENCRYPT_SERVER = Setting(
+    "letsencrypt-server",
+    _directory_url,
+    "https://acme-v02.api.letsencrypt.org/directory",
+    "The directory of the ACME authority",
+)
+LETSENCRYPT_TRUST = Setting(
+    "letsencrypt-trust", str, "", "A file of certificates to know the authority by; empty: all"
+)
+
+SETTINGS: tuple[Setting[int] | Setting[str] | Setting[bool], ...] = (
     HTTP_ADDRESS,
     HTTP_PORT,
     HTTPS_PORT,
@@ -113,10 +163,15 @@ SETTINGS: tuple[Setting[int] | Setting[str], ...] = (
     BUILD_MEMORY,
     MEMORY,
     KEEP_RELEASES,
+    HTTPS_REDIRECT,
+    HSTS_SECONDS,
+    LETSENCRYPT_EMAIL,
+    LETSENCRYPT_SERVER,
+    LETSENCRYPT_TRUST,
 )
 
 
-def setting(name: str) -> Setting[int] | Setting[str]:
+def setting(name: str) -> Setting[int] | Setting[str] | Setting[bool]:
     """The setting called `name`. Raises `UnknownSetting`."""
     for each in SETTINGS:
         if each.name == name:

@@ -18,8 +18,11 @@ from paas.errors import PaasError
 from paas.host.content import content
 from paas.host.files import FileLock
 from paas.model.layout import Layout
+from paas.proxy.challenges import Challenges
 from paas.proxy.generations import Generations
 from paas.proxy.nginx import Nginx, NginxFailed
+from paas.proxy.pairs import Pairs
+from paas.proxy.presented import presented
 from paas.proxy.quarantine import Sites, split_broken
 from paas.proxy.render import Renderer, Server, Tree, identity_of
 from paas.proxy.site import Site
@@ -57,6 +60,7 @@ class Proxy:
         *,
         http_address: str = "",
         http_port: int = 80,
+        https_port: int = 443,
         templates: Path | None = None,
     ) -> None:
         """`http_address` is one address to listen on; all of IPv4 and IPv6 when empty."""
@@ -64,8 +68,12 @@ class Proxy:
         self._run = layout.run / "proxy"
         self._logs = layout.logs / "proxy"
         self._listen = listen_addresses(http_address, http_port)
+        self._listen_tls = listen_addresses(http_address, https_port)
+        self._address, self._https_port = http_address or "127.0.0.1", https_port
         self._renderer = Renderer(templates or content("proxy"))
         self._generations = Generations(layout.proxy)
+        self.pairs = Pairs(layout.proxy)
+        self.challenges = Challenges(layout.proxy / "acme")
         self._nginx = Nginx(
             self._generations.main_file,
             prefix=layout.proxy,
@@ -110,6 +118,10 @@ class Proxy:
         """Take up the current configuration again, such as renewed certificates."""
         with self._lock():
             self._nginx.reload(self._generations.current() or "")
+
+    def presents(self, domain: str, fingerprint: str) -> bool:
+        """Whether a client that asks for `domain` over TLS is shown this certificate."""
+        return presented(self._address, self._https_port, domain) == fingerprint
 
     def log_of(self, app: str) -> Path:
         """The access log of one app: one JSON object per line."""
@@ -234,6 +246,8 @@ class Proxy:
             prefix=self._layout.proxy,
             run=self._run,
             logs=self._logs,
+            listen_tls=self._listen_tls,
+            https_port=self._https_port,
         )
 
     def _prepare(self) -> None:

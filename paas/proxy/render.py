@@ -27,17 +27,23 @@ idle connection is only ever closed by `keepalive_timeout`, a busy one only by
 KEEPALIVE_CONNECTIONS = 64
 """Idle upstream connections that one worker keeps per app."""
 
+LISTEN_TLS = "listen-tls.conf"
+"""What the server blocks for HTTPS include."""
+
 
 @dataclass(frozen=True)
 class Server:
     """What all sites share: where nginx listens, keeps its files, and whom it runs as."""
 
     listen: tuple[str, ...]
-    """`address:port`, one `listen` directive each."""
+    """`address:port` for plain HTTP, one `listen` directive each."""
     user: str
     prefix: Path
     run: Path
     logs: Path
+    listen_tls: tuple[str, ...] = ()
+    """`address:port` for HTTPS."""
+    https_port: int = 443
 
 
 @dataclass(frozen=True)
@@ -82,13 +88,14 @@ class Renderer:
         files.update(self._pages())
         # Apart from the sites, so that nginx can be started on another port without them.
         files["listen.conf"] = "".join(f"listen {place};\n" for place in server.listen)
-        generation = _digest({**files, "nginx.conf": self._main(server, generation="")})
-        files["nginx.conf"] = self._main(server, generation=generation)
+        files[LISTEN_TLS] = "".join(f"listen {place} ssl http2;\n" for place in server.listen_tls)
+        # Not before there is a certificate: another program may be on that port until then.
+        tls = any(LISTEN_TLS in text for text in sites.values())
+        main = self._jinja.get_template("nginx.conf.j2")
+        unnamed = main.render(server=server, tls=tls, generation="")
+        generation = _digest({**files, "nginx.conf": unnamed})
+        files["nginx.conf"] = main.render(server=server, tls=tls, generation=generation)
         return Tree(generation, files)
-
-    def _main(self, server: Server, *, generation: str) -> str:
-        template = self._jinja.get_template("nginx.conf.j2")
-        return template.render(server=server, generation=generation)
 
     def _pages(self) -> Iterable[tuple[str, str]]:
         for page in sorted((self._templates / "pages").glob("*.html")):

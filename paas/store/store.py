@@ -10,6 +10,7 @@ from importlib.resources import files
 from paas.host.database import Database
 from paas.model.layout import Layout
 from paas.store.apps import Apps
+from paas.store.certificates import Certificates
 from paas.store.config import Config
 from paas.store.deploys import Deploys
 from paas.store.domains import Domains
@@ -17,6 +18,7 @@ from paas.store.events import Events
 from paas.store.instances import Instances
 from paas.store.keys import Keys
 from paas.store.releases import Releases
+from paas.store.renewals import Renewals
 from paas.store.settings import Settings
 
 
@@ -32,6 +34,8 @@ class Store:
         self.deploys = Deploys(self._db, now)
         self.instances = Instances(self._db, now)
         self.domains = Domains(self._db, now)
+        self.certificates = Certificates(self._db, now)
+        self.renewals = Renewals(self._db)
         self.keys = Keys(self._db, now)
         self.events = Events(self._db, now)
         self.settings = Settings(self._db)

@@ -1,0 +1,55 @@
+"""The renewals table: whose certificates come from an authority, and how that goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from paas.host.database import Database
+
+
+@dataclass(frozen=True)
+class Renewal:
+    """One app's. `not_before` is in seconds since the epoch; `error` the last failure's."""
+
+    app_id: int
+    failures: int
+    not_before: float
+    error: str
+
+
+class Renewals:
+    """Enables, disables, and remembers failures."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def enable(self, app_id: int) -> None:
+        """Have an app's certificates renewed from now on; earlier failures are forgotten."""
+        self._db.execute(
+            "INSERT INTO renewals (app_id) VALUES (?) ON CONFLICT (app_id)"
+            " DO UPDATE SET failures = 0, not_before = 0, error = ''",
+            (app_id,),
+        )
+
+    def disable(self, app_id: int) -> None:
+        """Leave an app's certificates alone."""
+        self._db.execute("DELETE FROM renewals WHERE app_id = ?", (app_id,))
+
+    def failed(self, app_id: int, *, not_before: float, error: str) -> None:
+        """Count a failure; the next attempt is not before `not_before`."""
+        self._db.execute(
+            "UPDATE renewals SET failures = failures + 1, not_before = ?, error = ?"
+            " WHERE app_id = ?",
+            (not_before, error, app_id),
+        )
+
+    def find(self, app_id: int) -> Renewal | None:
+        """An app's, if it is enabled."""
+        return next((each for each in self.list() if each.app_id == app_id), None)
+
+    def list(self) -> list[Renewal]:
+        """Those of all apps that are enabled."""
+        rows = self._db.execute("SELECT * FROM renewals ORDER BY app_id")
+        return [
+            Renewal(row["app_id"], row["failures"], row["not_before"], row["error"]) for row in rows
+        ]

@@ -1,0 +1,381 @@
+"""HTTPS with a real nginx, in a network namespace of its own, by real clients."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import socket
+import ssl
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from paas.host import syscalls
+from paas.host.files import remove_tree
+from paas.model.layout import Layout
+from paas.proxy.certificates import Pair, read_pair, self_signed
+from paas.proxy.nginx import NginxFailed
+from paas.proxy.proxy import Proxy
+from paas.proxy.site import Site, SiteOptions, SiteState, Tls
+from tests.authority import bundle, leaf, root
+
+CLONE_NEWNET = 0x40000000
+HTTP, HTTPS = 8081, 8443
+SLOT = "127.0.1.1"
+
+
+class Echo(BaseHTTPRequestHandler):
+    """Answers with the headers it was sent, as JSON; to `/hsts` with a policy of its own."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        headers = {key.lower(): value for key, value in self.headers.items()}
+        body = json.dumps({"headers": headers, "path": self.path}).encode()
+        self.send_response(200)
+        if self.path == "/hsts":
+            self.send_header("Strict-Transport-Security", "max-age=1; preload")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def layout() -> Iterator[Layout]:
+    """A root and a network that only this test sees."""
+    home = os.open("/proc/self/ns/net", os.O_RDONLY)
+    syscalls.unshare(CLONE_NEWNET)
+    # pytest's own directories let nobody pass, and workers must.
+    root = Path(tempfile.mkdtemp(prefix="paas-tls-"))
+    root.chmod(0o711)
+    layout = Layout.at(root)
+    try:
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        yield layout
+    finally:
+        remove_tree(root)
+        remove_tree(layout.run)
+        syscalls.setns(home, CLONE_NEWNET)
+        os.close(home)
+
+
+@pytest.fixture
+def proxy(layout: Layout) -> Iterator[Proxy]:
+    """A running nginx and one instance behind it."""
+    proxy = Proxy(layout, http_port=HTTP, https_port=HTTPS)
+    proxy.start()
+    with ThreadingHTTPServer((SLOT, 80), Echo) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,)).start()
+        yield proxy
+        server.shutdown()
+    proxy.stop()
+
+
+def pair(*names: str) -> Pair:
+    return read_pair(bundle(leaf(*names)), time.time())
+
+
+def site(
+    proxy: Proxy, app: str, *pairs: Pair, domains: Sequence[str] = (), **changes: object
+) -> Site:
+    """A live site that has these certificates, each for the domains that it names."""
+    tls = []
+    for each in pairs:
+        proxy.pairs.keep(each)
+        one = each.certificate.fingerprint
+        chain, key = proxy.pairs.chain_file(one), proxy.pairs.key_file(one)
+        tls.append(Tls(each.certificate.names, chain, key))
+    own = tuple(domains) or tuple(name for each in tls for name in each.domains)
+    return Site(app=app, domains=own, slots=(SLOT,), tls=tuple(tls), **changes)
+
+
+def context(**limits: ssl.TLSVersion) -> ssl.SSLContext:
+    """A client that trusts the tests' authority and verifies names."""
+    made = ssl.create_default_context(cadata=root().pem.decode())
+    for name, version in limits.items():
+        setattr(made, name, version)
+    return made
+
+
+def shown(
+    name: str, *, family: str = "127.0.0.1", client: ssl.SSLContext | None = None
+) -> ssl.SSLSocket:
+    """A finished handshake for `name`; the caller closes it."""
+    plain = socket.create_connection((family, HTTPS), 10)
+    try:
+        return (client or context()).wrap_socket(plain, server_hostname=name)
+    except BaseException:
+        plain.close()
+        raise
+
+
+def ask(
+    host: str, path: str = "/", method: str = "GET", *, secure: bool = True
+) -> http.client.HTTPResponse:
+    """One request over HTTP/1.1; the answer was read."""
+    connection: http.client.HTTPConnection
+    if secure:
+        connection = http.client.HTTPSConnection(host, HTTPS, timeout=10, context=context())
+        connection.sock = shown(host)
+    else:
+        connection = http.client.HTTPConnection("127.0.0.1", HTTP, timeout=10)
+    connection.request(method, path, headers={"Host": host})
+    answer = connection.getresponse()
+    answer.body = answer.read()  # type: ignore[attr-defined]
+    connection.close()
+    return answer
+
+
+def headers_at_app(answer: http.client.HTTPResponse) -> dict[str, str]:
+    told: dict[str, str] = json.loads(answer.body)["headers"]  # type: ignore[attr-defined]
+    return told
+
+
+# -- failures first -------------------------------------------------------------------------
+
+
+def test_a_damaged_certificate_quarantines_its_app_alone(proxy: Proxy) -> None:
+    good, bad = pair("good.test"), pair("bad.test")
+    broken = site(proxy, "bad", bad)
+    proxy.pairs.chain_file(bad.certificate.fingerprint).write_text("no certificate")
+    ((app, reason),) = proxy.apply([site(proxy, "good", good), broken]).quarantined
+    assert app == "bad"
+    assert "certificate" in reason
+    assert ask("good.test").status == 200
+    proxy.pairs.keep(bad)
+    assert proxy.apply([site(proxy, "good", good), broken]).quarantined == ()
+    assert ask("bad.test").status == 200
+
+
+def test_a_damaged_new_certificate_leaves_the_old_one_serving(proxy: Proxy) -> None:
+    old, new = pair("a.test"), pair("a.test")
+    proxy.apply([site(proxy, "a", old)])
+    changed = site(proxy, "a", new)
+    proxy.pairs.key_file(new.certificate.fingerprint).write_bytes(old.key)
+    assert [app for app, _ in proxy.apply([changed]).quarantined] == ["a"]
+    assert proxy.presents("a.test", old.certificate.fingerprint)
+
+
+def test_a_missing_key_keeps_nobody_else_from_starting(proxy: Proxy, layout: Layout) -> None:
+    good, bad = pair("good.test"), pair("bad.test")
+    proxy.apply([site(proxy, "good", good), site(proxy, "bad", bad)])
+    proxy.stop()
+    proxy.pairs.key_file(bad.certificate.fingerprint).unlink()
+    assert proxy.start()
+    assert ask("good.test").status == 200
+
+
+def test_an_unknown_name_gets_no_handshake_and_no_name_neither(proxy: Proxy) -> None:
+    proxy.apply([site(proxy, "a", pair("a.test"), domains=("a.test", "plain.test"))])
+    for name in ("b.test", "plain.test", "sub.a.test"):
+        with pytest.raises(ssl.SSLError, match="UNRECOGNIZED_NAME"):
+            shown(name)
+    nameless = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    nameless.check_hostname, nameless.verify_mode = False, ssl.CERT_NONE
+    with (
+        socket.create_connection(("127.0.0.1", HTTPS), 10) as plain,
+        pytest.raises(ssl.SSLError, match="UNRECOGNIZED_NAME"),
+    ):
+        nameless.wrap_socket(plain)
+
+
+def test_a_request_for_another_host_than_the_handshake_s_is_misdirected(proxy: Proxy) -> None:
+    proxy.apply([site(proxy, "a", pair("a.test"), domains=("a.test", "plain.test"))])
+    connection = http.client.HTTPSConnection("a.test", HTTPS, context=context())
+    connection.sock = shown("a.test")
+    connection.request("GET", "/", headers={"Host": "plain.test"})
+    assert connection.getresponse().status == 421
+    connection.close()
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
+def test_an_old_protocol_is_refused(proxy: Proxy, version: ssl.TLSVersion) -> None:
+    proxy.apply([site(proxy, "a", pair("a.test"))])
+    old = context(minimum_version=version, maximum_version=version)
+    old.set_ciphers("ALL:@SECLEVEL=0")
+    with pytest.raises(ssl.SSLError, match="ALERT_PROTOCOL_VERSION"):
+        shown("a.test", client=old)
+
+
+@pytest.mark.parametrize(
+    "ciphers", ["AES128-SHA", "ECDHE-ECDSA-AES128-SHA256", "AES128-GCM-SHA256"]
+)
+def test_a_cipher_without_forward_secrecy_or_authentication_is_refused(
+    proxy: Proxy, ciphers: str
+) -> None:
+    proxy.apply([site(proxy, "a", pair("a.test"))])
+    weak = context(maximum_version=ssl.TLSVersion.TLSv1_2)
+    weak.set_ciphers(ciphers)
+    with pytest.raises(ssl.SSLError, match="HANDSHAKE_FAILURE"):
+        shown("a.test", client=weak)
+
+
+def test_nobody_listens_on_the_https_port_without_a_certificate(proxy: Proxy) -> None:
+    """Another program may be there, on a server that never asked for HTTPS."""
+    with socket.create_server(("0.0.0.0", HTTPS)):
+        assert proxy.apply([site(proxy, "a", domains=("a.test",))]).quarantined == ()
+        assert ask("a.test", secure=False).status == 200
+
+
+def test_a_taken_port_is_said_at_once_and_nothing_is_lost(proxy: Proxy) -> None:
+    proxy.apply([site(proxy, "a", domains=("a.test",))])
+    with socket.create_server(("0.0.0.0", HTTPS)):
+        started = time.monotonic()
+        with pytest.raises(NginxFailed) as caught:
+            proxy.apply([site(proxy, "a", pair("a.test"))])
+        assert time.monotonic() - started < 10
+        assert f"0.0.0.0:{HTTPS} failed (98: Address already in use)" in str(caught.value)
+        assert ask("a.test", secure=False).status == 200
+        assert not proxy.apply([site(proxy, "a", domains=("a.test",))]).reloaded
+    assert proxy.apply([site(proxy, "a", pair("a.test"))]).reloaded
+
+
+# -- what works -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("family", ["127.0.0.1", "::1"])
+def test_modern_tls_and_http_2_on_both_families(
+    proxy: Proxy, version: ssl.TLSVersion, family: str
+) -> None:
+    proxy.apply([site(proxy, "a", pair("a.test"))])
+    client = context(minimum_version=version, maximum_version=version)
+    client.set_alpn_protocols(["h2", "http/1.1"])
+    with shown("a.test", family=family, client=client) as secure:
+        assert secure.selected_alpn_protocol() == "h2"
+        assert secure.version() == {772: "TLSv1.3", 771: "TLSv1.2"}[int(version)]
+        assert re.search("GCM|CHACHA20", (secure.cipher() or ("",))[0])
+
+
+def test_a_request_over_http_2_arrives(proxy: Proxy, layout: Layout) -> None:
+    proxy.apply([site(proxy, "a", pair("a.test"))])
+    trust = layout.root / "root.pem"
+    trust.write_bytes(root().pem)
+    done = subprocess.run(
+        ["curl", "-s", "--http2", "--cacert", trust, "-w", "\n%{http_version}",
+         "--resolve", f"a.test:{HTTPS}:127.0.0.1", f"https://a.test:{HTTPS}/x?y=z"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    told, version = done.stdout.splitlines()
+    assert version == "2"
+    assert json.loads(told)["path"] == "/x?y=z"
+    assert json.loads(told)["headers"]["host"] == f"a.test:{HTTPS}"
+
+
+def test_the_app_learns_that_it_was_https(proxy: Proxy) -> None:
+    proxy.apply([site(proxy, "a", pair("a.test"), domains=("a.test", "plain.test"))])
+    secure, plain = (
+        headers_at_app(ask(host, secure=host == "a.test")) for host in ("a.test", "plain.test")
+    )
+    assert (secure["x-forwarded-proto"], secure["x-forwarded-port"]) == ("https", str(HTTPS))
+    assert (plain["x-forwarded-proto"], plain["x-forwarded-port"]) == ("http", str(HTTP))
+
+
+def test_sni_chooses_among_certificates_of_one_app_and_of_several(proxy: Proxy) -> None:
+    one, wild, other = pair("a.test"), pair("*.a.test"), pair("b.test")
+    proxy.apply([site(proxy, "a", one, wild), site(proxy, "b", other)])
+    for name, expected in (
+        ("a.test", one),
+        ("x.a.test", wild),
+        ("*.a.test", wild),
+        ("b.test", other),
+    ):
+        assert proxy.presents(name, expected.certificate.fingerprint), name
+    assert ask("x.a.test").status == 200
+
+
+@pytest.mark.parametrize(("method", "status"), [("GET", 301), ("HEAD", 301), ("POST", 308)])
+def test_plain_http_leads_to_https_with_path_and_query(
+    proxy: Proxy, method: str, status: int
+) -> None:
+    proxy.apply([site(proxy, "a", pair("a.test"))])
+    answer = ask("a.test", "/p%20q/?a=1&b=%2F", method, secure=False)
+    assert answer.status == status
+    assert answer.getheader("Location") == f"https://a.test:{HTTPS}/p%20q/?a=1&b=%2F"
+
+
+def test_the_usual_port_is_not_named(layout: Layout) -> None:
+    proxy = Proxy(layout, http_port=HTTP)
+    proxy.start()
+    try:
+        proxy.apply([site(proxy, "a", pair("a.test"))])
+        assert ask("a.test", secure=False).getheader("Location") == "https://a.test/"
+    finally:
+        proxy.stop()
+
+
+def test_the_redirect_can_be_turned_off(proxy: Proxy) -> None:
+    options = SiteOptions(https_redirect=False)
+    proxy.apply([site(proxy, "a", pair("a.test"), options=options)])
+    assert [ask("a.test", secure=secure).status for secure in (True, False)] == [200, 200]
+
+
+@pytest.mark.parametrize("state", list(SiteState))
+def test_challenges_are_answered_before_any_redirect_and_in_any_state(
+    proxy: Proxy, state: SiteState
+) -> None:
+    proxy.apply([site(proxy, "a", pair("a.test"), state=state)])
+    path = "/.well-known/acme-challenge/"
+    with proxy.challenges.answered({"tok-en": "tok-en.thumb"}):
+        answer = ask("a.test", f"{path}tok-en", secure=False)
+        assert (answer.status, answer.body) == (200, b"tok-en.thumb")  # type: ignore[attr-defined]
+    # What is not ours is the app's, which may have an ACME client of its own.
+    expected = 200 if state is SiteState.LIVE else 404
+    assert ask("a.test", f"{path}tok-en", secure=False).status == expected
+
+
+def test_a_challenge_s_path_leads_to_no_other_file(proxy: Proxy) -> None:
+    proxy.apply([site(proxy, "a", pair("a.test"), state=SiteState.EMPTY)])
+    with proxy.challenges.answered({"token": "thumb"}):
+        for odd in ("..%2f..%2f..%2fcurrent%2fnginx.conf", "%2e%2e/", "", "."):
+            answer = ask("a.test", f"/.well-known/acme-challenge/{odd}", secure=False)
+            assert answer.status != 200
+
+
+def test_hsts_is_sent_over_https_alone_and_the_app_s_own_wins(proxy: Proxy) -> None:
+    options = SiteOptions(https_redirect=False, hsts_s=15724800)
+    proxy.apply([site(proxy, "my-app", pair("a.test"), options=options)])
+    header = "Strict-Transport-Security"
+    assert ask("a.test").headers.get_all(header) == ["max-age=15724800"]
+    assert ask("a.test", "/hsts").headers.get_all(header) == ["max-age=1; preload"]
+    assert ask("a.test", secure=False).headers.get_all(header) is None
+    proxy.apply([site(proxy, "my-app", pair("a.test"))])
+    assert ask("a.test").headers.get_all(header) is None
+
+
+def test_a_new_certificate_is_shown_when_apply_returns(proxy: Proxy) -> None:
+    for _ in range(3):
+        fresh = pair("a.test")
+        assert proxy.apply([site(proxy, "a", fresh)]).reloaded
+        assert proxy.presents("a.test", fresh.certificate.fingerprint)
+
+
+def test_keys_are_root_s_alone(proxy: Proxy, layout: Layout) -> None:
+    made = self_signed(["a.test"], time.time())
+    proxy.pairs.keep(made)
+    for path in (layout.proxy / "certificates").iterdir():
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert path.stat().st_uid == 0
+    assert (layout.proxy / "certificates").stat().st_mode & 0o777 == 0o700
+
+
+def test_what_no_app_has_any_more_is_removed(proxy: Proxy) -> None:
+    kept, gone = pair("a.test"), pair("b.test")
+    for each in (kept, gone):
+        proxy.pairs.keep(each)
+    assert len(proxy.pairs.others({kept.certificate.fingerprint})) == 2
+    proxy.pairs.forget_others({kept.certificate.fingerprint})
+    assert proxy.pairs.key_file(kept.certificate.fingerprint).exists()
+    assert not proxy.pairs.key_file(gone.certificate.fingerprint).exists()
