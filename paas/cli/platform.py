@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
+from paas.deploy.certificates import Certificates
+from paas.deploy.letsencrypt import Letsencrypt
 from paas.host.terminal import Terminal
 from paas.model.app import App
 from paas.model.caller import Caller
@@ -54,6 +56,14 @@ class ProcessStatus(Protocol):
 
 class Platform(Protocol):
     """Everything that changes or reads what runs. Each method raises `PaasError`."""
+
+    @property
+    def certificates(self) -> Certificates:
+        """Adding, making and removing certificates."""
+
+    @property
+    def letsencrypt(self) -> Letsencrypt:
+        """Certificates from an authority, and their renewal."""
 
     def apply_config(
         self,

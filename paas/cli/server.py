@@ -11,7 +11,7 @@ from paas.cli.access import Access
 from paas.cli.command import Command
 from paas.cli.session import Session
 from paas.model.report import Report
-from paas.model.settings import DOMAIN, HTTP_ADDRESS, HTTP_PORT, Setting
+from paas.model.settings import DOMAIN, HTTP_ADDRESS, HTTP_PORT, HTTPS_PORT, Setting
 from paas.model.version import VERSION
 
 
@@ -102,6 +102,7 @@ class Commands:
         session: Session,
         *,
         http_port: int | None,
+        https_port: int | None,
         http_address: str | None,
         domain: str | None,
         only: str | None,
@@ -120,6 +121,7 @@ class Commands:
             return
         server.prepare()
         _keep(session, HTTP_PORT, http_port)
+        _keep(session, HTTPS_PORT, https_port)
         _keep(session, HTTP_ADDRESS, http_address)
         _keep(session, DOMAIN, domain)
         server.up([only] if only else server.names, session.report)
@@ -177,6 +179,7 @@ def server_commands(open_server: OpenServer, open_doctor: OpenDoctor) -> tuple[C
             run.up,
             options=(
                 click.Option(["--http-port"], type=click.IntRange(1, 65535), metavar="PORT"),
+                click.Option(["--https-port"], type=click.IntRange(1, 65535), metavar="PORT"),
                 click.Option(["--http-address"], metavar="ADDRESS"),
                 click.Option(["--domain"], metavar="DOMAIN"),
                 _service("--only", help="Start this service alone."),

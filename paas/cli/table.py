@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from paas.cli import apps, config, domains, git, keys, logs, ps, releases, run
+from paas.cli import apps, certs, config, domains, git, keys, letsencrypt, logs, ps, releases, run
 from paas.cli import help as explain
 from paas.cli.command import Command, Table
 
@@ -20,6 +20,8 @@ def commands(server: Iterable[Command]) -> Table:
             *run.COMMANDS,
             *releases.COMMANDS,
             *domains.COMMANDS,
+            *certs.COMMANDS,
+            *letsencrypt.COMMANDS,
             *keys.COMMANDS,
             *server,
             *git.COMMANDS,

@@ -25,7 +25,7 @@ class Jobs:
     """Called first in each child: to let go of what it must not share."""
     _running: dict[Hashable, tuple[int, int]] = field(default_factory=dict)
 
-    def start(self, key: Hashable, work: Callable[[], None]) -> bool:
+    def start(self, key: Hashable, work: Callable[[], object]) -> bool:
         """Run `work` in a child; says whether there was room for it.
 
         Its outcome is an exit code (`finished`): 0, 1 for a `PaasError`, 3 for a bug.
@@ -39,7 +39,7 @@ class Jobs:
         self._running[key] = (pid, os.pidfd_open(pid))
         return True
 
-    def _child(self, parent: int, work: Callable[[], None]) -> int:
+    def _child(self, parent: int, work: Callable[[], object]) -> int:
         try:
             die_with_parent(signal.SIGKILL)
             if os.getppid() != parent:

@@ -20,7 +20,7 @@ from paas.host import syscalls
 from paas.host.files import FileLock, remove_tree
 from paas.host.processes import run
 from paas.model.report import Report
-from paas.model.settings import DOMAIN, HTTP_PORT
+from paas.model.settings import DOMAIN, HTTP_PORT, HTTPS_PORT
 from paas.model.version import VERSION
 
 NAMES = ("instances", "proxy", "paasd")
@@ -138,6 +138,7 @@ class Services:
         yield "Root", str(self._layout.root)
         yield "Domain", settings.value(DOMAIN) or "none"
         yield "HTTP port", str(settings.value(HTTP_PORT))
+        yield "HTTPS port", str(settings.value(HTTPS_PORT))
         yield "Apps", str(len(self._parts.store.apps.list()))
         yield "Instances", str(len(self._parts.store.instances.list()))
         yield "Network", str(self._parts.engine.network.plan.prefix)

@@ -37,6 +37,8 @@ HEALS = 8 * (os.cpu_count() or 1)
 
 RETIRES = 64
 UPKEEPS = 2
+RENEWALS = 4
+"""Certificates that are asked for at once: an authority that hangs holds up no more."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,13 @@ class Retire:
 @dataclass(frozen=True)
 class Tidy:
     """The job of mending and freeing what killed processes left."""
+
+
+@dataclass(frozen=True)
+class Renew:
+    """The job of renewing the certificate of one app."""
+
+    app_id: int
 
 
 @dataclass(frozen=True)
@@ -84,6 +93,7 @@ class Supervisor:
         self._heals = Jobs(HEALS, lock.release_after_fork)
         self._retires = Jobs(RETIRES, lock.release_after_fork)
         self._upkeep = Jobs(UPKEEPS, lock.release_after_fork)
+        self._renewals = Jobs(RENEWALS, lock.release_after_fork)
         self._exits: dict[str, int] = {}
         self._tidied = self._cleaned = self._clock.monotonic()
         self._due: list[float] = []
@@ -98,7 +108,7 @@ class Supervisor:
 
     @property
     def _pools(self) -> tuple[Jobs, ...]:
-        return (self._heals, self._retires, self._upkeep)
+        return (self._heals, self._retires, self._upkeep, self._renewals)
 
     def _listen(self) -> socket.socket:
         path = self._layout.supervisor_socket
@@ -180,11 +190,14 @@ class Supervisor:
         now = self._clock.monotonic()
         if now - self._tidied >= TIDY_SECONDS:
             self._tidy_up()
+            for app in self._parts.letsencrypt.due():
+                renew = partial(self._parts.letsencrypt.renew, app, actor="supervisor")
+                self._start(self._renewals, Renew(app.id), renew)
         if now - self._cleaned >= HOUSEKEEPING_SECONDS:
             self._cleaned = now
             self._upkeep.start(Clean(), self._clean)
 
-    def _start(self, jobs: Jobs, key: Hashable, work: Callable[[], None]) -> None:
+    def _start(self, jobs: Jobs, key: Hashable, work: Callable[[], object]) -> None:
         due = self._backoff.due(key)
         if due > self._clock.monotonic():
             self._due.append(due)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from paas.deploy import applogs
+from paas.deploy.certificates import Certificates
+from paas.deploy.letsencrypt import Letsencrypt
 from paas.deploy.parts import Parts
 from paas.deploy.receive import ErrorLines
 from paas.deploy.repository import Repository
@@ -52,6 +54,16 @@ class Platform:
         """`tell` words an error on a report and gives its exit code."""
         self._parts = Parts(layout, store)
         self._tell = tell
+
+    @property
+    def certificates(self) -> Certificates:
+        """Adding, making and removing certificates."""
+        return self._parts.certificates
+
+    @property
+    def letsencrypt(self) -> Letsencrypt:
+        """Certificates from an authority, and their renewal."""
+        return self._parts.letsencrypt
 
     def apply_config(
         self,

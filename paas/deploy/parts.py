@@ -6,10 +6,12 @@ from dataclasses import replace
 from functools import cached_property
 
 from paas.deploy.attempt import Attempts
+from paas.deploy.certificates import Certificates
 from paas.deploy.draft import Draft, of
 from paas.deploy.explain import Explainer
 from paas.deploy.health import Health
 from paas.deploy.housekeeping import Housekeeping
+from paas.deploy.letsencrypt import Letsencrypt
 from paas.deploy.lifecycle import Lifecycle
 from paas.deploy.oneoff import OneOff
 from paas.deploy.operations import NotDeployed, Operations
@@ -23,7 +25,7 @@ from paas.engine.engine import Engine
 from paas.host.clock import Clock, SystemClock
 from paas.model.app import App
 from paas.model.layout import Layout
-from paas.model.settings import HTTP_ADDRESS, HTTP_PORT
+from paas.model.settings import HTTP_ADDRESS, HTTP_PORT, HTTPS_PORT
 from paas.proxy.proxy import Proxy
 from paas.store.store import Store
 
@@ -50,11 +52,24 @@ class Parts:
             self.layout,
             http_address=settings.value(HTTP_ADDRESS),
             http_port=settings.value(HTTP_PORT),
+            https_port=settings.value(HTTPS_PORT),
         )
 
     @cached_property
     def router(self) -> Router:
-        return Router(self.store, self.engine, self.proxy)
+        return Router(self.store, self.engine, self.proxy, self.clock)
+
+    @cached_property
+    def certificates(self) -> Certificates:
+        """Adding, making and removing certificates."""
+        return Certificates(self.store, self.proxy, self.router, self.clock)
+
+    @cached_property
+    def letsencrypt(self) -> Letsencrypt:
+        """Certificates from an authority, and their renewal."""
+        return Letsencrypt(
+            self.layout, self.store, self.proxy, self.router, self.certificates, self.clock
+        )
 
     @cached_property
     def oneoff(self) -> OneOff:

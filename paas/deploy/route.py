@@ -10,13 +10,15 @@ from paas.deploy.draft import WEB
 from paas.deploy.running import owner_of
 from paas.engine.engine import Engine
 from paas.engine.network.addresses import SLOTS, Backend, ServiceAddresses
+from paas.host.clock import Clock
 from paas.host.files import FileLock
 from paas.model.app import App
+from paas.model.certificate import choose
 from paas.model.instance import Instance
 from paas.model.report import Report
-from paas.model.settings import DOMAIN, HTTP_PORT
+from paas.model.settings import DOMAIN, HSTS_SECONDS, HTTP_PORT, HTTPS_PORT, HTTPS_REDIRECT
 from paas.proxy.proxy import Proxy
-from paas.proxy.site import Site, SiteState
+from paas.proxy.site import Site, SiteOptions, SiteState, Tls
 from paas.store.store import Store
 
 
@@ -32,10 +34,11 @@ class Router:
     them (after a crash) repeats them.
     """
 
-    def __init__(self, store: Store, engine: Engine, proxy: Proxy) -> None:
+    def __init__(self, store: Store, engine: Engine, proxy: Proxy, clock: Clock) -> None:
         self._store = store
         self._engine = engine
         self._proxy = proxy
+        self._clock = clock
 
     def switch(self, apps: Iterable[App]) -> None:
         """Send the traffic of `apps` to their live instances, in one transaction."""
@@ -93,15 +96,44 @@ class Router:
         applied = self._proxy.sync(lambda: [self._site(app) for app in self._store.apps.list()])
         for name, reason in applied.quarantined:
             report.warn(f"The proxy configuration of {name} is left out: {reason}")
+        if not applied.quarantined:
+            self._forget_pairs()
+
+    def _forget_pairs(self) -> None:
+        """Remove the keys of certificates that no app has any more."""
+        pairs, certificates = self._proxy.pairs, self._store.certificates
+        if pairs.others(certificates.fingerprints()):
+            # Certificates are added in a transaction too: none is between file and row.
+            with self._store.transaction():
+                pairs.forget_others(certificates.fingerprints())
 
     def _site(self, app: App) -> Site:
         addresses = self._addresses(app)
+        settings = self._store.settings
         return Site(
             app=app.name,
             domains=tuple(self.domains(app)),
             slots=tuple(str(slot) for slot in addresses.slots),
             state=state_of(app),
+            options=SiteOptions(
+                https_redirect=settings.value(HTTPS_REDIRECT, app.id),
+                hsts_s=settings.value(HSTS_SECONDS, app.id),
+            ),
+            tls=tuple(
+                Tls(domains, self._proxy.pairs.chain_file(one), self._proxy.pairs.key_file(one))
+                for one, domains in self.certified(app).items()
+            ),
         )
+
+    def certified(self, app: App) -> dict[str, tuple[str, ...]]:
+        """The certificates that serve an app, by fingerprint, and the domains of each."""
+        certificates = self._store.certificates.list(app.id)
+        found: dict[str, tuple[str, ...]] = {}
+        for domain in self.domains(app) if certificates else ():
+            best = choose(certificates, domain, self._clock.now())
+            if best is not None:
+                found[best.fingerprint] = (*found.get(best.fingerprint, ()), domain)
+        return found
 
     def domains(self, app: App) -> list[str]:
         """The app's own domains behind `<app>.<server domain>`."""
@@ -111,8 +143,13 @@ class Router:
 
     def urls(self, app: App) -> list[str]:
         """Where to open the app; nothing when it has no domain."""
-        port = self._store.settings.value(HTTP_PORT)
-        return [f"http://{name}" + (f":{port}" if port != 80 else "") for name in self.domains(app)]
+        secure = {domain for domains in self.certified(app).values() for domain in domains}
+        return [self._url(domain, secure=domain in secure) for domain in self.domains(app)]
+
+    def _url(self, domain: str, *, secure: bool) -> str:
+        scheme, port, usual = ("https", HTTPS_PORT, 443) if secure else ("http", HTTP_PORT, 80)
+        number = self._store.settings.value(port)
+        return f"{scheme}://{domain}" + (f":{number}" if number != usual else "")
 
 
 def state_of(app: App) -> SiteState:

@@ -62,6 +62,7 @@ class Server:
         self.folder = folder
         self.layout = Layout.at(folder / "root")
         self.http_port = free_port()
+        self.https_port = free_port()
         self.env = self._environment()
         self.sshd: Sshd | None = None
         self._repositories = 0
@@ -123,7 +124,8 @@ class Server:
 
     def up(self) -> Outcome:
         """Start every process of it; harmless when they run."""
-        options = ("--http-port", str(self.http_port), "--domain", DOMAIN)
+        ports = ("--http-port", str(self.http_port), "--https-port", str(self.https_port))
+        options = (*ports, "--domain", DOMAIN)
         return self.paas("up", *options, timeout=UP_SECONDS).ok()
 
     def give_up_soon(self) -> None:

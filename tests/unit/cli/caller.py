@@ -76,6 +76,8 @@ class Recorder:
     statuses: Sequence[ProcessStatus] = ()
     code: int = 0
     output: bytes = b""
+    certificates: Any = None
+    letsencrypt: Any = None
 
     def _record(self, *what: Any) -> None:
         self.asked.append(what)

@@ -1,0 +1,103 @@
+"""A small ACME authority of the test's own: Debian's pebble, and the DNS it asks."""
+
+from __future__ import annotations
+
+import json
+import os
+import ssl
+import subprocess
+import time
+import urllib.request
+from contextlib import ExitStack
+from pathlib import Path
+
+from paas.proxy.certificates import self_signed
+from tests.push.sshd import free_port, wait_for_port
+
+NONCES_REJECTED_PERCENT = 15
+"""pebble's own default is 5: clients have to retry (RFC 8555, section 6.5)."""
+
+
+class Pebble:
+    """An authority that looks at HTTP port `http_port` of this machine for every name."""
+
+    def __init__(self, folder: Path, http_port: int, *, lifetime_s: int | None = None) -> None:
+        folder.mkdir()
+        self.folder = folder
+        self.port, self._management, self._dns, self._names = (free_port() for _ in range(4))
+        self._lifetime = {"certificateValidityPeriod": lifetime_s} if lifetime_s else {}
+        self._http_port = http_port
+        self._running = ExitStack()
+        mine = self_signed(["localhost"], time.time())
+        self.trust.write_bytes(mine.chain)
+        (folder / "key.pem").write_bytes(mine.key)
+        self.start()
+
+    @property
+    def directory(self) -> str:
+        return f"https://localhost:{self.port}/dir"
+
+    @property
+    def trust(self) -> Path:
+        """What its own HTTPS is known by."""
+        return self.folder / "certificate.pem"
+
+    def start(self) -> None:
+        config = {
+            "listenAddress": f"127.0.0.1:{self.port}",
+            "managementListenAddress": f"127.0.0.1:{self._management}",
+            "certificate": str(self.trust),
+            "privateKey": str(self.folder / "key.pem"),
+            "httpPort": self._http_port,
+            "tlsPort": free_port(),
+            **self._lifetime,
+        }
+        (self.folder / "config.json").write_text(json.dumps({"pebble": config}))
+        self._start(
+            self._names,
+            "pebble-challtestsrv", "-http01", "", "-https01", "", "-tlsalpn01", "",
+            "-dns01", f"127.0.0.1:{self._dns}", "-management", f"127.0.0.1:{self._names}",
+            "-defaultIPv4", "127.0.0.1", "-defaultIPv6", "",
+        )  # fmt: skip
+        self._start(
+            self.port,
+            "pebble", "-config", str(self.folder / "config.json"),
+            "-dnsserver", f"127.0.0.1:{self._dns}",
+        )  # fmt: skip
+
+    def stop(self) -> None:
+        self._running.close()
+
+    def lose(self, name: str) -> None:
+        """Have the DNS fail for a name from now on."""
+        self._post("set-servfail", {"host": f"{name}."})
+
+    def find(self, name: str) -> None:
+        """Have the DNS answer for it again."""
+        self._post("clear-servfail", {"host": f"{name}."})
+
+    def root(self) -> str:
+        """The root that it signs with in this life, in PEM."""
+        trusting = ssl.create_default_context(cafile=str(self.trust))
+        url = f"https://localhost:{self._management}/roots/0"
+        with urllib.request.urlopen(url, context=trusting, timeout=10) as answer:
+            text: str = answer.read().decode()
+        return text
+
+    def _post(self, what: str, data: dict[str, str]) -> None:
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self._names}/{what}", json.dumps(data).encode(), method="POST"
+        )
+        urllib.request.urlopen(request, timeout=10).close()
+
+    def _start(self, port: int, *argv: str) -> None:
+        log = self.folder / f"{argv[0]}.log"
+        environment = os.environ | {
+            "PEBBLE_VA_NOSLEEP": "1",
+            "PEBBLE_WFE_NONCEREJECT": str(NONCES_REJECTED_PERCENT),
+        }
+        with log.open("ab") as out:
+            process = subprocess.Popen(argv, stdout=out, stderr=out, env=environment)
+        self._running.callback(process.wait)
+        self._running.callback(process.kill)
+        wait_for_port(port, process, log)
