@@ -9,6 +9,7 @@ from tests.bench.figures import Row, row
 from tests.bench.sample import APP, boot_seconds, version
 from tests.bench.visitor import Visitor
 from tests.push import apps
+from tests.push.outcome import eventually
 from tests.push.server import DOMAIN, Server
 
 TITLE = "rollback"
@@ -33,7 +34,11 @@ def measure(server: Server) -> Sequence[Row]:
 
 
 def back(server: Server, text: str) -> float:
-    """Seconds from starting `rollback` until the other version is served."""
+    """Seconds from starting `rollback` until the other version is served.
+
+    Begins when the instance before is gone: nginx may still hold connections to it.
+    """
+    eventually(lambda: len(server.residue()["containers"]) == 1)
     visitor = Visitor(server.http_port, f"{APP}.{DOMAIN}", f"version {text}")
     visitor.start()
     began = time.perf_counter()
