@@ -26,7 +26,7 @@ measured them; `bench_docker.py` measures them again where dockerd is installed.
 def measure(server: Server) -> Sequence[Row]:
     """Push one-line changes of the sample app, with a warm cache."""
     repository = server.repository(APP, apps.fixture("hello-flask"))
-    repository.push().ok()
+    repository.push("--force", "main").ok()
     empty = empty_pushes(server)
     boots = [boot_seconds() for _ in range(ROUNDS)]
     floor = row("", empty).median + row("", boots).median
