@@ -27,19 +27,16 @@ def add(session: Session, app: App, files: tuple[str, ...]) -> None:
     """Serve an app with a certificate."""
     if len(files) not in {0, 2}:
         raise Misused("Give two files, the certificate and its key, or a tar on standard input")
-    added = session.platform.certificates.add(
-        app, read_pem(session, files), actor=session.actor, report=session.report
-    )
+    pem = read_pem(session, files)
+    added = session.platform.certificates.add(app, pem, actor=session.actor, report=session.report)
     _tell(session, app, added)
 
 
 def generate(session: Session, app: App, domains: tuple[str, ...]) -> None:
     """Serve an app with a new self-signed certificate."""
+    names = [parse_domain(text) for text in domains]
     made = session.platform.certificates.generate(
-        app,
-        [parse_domain(text) for text in domains],
-        actor=session.actor,
-        report=session.report,
+        app, names, actor=session.actor, report=session.report
     )
     _tell(session, app, made)
 

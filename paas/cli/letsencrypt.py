@@ -26,6 +26,9 @@ def change(session: Session, email: str | None, server: str | None, trust: str |
     """Change whom all apps have their certificates from."""
     if email is None and server is None and trust is None:
         raise Misused("Give --email or --server")
+    if trust and not session.caller.is_root:
+        # We read it as root.
+        raise Misused("A file of the server can be named by root alone")
     if trust and not (Path(trust).is_absolute() and Path(trust).is_file()):
         raise Misused("--trust takes the absolute path of a file on the server")
     for setting, text in (

@@ -11,7 +11,7 @@ from paas.errors import NotFound, PaasError
 from paas.host.clock import Clock
 from paas.host.waiting import wait_until
 from paas.model.app import App
-from paas.model.certificate import Certificate
+from paas.model.certificate import Certificate, Source
 from paas.model.report import Report
 from paas.proxy.certificates import Pair, read_pair, self_signed
 from paas.proxy.proxy import Proxy
@@ -23,6 +23,10 @@ SERVED_S = 10.0
 
 class NotCovered(PaasError):
     """The certificate and the app have no domain in common."""
+
+
+class Issued(PaasError):
+    """An authority looks after the app's certificates."""
 
 
 class NotServed(PaasError):
@@ -52,6 +56,11 @@ class Certificates:
 
     def add(self, app: App, pem: bytes, *, actor: str, report: Report) -> Certificate:
         """Serve an app with the certificate, chain and key in `pem`."""
+        if self._store.renewals.find(app.id) is not None:
+            raise Issued(
+                f"The certificates of {app.name} come from letsencrypt, which would replace it",
+                resolution=f"Disable that first: letsencrypt:disable {app.name}",
+            )
         pair = read_pair(pem, self._clock.now())
         if pair.chain.count(b"BEGIN CERT") == 1 and not pair.certificate.self_signed:
             report.warn(
@@ -105,7 +114,7 @@ class Certificates:
             raise
         with self._store.transaction():
             for old in self._store.certificates.list(app.id):
-                if old.fingerprint != new.fingerprint and set(old.names) <= set(new.names):
+                if _replaces(new, old):
                     self._store.certificates.remove(app.id, old.fingerprint)
             self._store.events.add(
                 actor, app.name, "certificate added", f"{new.source}: {', '.join(new.names)}"
@@ -172,6 +181,16 @@ class Certificates:
         bare = [domain for domain in self._router.domains(app) if domain not in secure]
         if bare:
             report.warn(f"No certificate covers {_some(bare)}: served over plain HTTP")
+
+
+def _replaces(new: Certificate, old: Certificate) -> bool:
+    """Whether nobody needs the old one any more.
+
+    What the operator gave is the operator's: one that was issued stands in front of it only.
+    """
+    if new.fingerprint == old.fingerprint or not set(old.names) <= set(new.names):
+        return False
+    return new.source is old.source or old.source is Source.SELF_SIGNED
 
 
 def _some(names: Sequence[str], most: int = 3) -> str:

@@ -130,6 +130,8 @@ class Letsencrypt:
 
     def _issue(self, app: App, *, actor: str, report: Report) -> None:
         pair = self._authority().issue(self._names(app), self._clock.now(), report)
+        if self._store.apps.by_id(app.id) is None:
+            raise NotReady(f"App {app.name} was destroyed meanwhile")
         self._certificates.install(app, pair, actor=actor, report=report)
 
     def _note(self, app: App, renewal: Renewal, actor: str, error: PaasError) -> None:

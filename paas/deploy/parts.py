@@ -26,6 +26,7 @@ from paas.host.clock import Clock, SystemClock
 from paas.model.app import App
 from paas.model.layout import Layout
 from paas.model.settings import HTTP_ADDRESS, HTTP_PORT, HTTPS_PORT
+from paas.proxy.listening import Listening
 from paas.proxy.proxy import Proxy
 from paas.store.store import Store
 
@@ -47,12 +48,12 @@ class Parts:
 
     @cached_property
     def proxy(self) -> Proxy:
+        return Proxy(self.layout, self._listening)
+
+    def _listening(self) -> Listening:
         settings = self.store.settings
-        return Proxy(
-            self.layout,
-            http_address=settings.value(HTTP_ADDRESS),
-            http_port=settings.value(HTTP_PORT),
-            https_port=settings.value(HTTPS_PORT),
+        return Listening(
+            settings.value(HTTP_ADDRESS), settings.value(HTTP_PORT), settings.value(HTTPS_PORT)
         )
 
     @cached_property

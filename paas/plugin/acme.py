@@ -41,6 +41,18 @@ ORDER_S = 90.0
 NONCE_TRIES = 6
 """RFC 8555, section 6.5: a client retries with the nonce that came with the refusal."""
 
+GARBAGE = (
+    errors.Error,
+    JoseError,
+    InvalidCertificate,
+    ValueError,
+    # The library takes the shape of an answer for granted.
+    LookupError,
+    AttributeError,
+    TypeError,
+)
+"""What it raises when an answer is none."""
+
 Answered = Callable[[Mapping[str, str]], AbstractContextManager[None]]
 """Answers these challenge tokens while its block runs."""
 
@@ -82,7 +94,7 @@ class Authority:
                     for each in error.subproblems or ()
                 ],
             ) from error
-        except (errors.Error, JoseError, InvalidCertificate, ValueError) as error:
+        except GARBAGE as error:
             raise AcmeFailed(
                 f"{self.directory} does not answer as an ACME authority does", [_line(error)]
             ) from error

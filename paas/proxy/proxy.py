@@ -11,7 +11,6 @@ import pwd
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 
 from paas.errors import PaasError
@@ -20,6 +19,7 @@ from paas.host.files import FileLock
 from paas.model.layout import Layout
 from paas.proxy.challenges import Challenges
 from paas.proxy.generations import Generations
+from paas.proxy.listening import Listening
 from paas.proxy.nginx import Nginx, NginxFailed
 from paas.proxy.pairs import Pairs
 from paas.proxy.presented import presented
@@ -33,6 +33,7 @@ WORKER_USER = "www-data"
 LOG_BYTES = 50 * 2**20
 """An access log is rotated when it is longer."""
 
+LOOPBACK = "127.0.0.1"
 SAFE_PATH = re.compile(r"[A-Za-z0-9_./-]+")
 
 
@@ -57,19 +58,14 @@ class Proxy:
     def __init__(
         self,
         layout: Layout,
-        *,
-        http_address: str = "",
-        http_port: int = 80,
-        https_port: int = 443,
+        listening: Callable[[], Listening],
         templates: Path | None = None,
     ) -> None:
-        """`http_address` is one address to listen on; all of IPv4 and IPv6 when empty."""
+        """`listening` is asked each time: another process may have changed the settings."""
         self._layout = layout
         self._run = layout.run / "proxy"
         self._logs = layout.logs / "proxy"
-        self._listen = listen_addresses(http_address, http_port)
-        self._listen_tls = listen_addresses(http_address, https_port)
-        self._address, self._https_port = http_address or "127.0.0.1", https_port
+        self._listening = listening
         self._renderer = Renderer(templates or content("proxy"))
         self._generations = Generations(layout.proxy)
         self.pairs = Pairs(layout.proxy)
@@ -121,7 +117,8 @@ class Proxy:
 
     def presents(self, domain: str, fingerprint: str) -> bool:
         """Whether a client that asks for `domain` over TLS is shown this certificate."""
-        return presented(self._address, self._https_port, domain) == fingerprint
+        place = self._listening()
+        return presented(place.address or LOOPBACK, place.https_port, domain) == fingerprint
 
     def log_of(self, app: str) -> Path:
         """The access log of one app: one JSON object per line."""
@@ -240,14 +237,15 @@ class Proxy:
         return running
 
     def _server(self) -> Server:
+        place = self._listening()
         return Server(
-            listen=self._listen,
+            listen=place.http,
             user=WORKER_USER,
             prefix=self._layout.proxy,
             run=self._run,
             logs=self._logs,
-            listen_tls=self._listen_tls,
-            https_port=self._https_port,
+            listen_tls=place.https,
+            https_port=place.https_port,
         )
 
     def _prepare(self) -> None:
@@ -271,19 +269,3 @@ class Proxy:
                 path.mkdir(exist_ok=True)
                 os.chown(path, 0, group)
                 path.chmod(mode)
-
-
-def listen_addresses(address: str, port: int, *, ipv6: bool | None = None) -> tuple[str, ...]:
-    """nginx's `listen` values. `ipv6` says whether this machine has it; None asks it.
-
-    Raises `ProxyBroken` when `address` is neither empty nor an IP address.
-    """
-    if address:
-        try:
-            version = ip_address(address).version
-        except ValueError as error:
-            raise ProxyBroken(f"nginx cannot listen on {address!r}: not an IP address") from error
-        return (f"[{address}]:{port}" if version == 6 else f"{address}:{port}",)
-    if ipv6 is None:
-        ipv6 = Path("/proc/net/if_inet6").exists()
-    return (f"0.0.0.0:{port}", f"[::]:{port}") if ipv6 else (f"0.0.0.0:{port}",)

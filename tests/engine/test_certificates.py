@@ -22,6 +22,7 @@ from paas.host import syscalls
 from paas.host.files import remove_tree
 from paas.model.layout import Layout
 from paas.proxy.certificates import Pair, read_pair, self_signed
+from paas.proxy.listening import Listening
 from paas.proxy.nginx import NginxFailed
 from paas.proxy.proxy import Proxy
 from paas.proxy.site import Site, SiteOptions, SiteState, Tls
@@ -73,7 +74,7 @@ def layout() -> Iterator[Layout]:
 @pytest.fixture
 def proxy(layout: Layout) -> Iterator[Proxy]:
     """A running nginx and one instance behind it."""
-    proxy = Proxy(layout, http_port=HTTP, https_port=HTTPS)
+    proxy = Proxy(layout, lambda: Listening(http_port=HTTP, https_port=HTTPS))
     proxy.start()
     with ThreadingHTTPServer((SLOT, 80), Echo) as server:
         threading.Thread(target=server.serve_forever, args=(0.02,)).start()
@@ -307,7 +308,7 @@ def test_plain_http_leads_to_https_with_path_and_query(
 
 
 def test_the_usual_port_is_not_named(layout: Layout) -> None:
-    proxy = Proxy(layout, http_port=HTTP)
+    proxy = Proxy(layout, lambda: Listening(http_port=HTTP))
     proxy.start()
     try:
         proxy.apply([site(proxy, "a", pair("a.test"))])
@@ -353,6 +354,23 @@ def test_hsts_is_sent_over_https_alone_and_the_app_s_own_wins(proxy: Proxy) -> N
     assert ask("a.test", secure=False).headers.get_all(header) is None
     proxy.apply([site(proxy, "my-app", pair("a.test"))])
     assert ask("a.test").headers.get_all(header) is None
+
+
+def test_other_ports_are_taken_up_by_whoever_applies_next(layout: Layout) -> None:
+    """The supervisor lives on while somebody runs `paas up --https-port`."""
+    places = [Listening(http_port=HTTP, https_port=HTTPS)]
+    proxy = Proxy(layout, lambda: places[-1])
+    proxy.start()
+    try:
+        fresh = pair("a.test")
+        proxy.apply([site(proxy, "a", fresh)])
+        places.append(Listening(http_port=HTTP, https_port=HTTPS + 1))
+        assert proxy.apply([site(proxy, "a", fresh)]).reloaded
+        assert proxy.presents("a.test", fresh.certificate.fingerprint)
+        with pytest.raises(ConnectionRefusedError):
+            shown("a.test")
+    finally:
+        proxy.stop()
 
 
 def test_a_new_certificate_is_shown_when_apply_returns(proxy: Proxy) -> None:

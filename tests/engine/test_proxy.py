@@ -22,6 +22,7 @@ from paas.host import syscalls
 from paas.host.files import remove_tree
 from paas.host.waiting import wait_until
 from paas.model.layout import Layout
+from paas.proxy.listening import Listening
 from paas.proxy.nginx import NginxFailed
 from paas.proxy.proxy import Proxy
 from paas.proxy.site import Site, SiteOptions, SiteState
@@ -95,7 +96,7 @@ def layout(own_network: None) -> Iterator[Layout]:
 
 @pytest.fixture
 def proxy(layout: Layout) -> Iterator[Proxy]:
-    proxy = Proxy(layout, http_port=PORT)
+    proxy = Proxy(layout, lambda: Listening(http_port=PORT))
     proxy.start()
     yield proxy
     proxy.stop()
@@ -402,7 +403,7 @@ def test_a_killed_nginx_starts_again_with_the_same_sites(proxy: Proxy, layout: L
 
 
 def test_an_apply_while_nginx_is_down_counts_at_its_start(layout: Layout) -> None:
-    proxy = Proxy(layout, http_port=PORT)
+    proxy = Proxy(layout, lambda: Listening(http_port=PORT))
     assert not proxy.apply([site(slots=(), state=SiteState.EMPTY)]).reloaded
     proxy.start()
     try:
@@ -413,8 +414,10 @@ def test_an_apply_while_nginx_is_down_counts_at_its_start(layout: Layout) -> Non
 
 
 def test_it_starts_on_another_port_with_the_same_sites(layout: Layout) -> None:
-    Proxy(layout, http_port=PORT + 1).apply([site(slots=(), state=SiteState.EMPTY)])
-    proxy = Proxy(layout, http_port=PORT)
+    Proxy(layout, lambda: Listening(http_port=PORT + 1)).apply(
+        [site(slots=(), state=SiteState.EMPTY)]
+    )
+    proxy = Proxy(layout, lambda: Listening(http_port=PORT))
     proxy.start()
     try:
         assert ask("hello.test")[0] == 503
@@ -424,7 +427,7 @@ def test_it_starts_on_another_port_with_the_same_sites(layout: Layout) -> None:
 
 def test_a_taken_port_is_said(layout: Layout) -> None:
     with socket.create_server(("127.0.0.1", PORT)):
-        proxy = Proxy(layout, http_address="127.0.0.1", http_port=PORT)
+        proxy = Proxy(layout, lambda: Listening(address="127.0.0.1", http_port=PORT))
         with pytest.raises(NginxFailed) as caught:
             proxy.start()
     assert "127.0.0.1:8081" in str(caught.value)

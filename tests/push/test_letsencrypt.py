@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from paas.store.store import Store
+from tests.authority import bundle, leaf
 from tests.push.app import App
 from tests.push.outcome import eventually
 from tests.push.pebble import Pebble
@@ -141,6 +142,8 @@ def test_all_domains_of_a_redirecting_app_get_one_certificate(
     assert key.stat().st_mode & 0o777 == 0o600
 
     again = shown(server, "www.acme.test")
+    own = clean.ssh("certs:add {}", input=bundle(leaf("www.acme.test"))).failed()
+    assert "come from letsencrypt" in own.err
     clean.ssh("letsencrypt:enable {}").ok()
     assert "is not due yet" in clean.ssh("letsencrypt:auto-renew").ok().out
     assert shown(server, "www.acme.test") == again

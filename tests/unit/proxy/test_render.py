@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from paas.host.content import content
-from paas.proxy.proxy import ProxyBroken, listen_addresses
+from paas.proxy.listening import InvalidAddress, listen_addresses
 from paas.proxy.render import Renderer, Server, identity_of
 from paas.proxy.site import Site, SiteOptions, SiteState
 
@@ -73,5 +73,5 @@ def test_addresses_to_listen_on() -> None:
     assert listen_addresses("", 80, ipv6=True) == ("0.0.0.0:80", "[::]:80")
     assert listen_addresses("", 80, ipv6=False) == ("0.0.0.0:80",)
     assert listen_addresses("::1", 8080) == ("[::1]:8080",)
-    with pytest.raises(ProxyBroken, match="not an IP address"):
+    with pytest.raises(InvalidAddress, match="not an IP address"):
         listen_addresses("1.2.3.4; daemon off", 80)
