@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from paas.deploy.attempt import Attempts
 from paas.deploy.pipeline import Pipeline
+from paas.deploy.repository import Repository
 from paas.deploy.running import log_directory, owner_of
 from paas.deploy.wake import wake_supervisor
 from paas.host.files import remove_tree
@@ -38,11 +39,13 @@ class Lifecycle:
         wake_supervisor(parts.layout)
 
     def sweep(self, report: Report) -> None:
-        """Remove what is left of apps whose destruction was killed."""
+        """Remove what killed destructions of apps and killed pushes left."""
         for path in self.pipeline.layout.repos.glob("*.git"):
             app_id = int(path.stem)
             if self.pipeline.store.apps.by_id(app_id) is None:
                 self._clear(app_id, report)
+            else:
+                Repository(self.pipeline.layout, app_id).sweep()
 
     def _clear(self, app_id: int, report: Report) -> bool:
         """Remove all that belongs to an app without a row; again is harmless.

@@ -70,7 +70,7 @@ class Receiving:
         """Run git and deploy what its hook receives; the exit code is git's."""
         self._repository.ensure()
         ours, hooks = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        with closing(ours):
+        with closing(ours), self._repository.receiving():
             try:
                 git = self._repository.serve(
                     "receive-pack",

@@ -10,7 +10,7 @@ from pathlib import Path
 from paas.deploy.tree import Objects
 from paas.host import syscalls
 from paas.host.content import content
-from paas.host.files import write_atomic
+from paas.host.files import FileLock, remove_tree, write_atomic
 from paas.host.processes import Process, spawn
 from paas.model.layout import Layout
 
@@ -107,6 +107,21 @@ class Repository:
         return Objects(
             own or directory, directory, lambda: syscalls.opening_as(git.pw_uid, git.pw_gid)
         )
+
+    def receiving(self, *, alone: bool = False) -> FileLock:
+        """Held while git receives, by any number of pushes at once."""
+        return FileLock(self._layout.locks / f"app-{self.path.stem}.receive", shared=not alone)
+
+    def sweep(self) -> None:
+        """Remove what a killed git received and did not keep, unless one is receiving."""
+        nobody = self.receiving(alone=True)
+        if not nobody.try_acquire():
+            return
+        try:
+            for directory in (self.path / "objects").glob("tmp_objdir-incoming-*"):
+                remove_tree(directory)
+        finally:
+            nobody.release()
 
     def quarantine(self, environment: Mapping[str, str]) -> Path | None:
         """Where the objects of a push wait, if it is a directory of this repository."""
