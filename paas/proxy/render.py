@@ -20,8 +20,9 @@ KEEPALIVE_MS = 100
 
 For as long, a busy visitor may meet the old version after a switch: with 1000 ms a rollback
 under a polling client took 0.84 s on top of the app's boot, with 100 ms 0.68 s, and a push
-0.14 s instead of 0.46 s; saturated, both lost none of 20,000 requests. Both limits lie below the shortest idle timeout of common app servers (gunicorn's gthread: 2 s,
-Node: 5 s), so no request is sent into a connection that the app is closing. Measured: an
+0.14 s instead of 0.46 s; saturated, both lost none of 20,000 requests. Both limits lie
+below the shortest idle timeout of common app servers (gunicorn's gthread: 2 s, Node: 5 s),
+so no request is sent into a connection that the app is closing. Measured: an
 idle connection is only ever closed by `keepalive_timeout`, a busy one only by
 `keepalive_time`; a drained instance needs both.
 """
