@@ -26,6 +26,7 @@ from paas.host import netlink
 from paas.host.firewall import Firewall
 from paas.host.processes import ProgramMissing, run
 from paas.host.waiting import wait_until
+from paas.model.certificate import Certificate
 
 OLDEST_KERNEL = (5, 19)
 """The first whose overlayfs takes idmapped layers."""
@@ -34,6 +35,9 @@ NEEDED_CONTROLLERS = ("cpu", "memory", "pids")
 FREE_BYTES = 2 * 2**30
 FREE_INODES = 50_000
 ANSWER_S = 3.0
+ENDING_S = 21 * 86400.0
+"""A certificate that ends sooner is worth a word; renewal should have come by then."""
+
 KEEP_TIME = "apt-get install systemd-timesyncd"
 
 
@@ -75,6 +79,7 @@ class Doctor:
             "disk": lambda: disk(os.statvfs(self._layout.root), self._layout.root),
             "sshd": lambda: sshd(self._layout.user),
             "proxy": self._proxy,
+            "certificates": self._certificates,
             "resolver": self._resolver,
             "paasd": self._paasd,
             "supervisor": self._supervisor,
@@ -131,6 +136,18 @@ class Doctor:
                 "nginx does not answer", f"paas up; its log is {self._layout.logs}/proxy/error.log"
             )
         return "nginx answers"
+
+    def _certificates(self) -> str:
+        parts = self._parts
+        return certificates(
+            (
+                (app.name, served.certificate)
+                for app in parts.store.apps.list()
+                for served in parts.certificates.of(app)
+                if served.domains
+            ),
+            parts.clock.now(),
+        )
 
     def _resolver(self) -> str:
         resolver = self._parts.engine.network.resolver
@@ -288,6 +305,23 @@ def answers(server: str, name: str) -> bool:
             answer = connection.recv(512)
             return answer[:2] == query[:2] and answer[3] & 0xF not in (2, 5)
     return False
+
+
+def certificates(served: Iterable[tuple[str, Certificate]], now: float) -> str:
+    """Whether those that serve an app, by its name, will for a while."""
+    known = list(served)
+    ending = [
+        f"{app}: {one.names[0]} {'expired' if one.not_after < now else 'expires'} "
+        f"{time.strftime('%Y-%m-%d', time.gmtime(one.not_after))}"
+        for app, one in known
+        if one.not_after - now < min(ENDING_S, (one.not_after - one.not_before) / 4)
+    ]
+    if ending:
+        raise Unwell(
+            "; ".join(ending),
+            "Give a new one with certs:add; letsencrypt:list tells why one was not renewed.",
+        )
+    return f"{len(known)} served" if known else "none"
 
 
 def clock(now: float, built: float) -> str:

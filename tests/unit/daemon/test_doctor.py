@@ -15,8 +15,10 @@ import pytest
 from paas.daemon import doctor
 from paas.daemon.doctor import Unwell, outcome
 from paas.errors import PaasError
+from paas.model.certificate import Certificate, Source
 
 GIB = 2**30
+DAY = 86400.0
 
 
 def test_a_failing_check_says_what_to_do() -> None:
@@ -158,3 +160,24 @@ def test_a_clock_that_no_server_sets_is_no_failure(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(doctor, "synchronised", lambda: False)
     text = doctor.clock(1_700_000_000.0, 1_700_000_000.0)
     assert text.startswith("2023-11-14 22:13:20 UTC; no time server sets it")
+
+
+def certificate(name: str, days_left: float, days: float = 90) -> Certificate:
+    start, end = (days_left - days) * DAY, days_left * DAY
+    return Certificate("f", Source.GIVEN, (name,), "CA", "1", start, end, self_signed=False)
+
+
+@pytest.mark.parametrize(("left", "word"), [(20, "expires"), (-1, "expired")])
+def test_a_certificate_that_ends_is_named(left: float, word: str) -> None:
+    fine = certificate("b.example", 60)
+    with pytest.raises(Unwell) as caught:
+        doctor.certificates([("one", certificate("a.example", left)), ("two", fine)], 0)
+    assert caught.value.text.startswith(f"one: a.example {word} 19")
+    assert "b.example" not in caught.value.text
+    assert "letsencrypt:list" in caught.value.remedy
+
+
+def test_a_short_lived_certificate_is_fine_for_most_of_its_life() -> None:
+    short = certificate("a.example", 2, days=6)
+    assert doctor.certificates([("one", short)], 0) == "1 served"
+    assert doctor.certificates([], 0) == "none"
