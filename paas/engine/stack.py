@@ -151,6 +151,7 @@ class Stack:
                     f"--keyring={KEYRING}",
                     f"--aptopt={options}",
                     *(f"--dpkgopt={line}" for line in stackfiles.DPKG.splitlines()),
+                    f"--customize-hook={stackfiles.ASK_NOBODY}",
                     recipe.suite,
                     upper,
                     *sources.sources(recipe.suite),

@@ -36,6 +36,12 @@ path-include=/usr/share/doc/*/copyright
 force-unsafe-io
 """
 
+# Builds have no terminal: debconf would say so at length before it asks nobody anyway.
+# A hook of mmdebstrap's; $1 is the root.
+ASK_NOBODY = (
+    'echo debconf debconf/frontend select Noninteractive | chroot "$1" debconf-set-selections'
+)
+
 _SOURCES = """\
 Types: deb
 URIs: http://deb.debian.org/debian

@@ -87,6 +87,12 @@ def test_it_is_debian_with_certificates_and_no_caches(storage: Storage, image: I
     assert (root / "usr/sbin/policy-rc.d").stat().st_mode & 0o111
 
 
+def test_its_packages_ask_nobody(storage: Storage, image: Image) -> None:
+    root = storage.layers.path(image.layers[0])
+    answers = (root / "var/cache/debconf/config.dat").read_text("utf-8")
+    assert "Name: debconf/frontend\nTemplate: debconf/frontend\nValue: Noninteractive\n" in answers
+
+
 def test_it_is_made_once(stack: Stack, image: Image) -> None:
     assert stack.ensure("paas/stack:debian-13", Silent()) == image
 
