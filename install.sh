@@ -39,6 +39,7 @@ demo=yes
 firewall=no
 action=install
 scratch=
+unfinished=
 services_down=no
 upgraded=no
 
@@ -244,6 +245,7 @@ install_program() {
 
 build_program() {
     local directory=$1 pip
+    unfinished=$directory
     mkdir -p "$scratch/source" "$program/versions"
     # setuptools leaves a build directory behind, which is not wanted in the checkout.
     cp -a "${SOURCES[@]}" "$scratch/source"
@@ -257,6 +259,7 @@ build_program() {
     } >"$scratch/pip.log" 2>&1 || { tail -n 20 "$scratch/pip.log" >&2; die "pip failed; its last lines are above"; }
     ln -s "$(cd "$directory" && echo lib/python3.*/site-packages/paas/daemon)" "$directory/client"
     touch "$directory/complete"
+    unfinished=
 }
 
 # What still runs from an older version has loaded all of it; three are kept all the same.
@@ -452,6 +455,10 @@ prepare_to_install() {
 
 clean_up() {
     let_services_start
+    if [ -n "$unfinished" ]; then
+        rm -rf "$unfinished"
+        rmdir --ignore-fail-on-non-empty "$program/versions" "$program"
+    fi
     [ -z "$scratch" ] || rm -rf "$scratch"
 }
 
