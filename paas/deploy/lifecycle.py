@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from paas.deploy.attempt import Attempts
+from paas.deploy.buildpacks import cache_volume
+from paas.deploy.compile import Compiler
 from paas.deploy.pipeline import Pipeline
 from paas.deploy.repository import Repository
 from paas.deploy.running import log_directory, owner_of
@@ -65,6 +67,7 @@ class Lifecycle:
             parts.router.forget(app_id)
             parts.engine.ranges.release(owner_of(app_id))
             remove_tree(log_directory(parts.layout, app_id))
+            Compiler(parts.engine).forget_cache(cache_volume(app_id))
             self.attempts.free()
             # Last: by it `sweep` knows that there is something left.
             remove_tree(parts.layout.repo(app_id))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from paas.deploy.attempt import Attempt
-from paas.deploy.build import Source, build_image
+from paas.deploy.build import Built, Source, build
 from paas.deploy.draft import RELEASE, Draft, formation_for, of
 from paas.deploy.fleet import Plan, place_of, plan
 from paas.deploy.health import Health
@@ -53,19 +53,20 @@ class Pipeline:
     def _push(self, attempt: Attempt, source: Source, branch: str) -> Release:
         with attempt.timeline.stage("build"):
             self.store.deploys.advance(attempt.deploy.id, Stage.BUILDING)
-            image = build_image(self.engine, source, attempt.app.name, attempt.report)
-        draft = self.draft(attempt.app, source, image.id)
+            config = self.store.config.get(attempt.app.id)
+            built = build(self.engine, source, attempt.app, config, attempt.report)
+        draft = self.draft(attempt.app, source, built)
         if RELEASE in draft.processes:
             with attempt.timeline.stage("release phase"):
                 self.store.deploys.advance(attempt.deploy.id, Stage.RELEASING)
                 self.phase.run(attempt.app, draft, attempt.report)
         return self.launch(attempt, replace(draft, branch=branch))
 
-    def draft(self, app: App, source: Source, image: str) -> Draft:
+    def draft(self, app: App, source: Source, built: Built) -> Draft:
         """What the push would run with the app's present config and scale."""
-        processes = source.processes
+        processes = built.processes
         return Draft(
-            image=image,
+            image=built.image,
             commit=source.context.commit,
             config=self.store.config.get(app.id),
             processes=processes,

@@ -1,6 +1,6 @@
 """app.json: what the repository declares about its app, in Heroku's and Dokku's fields.
 
-`healthchecks`, `formation` and `scripts` are read; what other platforms put there is
+`healthchecks`, `formation`, `scripts` and `buildpacks` are read; what other platforms put there is
 left alone. `//` and `/* */` comments are accepted, as Dokku does.
 """
 
@@ -43,6 +43,8 @@ class AppJson:
     healthchecks: Mapping[str, tuple[Healthcheck, ...]] = field(default_factory=dict)
     formation: Mapping[str, int] = field(default_factory=dict)
     scripts: Scripts = Scripts()
+    buildpacks: tuple[str, ...] = ()
+    """Names or URLs, in their order."""
 
 
 def parse_app_json(text: str, name: str = "app.json") -> AppJson:
@@ -66,6 +68,7 @@ def parse_app_json(text: str, name: str = "app.json") -> AppJson:
             if (quantity := _quantity(entry, f"{name}: formation.{process_type}")) is not None
         },
         scripts=_scripts(_object(top.get("scripts"), f"{name}: scripts"), f"{name}: scripts"),
+        buildpacks=_buildpacks(top.get("buildpacks"), f"{name}: buildpacks"),
     )
 
 
@@ -121,6 +124,18 @@ def _scripts(scripts: Mapping[str, object], place: str) -> Scripts:
         postdeploy=_command(each, "postdeploy", f"{place}.dokku"),
         first_postdeploy=_command(scripts, "postdeploy", place),
     )
+
+
+def _buildpacks(value: object, place: str) -> tuple[str, ...]:
+    """The `url` of each; a bare text is taken for one."""
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise InvalidAppJson(f"{place} must be a list, written in brackets")
+    urls = [one.get("url") if isinstance(one, dict) else one for one in value]
+    if not all(isinstance(url, str) and url for url in urls):
+        raise InvalidAppJson(f'{place} must be objects of the form {{"url": "NAME"}}')
+    return tuple(map(str, urls))
 
 
 def _command(scripts: Mapping[str, object], name: str, place: str) -> str | None:

@@ -22,6 +22,7 @@ from paas.engine.layers import LayerId, Layers
 from paas.engine.spec import ContainerSpec, Mount
 from paas.engine.users import NoSuchUser
 from paas.host import files
+from paas.model.env import Secret
 from paas.model.layout import Layout
 from paas.model.limits import MIB
 from paas.model.report import Report
@@ -48,7 +49,16 @@ class Command:
     env: Mapping[str, str]
     script: Document | None = None
     network: bool = True
-    hidden_env: Mapping[str, str] = field(default_factory=dict)
+    hidden_env: Mapping[str, str | Secret] = field(default_factory=dict, repr=False)
+    mounts: tuple[Mount, ...] = ()
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a command ended, and the last lines it printed."""
+
+    ended: Ended
+    lines: Sequence[str]
 
 
 class Runner:
@@ -85,6 +95,30 @@ class Runner:
 
         Raises `StepFailed` unless it ends with 0, and `BuildTimedOut`.
         """
+        try:
+            result = self.attempt(command, below, config, upper, rules, report)
+        except RanTooLong:
+            raise BuildTimedOut(rules.deadline_s, f"{step.at}: {step.summary}") from None
+        except (CommandNotFound, CommandNotExecutable, NoSuchUser) as error:
+            raise step.at.failure(
+                f"{step.summary}: {error.brief}", error.details, error.resolution
+            ) from None
+        if result.ended != 0:
+            raise step.at.failure(_outcome(step, result.ended, rules), result.lines)
+
+    def attempt(
+        self,
+        command: Command,
+        below: Sequence[LayerId],
+        config: ImageConfig,
+        upper: Path,
+        rules: Rules,
+        report: Report,
+    ) -> Result:
+        """Run `command` as `run` does, whatever it ends with.
+
+        Raises `RanTooLong`, `CommandNotFound`, `CommandNotExecutable` and `NoSuchUser`.
+        """
         name = f"build-{secrets.token_hex(8)}"
         tail = Tail()
 
@@ -94,20 +128,11 @@ class Runner:
 
         with self._files(name, command) as mounts:
             spec = self._spec(name, command, mounts, rules)
-            try:
-                ended = self._foreground.run_on(
-                    spec, config, below, upper, output, rules.seconds_left()
-                )
-            except RanTooLong:
-                raise BuildTimedOut(rules.deadline_s, f"{step.at}: {step.summary}") from None
-            except (CommandNotFound, CommandNotExecutable, NoSuchUser) as error:
-                raise step.at.failure(
-                    f"{step.summary}: {error.brief}", error.details, error.resolution
-                ) from None
-        if ended != 0:
-            raise step.at.failure(_outcome(step, ended, rules), tail.lines())
+            left = rules.seconds_left()
+            ended = self._foreground.run_on(spec, config, below, upper, output, left)
         targets = (*_SYSTEM_MOUNTS, *BOUND, *(mount.target for mount in mounts))
         remove_stubs(upper, [self._layers.path(layer) for layer in below], targets)
+        return Result(ended, tail.lines())
 
     def _spec(
         self, name: str, command: Command, mounts: tuple[Mount, ...], rules: Rules
@@ -130,7 +155,7 @@ class Runner:
     def _files(self, name: str, command: Command) -> Iterator[tuple[Mount, ...]]:
         """The files that the step has and its layer has not."""
         directory = self._directory / name
-        mounts = []
+        mounts = list(command.mounts)
         if self._host.ca_bundle is not None:
             mounts.append(Mount(self._host.ca_bundle, CA_FILE, read_only=True))
         try:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from paas.buildpack.outcome import BuildpackFailed
 from paas.deploy.build import read_source
 from paas.deploy.objects import keep_objects
 from paas.deploy.tree import GitContext, Objects, PushRefused, peel, read_text
@@ -65,9 +66,10 @@ def test_an_empty_tree_is_refused(repository: Path) -> None:
 
 def test_a_tree_without_a_dockerfile_is_told_what_is_supported(repository: Path) -> None:
     (repository / "app.py").write_text("print(1)\n")
-    with pytest.raises(PushRefused, match="no Dockerfile") as caught:
+    with pytest.raises(BuildpackFailed, match="how to build it") as caught:
         read_source(context(repository))
-    assert "Supported" in caught.value.resolution
+    for name in ("Dockerfile", "requirements.txt", "package.json", "index.html"):
+        assert name in str(caught.value)
 
 
 def test_a_submodule_is_refused_by_name(repository: Path) -> None:

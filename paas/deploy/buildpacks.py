@@ -1,0 +1,209 @@
+"""An app without a Dockerfile: buildpacks make its image, step by step.
+
+bases          what is built in and what is run on: made once, shared by all apps
+dependencies   layers by the lock files: shared by all apps that have the same
+compile        the app itself, at each push: see `paas.deploy.compile`
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from paas.buildpack import recipe
+from paas.buildpack.catalogue import Buildpack
+from paas.buildpack.outcome import BuildpackFailed
+from paas.buildpack.selection import Selection, matching, supported
+from paas.deploy.compile import Compiled, Compiler, Job, NotDetected
+from paas.deploy.picked import Picked
+from paas.engine.build.context import Context, ContextEntry, DirectoryContext
+from paas.engine.build.errors import StepFailed
+from paas.engine.config import History
+from paas.engine.engine import Engine
+from paas.engine.images import Image
+from paas.engine.layers import LayerId
+from paas.host.content import content
+from paas.model.env import Secret
+from paas.model.report import Report
+
+PLAIN_PATH = re.compile(r"[\w.+@/-]+")
+"""Paths that mean themselves in a Dockerfile."""
+
+
+@dataclass(frozen=True)
+class AppTree:
+    """What is built, for whom: `cache` names the volume that is the app's CACHE_DIR."""
+
+    context: Context
+    config: Mapping[str, Secret]
+    commit: str
+    cache: str
+
+
+@dataclass(frozen=True)
+class Built:
+    """The image, and the shell commands its buildpacks suggest, by process type."""
+
+    image: Image
+    processes: Mapping[str, str]
+
+
+def cache_volume(app_id: int) -> str:
+    """The volume that is the CACHE_DIR of an app."""
+    return f"buildpack-cache-{app_id}"
+
+
+def nothing_detected() -> BuildpackFailed:
+    """The error for a tree that nobody recognises."""
+    return BuildpackFailed(
+        "Nothing in the repository says how to build it",
+        ["Supported, in this order:", "Dockerfile", *supported()],
+        "Commit one of these at the top of the repository, its name spelled exactly so,"
+        " or name the buildpacks in .buildpacks.",
+    )
+
+
+class BuildpackBuilder:
+    """Builds images by buildpacks."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._compiler = Compiler(engine)
+
+    def build(self, tree: AppTree, selection: Selection, report: Report) -> Built:
+        """Build by the first buildpacks of `selection` that recognise the tree.
+
+        Raises `BuildpackFailed` with what the failing program printed last, and what making
+        the stack raises.
+        """
+        for packs in selection.attempts:
+            try:
+                return self._build(tree, packs, report)
+            except NotDetected:
+                if len(selection.attempts) == 1:
+                    raise
+        raise nothing_detected()
+
+    def _build(self, tree: AppTree, packs: tuple[Buildpack, ...], report: Report) -> Built:
+        build = self._build_base(packs, report)
+        base_size = len(build.layers)
+        for pack in packs:
+            build = self._with_dependencies(tree, build, pack, report)
+        job = Job(tree.context, packs, tree.config, tree.commit, tree.cache)
+        compiled = self._compiler.run(job, build, report)
+        run = self._image(recipe.run_base(packs), Bare(), report)
+        image = self._assemble(run, build.layers[base_size:], compiled, packs)
+        return Built(image, compiled.defaults.processes)
+
+    def _build_base(self, packs: Sequence[Buildpack], report: Report) -> Image:
+        self._engine.stack.ensure(f"paas/stack-build:{recipe.STACK}", report)
+        folder = DirectoryContext(content("buildpacks"), report)
+        wanted = [path for path in folder.entries() if path.split("/")[0] in _names(packs)]
+        return self._image(recipe.build_base(packs), folder, report, wanted)
+
+    def _with_dependencies(
+        self, tree: AppTree, build: Image, pack: Buildpack, report: Report
+    ) -> Image:
+        """With the layers of what the pack installs before it sees the whole tree.
+
+        Those who share these layers trust nothing but the files they were made of: neither
+        a cache that an app could have written to, nor config vars are part of that.
+        """
+        declared = pack.declaration
+        files = matching(tree.context.entries(), declared.dependencies)
+        private = any(key.startswith(declared.settings) for key in tree.config)
+        if not pack.has_dependencies or not files or private or not _plain(tree.context, files):
+            return build
+        text = recipe.dependencies(build.id, pack, files)
+        try:
+            return self._image(text, tree.context, report, files)
+        except StepFailed as error:
+            raise BuildpackFailed(
+                f"The {pack.name} buildpack could not install the dependencies",
+                error.details,
+                "Mend what its last lines say, commit and push again.",
+            ) from None
+
+    def _image(
+        self, dockerfile: str, context: Context, report: Report, paths: Sequence[str] = ()
+    ) -> Image:
+        picked = Picked(context, paths, recipe.DOCKERFILE, dockerfile)
+        return self._engine.builder.build(
+            picked, dockerfile=recipe.DOCKERFILE, report=Output(report)
+        )
+
+    def _assemble(
+        self,
+        run: Image,
+        dependencies: Sequence[LayerId],
+        compiled: Compiled,
+        packs: Sequence[Buildpack],
+    ) -> Image:
+        made = datetime.fromtimestamp(int(self._engine.clock.now()), UTC)
+        created = made.strftime("%Y-%m-%dT%H:%M:%SZ")
+        names = ", ".join(pack.name for pack in packs)
+        config = replace(
+            run.config,
+            env={**run.config.env, **compiled.defaults.config},
+            created=created,
+            history=(*run.config.history, History(f"buildpacks: {names}", created, "paas")),
+        )
+        app = () if compiled.layer is None else (compiled.layer,)
+        return self._engine.images.add(config, (*run.layers, *dependencies, *app))
+
+
+class Bare:
+    """A context without files."""
+
+    mtime = 0
+
+    def entries(self) -> Mapping[str, ContextEntry]:
+        """None."""
+        return {}
+
+    def read(self, path: str) -> bytes:
+        """Raises KeyError."""
+        raise KeyError(path)
+
+    def copy_to(self, path: str, descriptor: int) -> None:  # noqa: ARG002  nothing to write
+        """Raises KeyError."""
+        raise KeyError(path)
+
+
+class Output:
+    """A report of what steps print, without the steps: those are ours, and mostly cached."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+
+    def step(self, text: str) -> None:
+        """Drop it."""
+
+    def result(self, text: str) -> None:
+        """Drop it."""
+
+    def detail(self, text: str) -> None:
+        """Drop it."""
+
+    def warn(self, text: str) -> None:
+        """Hand it on."""
+        self._report.warn(text)
+
+    def output(self, data: bytes) -> None:
+        """Hand it on."""
+        self._report.output(data)
+
+
+def _names(packs: Sequence[Buildpack]) -> set[str]:
+    return {pack.name for pack in packs}
+
+
+def _plain(context: Context, paths: Sequence[str]) -> bool:
+    """Whether all of them are files of the tree that can be named in a Dockerfile."""
+    entries = context.entries()
+    return all(
+        PLAIN_PATH.fullmatch(path) and entries[path].target is None and entries[path].digest
+        for path in paths
+    )

@@ -1,0 +1,195 @@
+"""Buildpacks in the engine: from a pushed tree to the layer that is the app.
+
+The tree is laid into an upper directory on the build image and its dependencies, and all
+programs of the buildpacks run there in one container. Only what is below /app becomes a
+layer, which then lies on the smaller run image: an upper directory's entries mean the same
+on any image that has the same dependency layers under them.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from paas.buildpack import recipe
+from paas.buildpack.catalogue import Buildpack
+from paas.buildpack.outcome import FAILED, BuildpackFailed, Failure, parse_failure
+from paas.buildpack.release import Defaults, parse_release
+from paas.engine.build.builder import DEADLINE_SECONDS
+from paas.engine.build.context import Context
+from paas.engine.build.rules import BuildTimedOut, Rules
+from paas.engine.build.run import Command, Result
+from paas.engine.build.sources import ContextSource
+from paas.engine.build.target import Attributes, Target
+from paas.engine.engine import Engine
+from paas.engine.foreground import RanTooLong
+from paas.engine.images import Image
+from paas.engine.layers import LayerId
+from paas.engine.spec import Mount
+from paas.engine.volumes import Volumes
+from paas.host import syscalls
+from paas.model.env import Secret, fits_environment
+from paas.model.limits import BUILD_LIMITS, MIB
+from paas.model.report import Report
+
+BUILD_OWNER = "build"
+"""The user id range of builds, also of Dockerfiles."""
+
+MAX_RESULT = 64 * 1024
+_PLAIN = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS
+
+
+class NotDetected(BuildpackFailed):
+    """A buildpack does not recognise the app."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is compiled: a tree, by buildpacks, with the config and the cache of an app."""
+
+    context: Context
+    packs: tuple[Buildpack, ...]
+    config: Mapping[str, Secret]
+    commit: str
+    cache: str
+    """The name of the volume that is CACHE_DIR."""
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """The layer of the app, None when it is empty, and what its buildpacks suggest."""
+
+    layer: LayerId | None
+    defaults: Defaults
+
+
+class Compiler:
+    """Runs `bin/detect`, `bin/compile` and `bin/release`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._volumes = Volumes(engine.layout, engine.rootfs)
+
+    def run(self, job: Job, build: Image, report: Report) -> Compiled:
+        """Compile on the image `build`, which holds the buildpacks and the dependencies.
+
+        Raises `NotDetected`, `BuildpackFailed`, `BuildTimedOut` and `InvalidRelease`.
+        """
+        tools = self._engine.builder.tools
+        defaults = Defaults()
+
+        def make(upper: Path) -> None:
+            nonlocal defaults
+            with tools.workspace.scratch() as work:
+                self._engine.layers.imitate_root(work, build.layers[-1])
+                self._lay(job.context, build, work)
+                result = self._compile(job, build, work, report)
+                failure = _failure(work)
+                if failure is not None or result.ended != 0:
+                    raise _error(failure, result)
+                defaults = _defaults(work, job.packs)
+                (work / recipe.APP.strip("/")).rename(upper / recipe.APP.strip("/"))
+
+        return Compiled(tools.workspace.layer(build.layers, make), defaults)
+
+    def forget_cache(self, cache: str) -> None:
+        """Remove the CACHE_DIR of an app that is gone."""
+        self._volumes.remove(cache)
+
+    def _lay(self, context: Context, build: Image, upper: Path) -> None:
+        """Write the tree below /app, as the user that compiles it and that runs it."""
+        source = ContextSource(context)
+        with self._engine.builder.tools.workspace.mounted(build.layers, upper) as root:
+            target = Target(root, Attributes((recipe.UID, recipe.UID)))
+            for path in context.entries():
+                item = source.find(path)
+                if item is None:
+                    continue
+                if item.is_dir:
+                    target.put_directory(item, f"{recipe.APP}/{path}")
+                else:
+                    target.put(source, item, f"{recipe.APP}/{path}")
+            target.finish()
+
+    def _compile(self, job: Job, build: Image, upper: Path, report: Report) -> Result:
+        clock = self._engine.clock
+        end = clock.monotonic() + DEADLINE_SECONDS
+        rules = Rules(
+            owner=BUILD_OWNER,
+            limits=BUILD_LIMITS,
+            use_cache=True,
+            deadline_s=DEADLINE_SECONDS,
+            seconds_left=lambda: max(end - clock.monotonic(), 1.0),
+        )
+        command = Command(
+            args=(recipe.DRIVER, "build", *(pack.name for pack in job.packs)),
+            env={"SOURCE_VERSION": job.commit},
+            hidden_env=_hidden(job.config),
+            mounts=(self._cache(job.cache),),
+        )
+        try:
+            return self._engine.builder.tools.runner.attempt(
+                command, build.layers, build.config, upper, rules, report
+            )
+        except RanTooLong:
+            raise BuildTimedOut(DEADLINE_SECONDS, "buildpacks") from None
+
+    def _cache(self, name: str) -> Mount:
+        if name not in self._volumes.list():
+            self._volumes.create(name, uid=recipe.UID, gid=recipe.UID)
+        user_range = self._engine.ranges.range_for(BUILD_OWNER)
+        return self._volumes.mount(name, user_range, recipe.CACHE)
+
+
+def _hidden(config: Mapping[str, Secret]) -> dict[str, Secret]:
+    """Config vars as the driver takes them; as for an app, without those too large to hand on."""
+    named = {f"{recipe.CONFIG_PREFIX}{key}": value for key, value in config.items()}
+    return {key: value for key, value in named.items() if fits_environment(key, value)}
+
+
+def _failure(work: Path) -> Failure | None:
+    text = _result(work, FAILED)
+    return parse_failure(text) if text is not None else None
+
+
+def _error(failure: Failure | None, result: Result) -> BuildpackFailed:
+    if result.ended.oom_killed:
+        limit = BUILD_LIMITS.memory_bytes // MIB
+        return BuildpackFailed(
+            f"The buildpacks ran out of memory: a build may use {limit} MiB", result.lines
+        )
+    if failure is None:
+        return BuildpackFailed(f"The build was ended: exit code {result.ended:d}", result.lines)
+    error = failure.error(result.lines)
+    if failure.not_detected:
+        return NotDetected(error.brief, error.details, error.resolution)
+    return error
+
+
+def _defaults(work: Path, packs: Sequence[Buildpack]) -> Defaults:
+    """The config vars of all, the process types of the last, as on Heroku."""
+    config: dict[str, str] = {}
+    last = Defaults()
+    for pack in packs:
+        last = parse_release(_result(work, f"release.{pack.name}") or "", pack.name)
+        config |= last.config
+    return Defaults(last.processes, config)
+
+
+def _result(work: Path, name: str) -> str | None:
+    """A file the driver wrote, where what it ran could have put anything in its place."""
+    root = os.open(work, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW
+        fd = syscalls.openat2(root, f"{recipe.RESULTS}/{name}", flags, resolve=_PLAIN)
+    except OSError:
+        return None
+    finally:
+        os.close(root)
+    with open(fd, "rb") as file:  # noqa: PTH123  a descriptor
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return None
+        return file.read(MAX_RESULT).decode("utf-8", "replace")

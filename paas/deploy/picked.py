@@ -1,0 +1,57 @@
+"""A build context of chosen files, with a Dockerfile that nobody committed."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+
+from paas.engine.build.context import Context, ContextEntry, blob_id
+
+
+class Picked:
+    """`paths` of another context (files, with the directories above them) and one text more."""
+
+    def __init__(self, context: Context, paths: Iterable[str], name: str, text: str) -> None:
+        """`name` is the path of the text, which hides a file of that name."""
+        self._context = context
+        self._paths = list(paths)
+        self._name = name
+        self._text = text.encode()
+
+    @property
+    def mtime(self) -> int:
+        """Seconds since the epoch."""
+        return self._context.mtime
+
+    def entries(self) -> Mapping[str, ContextEntry]:
+        """The chosen ones, a directory before what is in it, and the text."""
+        return self._entries
+
+    @cached_property
+    def _entries(self) -> dict[str, ContextEntry]:
+        wanted = {prefix for path in self._paths for prefix in _prefixes(path)}
+        found = {path: entry for path, entry in self._context.entries().items() if path in wanted}
+        mode = stat.S_IFREG | 0o644
+        size = len(self._text)
+        found[self._name] = ContextEntry(self._name, mode, blob_id(self._text), size)
+        return found
+
+    def read(self, path: str) -> bytes:
+        """Contents of a file, target of a link."""
+        return self._text if path == self._name else self._context.read(path)
+
+    def copy_to(self, path: str, descriptor: int) -> None:
+        """Write a file's contents to an open one."""
+        if path != self._name:
+            self._context.copy_to(path, descriptor)
+            return
+        view = memoryview(self._text)
+        while view:
+            view = view[os.write(descriptor, view) :]
+
+
+def _prefixes(path: str) -> list[str]:
+    parts = path.split("/")
+    return ["/".join(parts[: n + 1]) for n in range(len(parts))]
