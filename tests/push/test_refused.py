@@ -12,7 +12,7 @@ from tests.push.repository import Files
 from tests.push.server import Server
 
 BAD_TREES: dict[str, tuple[Files, list[str]]] = {
-    "no Dockerfile": ({"app.py": "print()"}, ["Dockerfile", "Procfile"]),
+    "nothing that says how": ({"app.py": "print()"}, ["Dockerfile", "requirements.txt"]),
     "Dockerfile is a link out": ({"Dockerfile": Path("/etc/passwd")}, ["Dockerfile"]),
     "Dockerfile is a climbing link": ({"Dockerfile": Path("../../x")}, ["Dockerfile"]),
     "syntax error": ({"Dockerfile": apps.STACK + "RUNN true\n"}, ["Dockerfile:2", "RUNN"]),
