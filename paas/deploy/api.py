@@ -156,7 +156,9 @@ class Platform:
             store.events.add(caller.actor, name, "created", "by its first push")
         descriptors = (request.stdin, request.stdout, request.stderr)
         try:
-            return self._parts.receiving(app, self._tell).serve(app, caller.actor, descriptors)
+            return self._parts.receiving(app, self._tell).serve(
+                app, caller.actor, descriptors, request.channel
+            )
         finally:
             if created and not store.deploys.list(app.id):
                 # Nothing deployable came: a mistyped name leaves no app behind.

@@ -82,6 +82,19 @@ class Attempts:
             remove_tree(directory / "objects")
             alive.release()
 
+    @contextmanager
+    def push_turn(self, app: App, report: Report) -> Iterator[None]:
+        """Held by one push of an app at a time, from before git begins until it has ended."""
+        lock = FileLock(self._layout.locks / f"app-{app.id}.push", "push")
+        if not lock.try_acquire():
+            report.step(f"Waiting for a push of {app.name} ahead of this one")
+            while not lock.try_acquire():
+                self._clock.sleep(QUEUE_POLL_SECONDS)
+        try:
+            yield
+        finally:
+            lock.release()
+
     def exclusive(self, app: App, holder: str) -> FileLock:
         """The lock of an app's deploys: held by one at a time, and by who ends the app."""
         return FileLock(self._layout.locks / f"app-{app.id}.deploy", holder)

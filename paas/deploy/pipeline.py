@@ -30,6 +30,9 @@ from paas.model.release import Release
 from paas.model.settings import BOOT_SECONDS
 from paas.store.store import Store
 
+BUILD = "build"
+"""The stage until whose end a push needs its client."""
+
 
 @dataclass(frozen=True)
 class Pipeline:
@@ -51,7 +54,7 @@ class Pipeline:
             return self._push(attempt, source, branch)
 
     def _push(self, attempt: Attempt, source: Source, branch: str) -> Release:
-        with attempt.timeline.stage("build"):
+        with attempt.timeline.stage(BUILD):
             self.store.deploys.advance(attempt.deploy.id, Stage.BUILDING)
             config = self.store.config.get(attempt.app.id)
             built = build(self.engine, source, attempt.app, config, attempt.report)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -18,14 +19,16 @@ from paas.deploy.attempt import Attempt, Attempts
 from paas.deploy.build import read_source
 from paas.deploy.objects import keep_objects
 from paas.deploy.output import Output
-from paas.deploy.pipeline import Pipeline
+from paas.deploy.pipeline import BUILD, Pipeline
 from paas.deploy.refs import Push, RefUpdate, deployable
 from paas.deploy.repository import Repository
+from paas.deploy.timeline import Timeline
 from paas.deploy.tree import GitContext, Objects, PushRefused, peel
 from paas.host.processes import Process
 from paas.host.sockets import Frame, PeerGone, Receiver, send
 from paas.model.app import App
 from paas.model.report import Lines, Report
+from paas.model.request import Channel
 
 HOOK_FD = "PAAS_HOOK_FD"
 LOG = "output.log"
@@ -55,6 +58,13 @@ class Pushed:
         )
 
 
+class ClientGone(SystemExit):
+    """The connection of a push ended before its build had."""
+
+    def __init__(self) -> None:
+        super().__init__(128 + signal.SIGHUP)
+
+
 class Receiving:
     """Serves one `git push` of one app."""
 
@@ -65,9 +75,27 @@ class Receiving:
         self._attempts = attempts
         self._repository = repository
         self._tell = tell
+        self._timeline: Timeline | None = None
 
-    def serve(self, app: App, actor: str, descriptors: tuple[int, int, int]) -> int:
-        """Run git and deploy what its hook receives; the exit code is git's."""
+    def serve(
+        self, app: App, actor: str, descriptors: tuple[int, int, int], channel: Channel
+    ) -> int:
+        """Run git and deploy what its hook receives; the exit code is git's.
+
+        Pushes of one app take turns before git says where the branch is: one that heard
+        of it earlier would be refused by git after it had been deployed.
+        """
+        channel.on_close(self._client_gone)
+        report = Lines(Output(descriptors[2]).write)
+        with self._attempts.push_turn(app, report):
+            return self._serve(app, actor, descriptors)
+
+    def _client_gone(self) -> None:
+        # Past its build a deploy goes on without its client, to a clean end.
+        if self._timeline is None or BUILD not in self._timeline.stages:
+            raise ClientGone
+
+    def _serve(self, app: App, actor: str, descriptors: tuple[int, int, int]) -> int:
         self._repository.ensure()
         ours, hooks = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         with closing(ours), self._repository.receiving():
@@ -124,6 +152,7 @@ class Receiving:
                 report.step(f"{commit[:8]} is already live as v{app.live}: nothing to deploy")
                 return 0
             with self._attempts.begin(app, actor, report, commit) as attempt:
+                self._timeline = attempt.timeline
                 output.keep(attempt.directory / LOG)
                 self._run(attempt, push, commit, pushed)
         except BaseException as error:  # noqa: BLE001 - told to the user, who sees no other stream
