@@ -25,7 +25,7 @@ class Pebble:
         folder.mkdir()
         self.folder = folder
         self.port, self._management, self._dns, self._names = (free_port() for _ in range(4))
-        self._lifetime = {"certificateValidityPeriod": lifetime_s} if lifetime_s else {}
+        self._lifetime = _lifetime(lifetime_s) if lifetime_s else {}
         self._http_port = http_port
         self._running = ExitStack()
         mine = self_signed(["localhost"], time.time())
@@ -101,3 +101,9 @@ class Pebble:
         self._running.callback(process.wait)
         self._running.callback(process.kill)
         wait_for_port(port, process, log)
+
+
+def _lifetime(seconds: int) -> dict[str, object]:
+    """The setting of how long certificates are good for: pebble's before 2.7, and since."""
+    profile = {"description": "as the test wants it", "validityPeriod": seconds}
+    return {"certificateValidityPeriod": seconds, "profiles": {"default": profile}}

@@ -97,8 +97,9 @@ def test_an_authority_that_is_down_is_said_and_harms_nobody(
         # Another domain makes the certificate due at once.
         clean.ssh("domains:add {} late.acme.test").ok()
         failed = clean.ssh("letsencrypt:auto-renew {}").failed()
-        assert "cannot be reached" in failed.err or "is not due" in failed.err
-        eventually(lambda: listed(clean)["failures"] == 1)
+        assert "cannot be reached" in failed.err
+        # Two when the supervisor was there first.
+        assert listed(clean)["failures"] in {1, 2}
         assert "cannot be reached" in listed(clean)["error"]
         assert any("renewal failed" in each and "reached" in each for each in events(server, clean))
         assert shown(server, f"{clean.name}.{DOMAIN}") == before
