@@ -39,6 +39,9 @@ MAX_ENTRIES = 250_000
 """Files and directories of a tree, three times those of Linux. Ten trees that name one tree
 ten times each are a few kilobytes to push and ten billion files to deploy."""
 
+MAX_FILE_BYTES = 256 << 20
+"""Of one file, which is in memory twice while it is read; git stores larger ones badly."""
+
 MAX_DEPTH = 200
 MAX_PATH, MAX_NAME, MAX_LINK = 2048, 255, 4095
 """Bytes, as Linux has them (path_resolution(7)), with room for where a COPY puts a path."""
@@ -62,7 +65,9 @@ class Objects:
 
     @cached_property
     def _store(self) -> DiskObjectStore:
-        return DiskObjectStore(self.own, alternates=[self.repository])
+        return DiskObjectStore(
+            self.own, alternates=[self.repository], loose_object_size_limit=MAX_FILE_BYTES
+        )
 
     def get(self, name: bytes) -> ShaFile:
         """An object by its id. Raises `PushRefused` when it is missing or damaged."""

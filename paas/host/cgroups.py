@@ -9,6 +9,7 @@ Sources: https://docs.kernel.org/admin-guide/cgroup-v2.html and cgroups(7).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -33,6 +34,11 @@ SHELTERS = ("memory", "name=systemd", "")
 systemd ends a service by its own hierarchy, and a memory limit of the caller would hit
 the monitor.
 """
+
+MEMORY = "memory"
+
+COMMAND_BYTES = 1 << 30
+"""Memory of a command with all that it starts; on a small machine half of what there is."""
 
 
 class CgroupsUnusable(PaasError):
@@ -91,15 +97,24 @@ class Cgroups:
 
     def leaf(self, name: str) -> Group:
         """A group of the PaaS itself that has none below it."""
-        return self._group(name, ("",) if self.version == 2 else (TRACKER,))
+        # With the memory hierarchy: what a command starts must not be left in its limit.
+        return self._group(name, ("",) if self.version == 2 else (TRACKER, MEMORY))
 
     def command(self, name: str) -> Group:
         """Where a command of the daemon and all its children live."""
-        return self._group(f"commands/{name}", ("",) if self.version == 2 else (TRACKER,))
+        return self._group(f"commands/{name}", ("",) if self.version == 2 else (TRACKER, MEMORY))
 
     def enter(self, name: str) -> None:
-        """Move this process, a child of the daemon, into the group of command `name`."""
-        self.command(name).enter()
+        """Move this process, a child of the daemon, into the group of command `name`.
+
+        What it and git may use is limited: a pushed object of some kilobytes can stand for
+        gigabytes. Images are built and apps run in groups of their own.
+        """
+        group = self.command(name)
+        group.create()
+        for directory in group.directories:
+            limit_memory(directory, min(COMMAND_BYTES, physical_memory() // 2))
+        group.enter()
 
     def kill(self, name: str) -> None:
         """End command `name` and whatever it left behind."""
@@ -154,6 +169,7 @@ class Cgroups:
             _enable(self.mounts[""])
         _enable(self._directory("", ""))
         _enable(self._directory("", "instances"))
+        _enable(self._directory("", "commands"))
 
     def remove(self) -> None:
         """Remove the subtree, killing what is left in it."""
@@ -169,6 +185,24 @@ class Cgroups:
 
     def _directory(self, hierarchy: str, name: str) -> Path:
         return self.mounts[hierarchy] / self.base.strip("/") / name
+
+
+def limit_memory(group: Path, limit: int) -> None:
+    """Limit the memory of a group in bytes, swap included; nothing where nobody counts it."""
+    for name, value in (
+        ("memory.limit_in_bytes", limit),
+        ("memory.memsw.limit_in_bytes", limit),
+        ("memory.max", limit),
+        ("memory.swap.max", 0),
+    ):
+        # The files that the version has, and swap only if the kernel was told to count it.
+        if (group / name).exists():
+            (group / name).write_text(str(value))
+
+
+def physical_memory() -> int:
+    """Bytes that this machine has."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def read_mounts(mountinfo: str) -> dict[str, Path]:

@@ -97,6 +97,19 @@ def test_a_command_and_all_it_starts_is_killed(cgroups: Cgroups) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
 
 
+def test_a_command_that_eats_memory_dies_alone(cgroups: Cgroups) -> None:
+    """A bomb in a pushed object ends its own command, and not what the kernel picks."""
+    if "memory" not in cgroups.controllers:
+        return  # version 2 beside version 1, which has taken the controller
+    child = os.fork()
+    if child == 0:
+        cgroups.enter("deploy")
+        hoard = [b"x" * (64 << 20) for _ in range(24)]
+        os._exit(len(hoard))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    cgroups.kill("deploy")
+
+
 def test_a_spawned_process_is_never_outside(cgroups: Cgroups) -> None:
     group = cgroups.monitor("inside")
     child = processes.spawn(["sleep", "60"], cgroup=group.create())

@@ -11,10 +11,11 @@ import pytest
 
 from paas.daemon.background import Background, NotStarted, start_time
 
-FOREVER = "import signal; open({ready!r}, 'w').close(); signal.pause()"
+# A folder says "ready" in one step; a file is there while its descriptor is still open.
+FOREVER = "import os, signal; os.mkdir({ready!r}); signal.pause()"
 STUBBORN = (
-    "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
-    "open({ready!r}, 'w').close()\nwhile True: signal.pause()"
+    "import os, signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+    "os.mkdir({ready!r})\nwhile True: signal.pause()"
 )
 
 
