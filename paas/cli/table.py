@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from paas.cli import apps, certs, config, domains, git, keys, letsencrypt, logs, ps, releases, run
+from paas.cli import (
+    apps,
+    builder,
+    certs,
+    config,
+    domains,
+    git,
+    keys,
+    letsencrypt,
+    logs,
+    ps,
+    releases,
+    run,
+)
 from paas.cli import help as explain
 from paas.cli.command import Command, Table
 
@@ -15,6 +28,7 @@ def commands(server: Iterable[Command]) -> Table:
         (
             *apps.COMMANDS,
             *config.COMMANDS,
+            *builder.COMMANDS,
             *ps.COMMANDS,
             *logs.COMMANDS,
             *run.COMMANDS,

@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from paas.buildpack.catalogue import Catalogue
 from paas.buildpack.selection import FILE, Selection, detected, named, parse_buildpacks
 from paas.deploy.buildpacks import AppTree, BuildpackBuilder, cache_volume, nothing_detected
 from paas.deploy.draft import RELEASE, WEB
-from paas.deploy.tree import GitContext, PushRefused, read_text
+from paas.deploy.subtree import SourceTree, Subtree
+from paas.deploy.tree import PushRefused, read_text
 from paas.engine.engine import Engine
 from paas.host.content import content
 from paas.model.app import App
 from paas.model.appjson import AppJson, parse_app_json
+from paas.model.builder import (
+    BUILD_ARGS,
+    BUILD_CONFIG,
+    BUILD_DIR,
+    BUILDPACK,
+    DOCKERFILE,
+    DOCKERFILE_PATH,
+    SELECTED,
+    BuilderOptions,
+)
 from paas.model.env import Secret
+from paas.model.limits import BUILD_LIMITS
 from paas.model.procfile import parse_procfile
 from paas.model.report import Report
+from paas.model.settings import BUILD_MEMORY, BUILD_SECONDS
+from paas.store.settings import Settings
 
-DOCKERFILE = "Dockerfile"
 PROCFILE = "Procfile"
 APP_JSON = "app.json"
 
@@ -27,13 +40,15 @@ APP_JSON = "app.json"
 class Source:
     """The files of a push that say what to run; read before anything is built.
 
-    `buildpacks` build it, unless there are none: then its Dockerfile does.
+    `buildpacks` build it, unless there are none: then its Dockerfile does. `builder` is
+    what was set about it.
     """
 
-    context: GitContext
+    context: SourceTree
     procfile: Mapping[str, str]
     app_json: AppJson
     buildpacks: Selection
+    builder: BuilderOptions = field(default_factory=BuilderOptions)
 
 
 @dataclass(frozen=True)
@@ -44,7 +59,20 @@ class Built:
     processes: Mapping[str, str | None]
 
 
-def read_source(context: GitContext) -> Source:
+def builder_options(settings: Settings, app_id: int) -> BuilderOptions:
+    """What was set about the builds of an app."""
+    return BuilderOptions(
+        selected=settings.value(SELECTED, app_id),
+        directory=settings.value(BUILD_DIR, app_id),
+        dockerfile=settings.value(DOCKERFILE_PATH, app_id),
+        args=settings.value(BUILD_ARGS, app_id),
+        config=settings.value(BUILD_CONFIG, app_id),
+        seconds=settings.value(BUILD_SECONDS, app_id),
+        memory_bytes=settings.value(BUILD_MEMORY, app_id),
+    )
+
+
+def read_source(context: SourceTree, builder: BuilderOptions) -> Source:
     """Read and check what a push declares.
 
     Raises `PushRefused` and the parsers' errors, so that a bad Procfile fails before
@@ -55,6 +83,8 @@ def read_source(context: GitContext) -> Source:
             "The pushed commit has no files",
             resolution="Commit a Dockerfile and what it needs, then push again.",
         )
+    if builder.directory:
+        context = Subtree(context, builder.directory)
     procfile = read_text(context, PROCFILE)
     app_json_text = read_text(context, APP_JSON)
     app_json = parse_app_json(app_json_text) if app_json_text is not None else AppJson()
@@ -62,17 +92,19 @@ def read_source(context: GitContext) -> Source:
         context,
         procfile=parse_procfile(procfile) if procfile is not None else {},
         app_json=app_json,
-        buildpacks=select(context, app_json),
+        buildpacks=select(context, app_json, builder),
+        builder=builder,
     )
 
 
-def select(context: GitContext, app_json: AppJson) -> Selection:
+def select(context: SourceTree, app_json: AppJson, builder: BuilderOptions) -> Selection:
     """What builds the tree: its Dockerfile (then nothing is selected), the buildpacks it
     names, or those that may recognise it.
 
     Raises `BuildpackFailed` when that is nothing, `NoSuchBuildpack` and `PushRefused`.
     """
-    if DOCKERFILE in context.entries():
+    has_dockerfile = builder.dockerfile in context.entries()
+    if builder.selected == DOCKERFILE or (has_dockerfile and builder.selected != BUILDPACK):
         return Selection(())
     catalogue = Catalogue(lambda: content("buildpacks"))
     listed = parse_buildpacks(read_text(context, FILE) or "")
@@ -91,8 +123,16 @@ def build(
     """Build the image; raises the builders' errors, which name file and line."""
     if source.buildpacks:
         return _by_buildpacks(engine, source, app, config, report)
-    report.step(f"Building {app.name} from its {DOCKERFILE}")
-    image = engine.builder.build(source.context, dockerfile=DOCKERFILE, report=report)
+    builder = source.builder
+    report.step(f"Building {app.name} from its {builder.dockerfile}")
+    image = engine.builder.build(
+        source.context,
+        dockerfile=builder.dockerfile,
+        build_args=builder.args,
+        report=report,
+        limits=replace(BUILD_LIMITS, memory_bytes=builder.memory_bytes),
+        deadline_s=float(builder.seconds),
+    )
     processes: dict[str, str | None] = dict(source.procfile)
     if not set(processes) - {RELEASE}:
         processes[WEB] = None

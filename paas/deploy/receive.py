@@ -16,7 +16,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from paas.deploy.attempt import Attempt, Attempts
-from paas.deploy.build import read_source
+from paas.deploy.build import builder_options, read_source
 from paas.deploy.objects import keep_objects
 from paas.deploy.output import Output
 from paas.deploy.pipeline import BUILD, Pipeline
@@ -179,7 +179,8 @@ class Receiving:
                 if quarantine
                 else self._incoming(pushed)
             )
-            source = read_source(GitContext(objects, commit))
+            builder = builder_options(self._pipeline.store.settings, attempt.app.id)
+            source = read_source(GitContext(objects, commit), builder)
         release = self._pipeline.push(attempt, source, push.branch)
         # By id: the app may have been renamed meanwhile.
         app = self._pipeline.store.apps.by_id(attempt.app.id) or attempt.app

@@ -19,7 +19,7 @@ from dulwich.errors import ApplyDeltaError, ChecksumMismatch, FileFormatExceptio
 from dulwich.object_store import DiskObjectStore
 from dulwich.objects import Blob, Commit, ObjectID, ShaFile, Tag, Tree
 
-from paas.engine.build.context import ContextEntry
+from paas.engine.build.context import Context, ContextEntry
 from paas.errors import PaasError
 
 SUBMODULE = 0o160000
@@ -203,7 +203,7 @@ def peel(objects: Objects, name: str) -> tuple[str, Commit]:
     raise PushRefused(f"{name} is not a commit")
 
 
-def read_text(context: GitContext, path: str) -> str | None:
+def read_text(context: Context, path: str) -> str | None:
     """A text file of the tree, or None when there is none.
 
     Raises `PushRefused` when it is not a regular UTF-8 file: a link could only lead

@@ -13,6 +13,7 @@ from paas.buildpack.outcome import BuildpackFailed
 from paas.deploy.build import read_source
 from paas.deploy.objects import keep_objects
 from paas.deploy.tree import GitContext, Objects, PushRefused, peel, read_text
+from paas.model.builder import BuilderOptions
 
 ENVIRONMENT = {
     "PATH": os.environ["PATH"],
@@ -61,13 +62,29 @@ def context(repository: Path) -> GitContext:
 
 def test_an_empty_tree_is_refused(repository: Path) -> None:
     with pytest.raises(PushRefused, match="no files"):
-        read_source(context(repository))
+        read_source(context(repository), BuilderOptions())
+
+
+def test_an_app_in_a_directory_of_a_repository_of_several(repository: Path) -> None:
+    (repository / "Dockerfile").write_text("FROM scratch\n")
+    (repository / "apps/web").mkdir(parents=True)
+    (repository / "apps/web/build.docker").write_text("FROM scratch\n")
+    (repository / "apps/web/Procfile").write_text("web: serve\n")
+    tree = context(repository)
+    source = read_source(tree, BuilderOptions(directory="apps/web", dockerfile="build.docker"))
+    assert set(source.context.entries()) == {"build.docker", "Procfile"}
+    assert source.context.entries()["Procfile"].path == "Procfile"
+    assert source.context.read("Procfile") == b"web: serve\n"
+    assert source.procfile == {"web": "serve"}
+    assert source.context.commit == tree.commit
+    with pytest.raises(PushRefused, match="no directory apps/we"):
+        read_source(tree, BuilderOptions(directory="apps/we"))
 
 
 def test_a_tree_without_a_dockerfile_is_told_what_is_supported(repository: Path) -> None:
     (repository / "app.py").write_text("print(1)\n")
     with pytest.raises(BuildpackFailed, match="how to build it") as caught:
-        read_source(context(repository))
+        read_source(context(repository), BuilderOptions())
     for name in ("Dockerfile", "requirements.txt", "package.json", "index.html"):
         assert name in str(caught.value)
 
