@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from paas.cli.access import authorise
 from paas.cli.command import Command, Names, Table
 from paas.cli.errors import Errors
+from paas.cli.git import GIT_PROTOCOL, error_packet
 from paas.cli.output import Output
 from paas.cli.parsing import Flags, parse, split_flags
 from paas.cli.platform import Platform
 from paas.cli.session import Session
+from paas.errors import PaasError
 from paas.model.layout import Layout
 from paas.model.names import parse_app_name
 from paas.model.request import Request
@@ -39,7 +42,12 @@ class Dispatcher:
         try:
             return self._run(request)
         except BaseException as error:  # noqa: BLE001 - the catcher of everything
-            return self.errors.tell(error, output.report)
+            code = self.errors.tell(error, output.report)
+            if isinstance(error, PaasError) and request.argv and request.argv[0] in GIT_PROTOCOL:
+                # What these raise, they raise before git has spoken.
+                with suppress(BrokenPipeError):
+                    output.data(error_packet(error.brief))
+            return code
 
     def _run(self, request: Request) -> int:
         flags, words = split_flags(request.argv)

@@ -6,6 +6,9 @@ from paas.cli.access import Access
 from paas.cli.command import Command, Names
 from paas.cli.session import Session
 
+MAX_PACKET = 1000
+"""Bytes; what git takes is more than anybody reads."""
+
 
 def receive_pack(session: Session, app: str) -> int:
     """Serve `git push`; the app is made when there is none of that name."""
@@ -16,6 +19,16 @@ def upload_pack(session: Session, app: str) -> int:
     """Serve `git fetch` and `git clone`."""
     name = session.store.apps.get(app).name
     return session.platform.upload_pack(name, session.request, session.caller)
+
+
+def error_packet(message: str) -> bytes:
+    """The packet by which a server refuses before anything else: `fatal: remote error: …`.
+
+    Without it git guesses that the repository does not exist. Source: gitprotocol-pack(5),
+    "pkt-line Format" and error-line.
+    """
+    line = f"ERR {message}\n".encode()[:MAX_PACKET]
+    return b"%04x" % (len(line) + 4) + line
 
 
 COMMANDS = (
@@ -38,3 +51,6 @@ COMMANDS = (
         hidden=True,
     ),
 )
+
+GIT_PROTOCOL = frozenset(command.name for command in COMMANDS)
+"""Commands whose standard output is read by git."""

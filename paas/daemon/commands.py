@@ -96,18 +96,21 @@ class Commands:
         if clerk is not None and hand_over(clerk, connection):
             self._busy.add(clerk)
             return
-        clerk = self._hire()
+        clerk = self._hire(connection)
         self._busy.add(clerk)
         if not hand_over(clerk, connection):
             # It died already; `_dismissed` tells the client why.
             clerk.connection = connection
 
-    def _hire(self) -> Clerk:
+    def _hire(self, inherited: socket.socket | None = None) -> Clerk:
+        """A new clerk; `inherited` is a connection that its process has a copy of."""
         ours, theirs = socket.socketpair()
         clerk = Clerk(ours)
 
         def work() -> int:
             ours.close()
+            if inherited is not None:
+                inherited.close()
             connection = receive_connection(theirs)
             if connection is None:
                 return 0

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paas.deploy.timeline import Timeline
+from paas.deploy.turns import Superseded
 from paas.errors import PaasError
 from paas.host.clock import Clock
 from paas.host.files import FileLock, remove_tree
@@ -19,10 +20,6 @@ from paas.store.apps import AppNotFound
 from paas.store.store import Store
 
 QUEUE_POLL_SECONDS = 0.1
-
-
-class Superseded(PaasError):
-    """A newer push of the same app took this one's place in the queue."""
 
 
 @dataclass(frozen=True)
@@ -81,19 +78,6 @@ class Attempts:
             timeline.save(directory / "timeline.json")
             remove_tree(directory / "objects")
             alive.release()
-
-    @contextmanager
-    def push_turn(self, app: App, report: Report) -> Iterator[None]:
-        """Held by one push of an app at a time, from before git begins until it has ended."""
-        lock = FileLock(self._layout.locks / f"app-{app.id}.push", "push")
-        if not lock.try_acquire():
-            report.step(f"Waiting for a push of {app.name} ahead of this one")
-            while not lock.try_acquire():
-                self._clock.sleep(QUEUE_POLL_SECONDS)
-        try:
-            yield
-        finally:
-            lock.release()
 
     def exclusive(self, app: App, holder: str) -> FileLock:
         """The lock of an app's deploys: held by one at a time, and by who ends the app."""

@@ -29,14 +29,12 @@ from paas.engine.foreground import RanTooLong
 from paas.engine.images import Image
 from paas.engine.layers import LayerId
 from paas.engine.spec import Mount
+from paas.engine.userns import BUILD_OWNER
 from paas.engine.volumes import Volumes
 from paas.host import syscalls
 from paas.model.env import Secret, fits_environment
 from paas.model.limits import BUILD_LIMITS, MIB
 from paas.model.report import Report
-
-BUILD_OWNER = "build"
-"""The user id range of builds, also of Dockerfiles."""
 
 MAX_RESULT = 64 * 1024
 _PLAIN = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS

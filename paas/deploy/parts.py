@@ -21,6 +21,7 @@ from paas.deploy.receive import ErrorLines, Receiving
 from paas.deploy.repository import Repository
 from paas.deploy.route import Router
 from paas.deploy.running import Runner
+from paas.deploy.turns import Turns
 from paas.engine.engine import Engine
 from paas.host.clock import Clock, SystemClock
 from paas.model.app import App
@@ -117,4 +118,6 @@ class Parts:
 
     def receiving(self, app: App, tell: ErrorLines) -> Receiving:
         """What serves a push of `app`; `tell` words an error on the given report."""
-        return Receiving(self.pipeline, self.attempts, Repository(self.layout, app.id), tell)
+        repository = Repository(self.layout, app.id)
+        turns = Turns(self.layout, self.clock)
+        return Receiving(self.pipeline, self.attempts, turns, repository, tell)

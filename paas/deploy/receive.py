@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import socket
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -24,13 +25,18 @@ from paas.deploy.refs import Push, RefUpdate, deployable
 from paas.deploy.repository import Repository
 from paas.deploy.timeline import Timeline
 from paas.deploy.tree import GitContext, Objects, PushRefused, peel
+from paas.deploy.turns import Turns
 from paas.host.processes import Process
 from paas.host.sockets import Frame, PeerGone, Receiver, send
 from paas.model.app import App
 from paas.model.report import Lines, Report
 from paas.model.request import Channel
+from paas.store.apps import AppNotFound
 
 HOOK_FD = "PAAS_HOOK_FD"
+UPLOAD_SECONDS = 3600.0
+"""Until git has everything: a client that hangs keeps the next push of its app waiting."""
+
 LOG = "output.log"
 
 ErrorLines = Callable[[BaseException, Report], int]
@@ -69,10 +75,16 @@ class Receiving:
     """Serves one `git push` of one app."""
 
     def __init__(
-        self, pipeline: Pipeline, attempts: Attempts, repository: Repository, tell: ErrorLines
+        self,
+        pipeline: Pipeline,
+        attempts: Attempts,
+        turns: Turns,
+        repository: Repository,
+        tell: ErrorLines,
     ) -> None:
         self._pipeline = pipeline
         self._attempts = attempts
+        self._turns = turns
         self._repository = repository
         self._tell = tell
         self._timeline: Timeline | None = None
@@ -82,13 +94,18 @@ class Receiving:
     ) -> int:
         """Run git and deploy what its hook receives; the exit code is git's.
 
-        Pushes of one app take turns before git says where the branch is: one that heard
-        of it earlier would be refused by git after it had been deployed.
+        Raises `Superseded` when a newer push of the app waits too, and `AppNotFound` when it
+        was destroyed meanwhile; both before git has said a word.
         """
         channel.on_close(self._client_gone)
         report = Lines(Output(descriptors[2]).write)
-        with self._attempts.push_turn(app, report):
-            return self._serve(app, actor, descriptors)
+        since = time.strftime("%H:%M:%S UTC", time.gmtime(self._pipeline.clock.now()))
+        holder = f"push of {actor} that began at {since}"
+        with self._turns.take(app.id, holder, report):
+            current = self._pipeline.store.apps.by_id(app.id)
+            if current is None:
+                raise AppNotFound(app.name)
+            return self._serve(current, actor, descriptors)
 
     def _client_gone(self) -> None:
         # Past its build a deploy goes on without its client, to a clean end.
@@ -114,12 +131,24 @@ class Receiving:
         return git.wait()
 
     def _frame(self, connection: socket.socket, git: Process) -> Frame | None:
-        """The hook's frame; None when git ended without running it (nothing to update)."""
+        """The hook's frame; None when git ended without running it (nothing to update).
+
+        Raises `PushRefused` when it takes longer than `UPLOAD_SECONDS`.
+        """
         poll = select.poll()
         poll.register(connection, select.POLLIN)
         poll.register(git.pidfd, select.POLLIN)
+        deadline = self._pipeline.clock.monotonic() + UPLOAD_SECONDS
         while True:
-            ready = {descriptor for descriptor, _ in poll.poll()}
+            left = deadline - self._pipeline.clock.monotonic()
+            if left <= 0:
+                git.kill()
+                git.wait()
+                raise PushRefused(
+                    f"The push did not arrive within {UPLOAD_SECONDS / 60:.0f} minutes",
+                    resolution="Push again; if it is that large, push it in parts.",
+                )
+            ready = {descriptor for descriptor, _ in poll.poll(left * 1000)}
             if connection.fileno() in ready:
                 try:
                     return Receiver(connection).receive()

@@ -23,7 +23,7 @@ from paas.engine.reference import parse_reference
 from paas.engine.registry import Registry
 from paas.engine.rootfs import Rootfs
 from paas.engine.stack import Stack
-from paas.engine.userns import UserRanges
+from paas.engine.userns import BUILD_OWNER, UserRanges
 from paas.host.cgroups import Cgroups
 from paas.host.clock import Clock, SystemClock
 from paas.host.database import Database
@@ -109,6 +109,8 @@ class Engine:
         What builds left stays while another is under way: `builder.recover` is for later.
         """
         self.cgroups.prepare()
+        # Before the first build wants it; a disk that cannot be used is found out now.
+        self.rootfs.idmapped(self.ranges.range_for(BUILD_OWNER))
         self.containers.recover()
         self.builder.recover()
 

@@ -19,6 +19,9 @@ from paas.host import files, syscalls
 from paas.host.database import Database
 from paas.model.layout import Layout
 
+BUILD_OWNER = "build"
+"""Whose ids the steps of every build have."""
+
 RANGE_SIZE = 65536
 BLOCK_SIZE = 256 * RANGE_SIZE
 

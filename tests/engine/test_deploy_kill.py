@@ -312,12 +312,12 @@ def containers(world: World) -> set[str]:
 def test_a_destroyed_app_takes_its_one_offs_and_its_queue_along(world: World) -> None:
     app = world.app("ending")
     world.deploy(app, 1)
-    deploying = forked(lambda: world.deploy(app, 2, f"/bin/sleep 1; {SERVE}"))
+    oneoff = forked(lambda: sleep_in_a_oneoff(world, app))
+    eventually(lambda: "sleep" in kinds_of_containers(world))
+    deploying = forked(lambda: world.deploy(app, 2, f"/bin/sleep 2; {SERVE}"))
     eventually(lambda: world.parts.store.deploys.unfinished())
     queued = forked(lambda: world.deploy(app, 3))
     eventually(lambda: len(world.parts.store.deploys.unfinished()) == 2)
-    oneoff = forked(lambda: sleep_in_a_oneoff(world, app))
-    eventually(lambda: "sleep" in kinds_of_containers(world))
     with world.supervised():
         world.parts.lifecycle.destroy(app, actor="test", report=Silent())
         codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in (deploying, queued)]

@@ -176,15 +176,24 @@ def test_a_release_command_runs_before_the_switch(app: App) -> None:
 
 def test_pushes_of_one_app_queue_and_the_newest_wins(app: App) -> None:
     app.push(apps.plain("1")).ok()
-    slow = apps.plain("2", Procfile="release: sleep 2\nweb: exec python3 -u app.py\n")
+    slow = apps.plain("2", Procfile="release: sleep 5\nweb: exec python3 -u app.py\n")
     app.repository.commit(slow)
     first = app.repository.start_push()
     heard(first, b"-----> ")
     app.repository.commit(apps.plain("3"))
-    second = app.repository.push()
+    overtaken = app.repository.start_push()
+    heard(overtaken, b"Waiting for the push of ")
+    app.repository.commit(apps.plain("4"))
+    newest = app.repository.push()
+    said = overtaken.communicate()[0].decode()
+    assert overtaken.returncode != 0
+    assert " !     A newer push of this app is waiting, so this one is skipped" in said
+    assert "fatal: remote error: A newer push of this app is waiting" in said
     first.communicate()
-    assert second.code == 0, second.text
-    assert app.serves("hello 3")
+    assert first.returncode == 0
+    assert newest.code == 0, newest.text
+    assert app.serves("hello 4")
+    assert "v4" not in app.ssh("releases {}").ok().out
 
 
 def test_two_apps_are_pushed_at_the_same_time(server: Server, app: App, live: App) -> None:

@@ -21,6 +21,7 @@ from paas.engine.build.state import State
 from paas.engine.build.variables import PREDEFINED, Variables
 from paas.engine.images import Image, Images
 from paas.engine.layers import Layers
+from paas.engine.userns import BUILD_OWNER
 from paas.errors import PaasError
 from paas.host.clock import Clock, SystemClock
 from paas.model.limits import BUILD_LIMITS, Limits
@@ -57,7 +58,7 @@ class Builder:
         dockerfile: str = "Dockerfile",
         build_args: Mapping[str, str] | None = None,
         target: str | None = None,
-        owner: str = "build",
+        owner: str = BUILD_OWNER,
         tag: str | None = None,
         limits: Limits = BUILD_LIMITS,
         deadline_s: float = DEADLINE_SECONDS,

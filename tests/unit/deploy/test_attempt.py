@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from paas.deploy.attempt import Attempt, Attempts, Superseded
+from paas.deploy.attempt import Attempt, Attempts
+from paas.deploy.turns import Superseded
 from paas.host.clock import SystemClock
 from paas.model.app import App
 from paas.model.deploy import Stage
