@@ -38,7 +38,7 @@ from paas.deploy.parts import Parts
 from paas.engine import holder
 from paas.errors import PaasError
 from paas.host import sockets
-from paas.host.cgroups import Cgroups
+from paas.host.commandgroups import CommandGroups
 from paas.host.terminal import is_terminal, window_size
 from paas.model.caller import Caller
 from paas.model.layout import DEFAULT_ROOT, Layout
@@ -78,7 +78,7 @@ def serve(layout: Layout) -> int:
         listener,
         lock,
         admission=Admission.of(layout),
-        cells=Cgroups.detect(layout),
+        cells=CommandGroups.of(layout),
         handler=dispatcher(layout).handle,
         residents=[Resident("supervisor", lambda: supervise(layout))],
         log=log,

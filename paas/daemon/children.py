@@ -29,7 +29,7 @@ ALL = ""
 
 
 class Cells(Protocol):
-    """Groups of processes by name; `paas.host.cgroups.Cgroups` has them."""
+    """Groups of processes by name: `paas.host.commandgroups`."""
 
     def enter(self, name: str) -> None:
         """Move this process into the group, which is made."""

@@ -12,10 +12,10 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from pathlib import Path
+from dataclasses import replace
 
 from paas.host import files
-from paas.host.cgroups import Cgroups, own_group
+from paas.host.cgroups import Cgroups
 from paas.host.sockets import notify
 from paas.model.layout import Layout
 
@@ -28,22 +28,14 @@ def hold(layout: Layout) -> None:
     signals = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     layout.run.mkdir(mode=0o711, parents=True, exist_ok=True)
-    detected = Cgroups.detect(layout)
-    base = delegated(detected, layout)
-    cgroups = Cgroups(detected.version, detected.mounts, base)
+    cgroups = Cgroups.detect(layout)
+    # Without a service manager: a group of our own.
+    cgroups = cgroups.delegated(LEAF) or replace(cgroups, base=f"/{layout.id}")
     cgroups.leaf(LEAF).enter()
     cgroups.prepare()
-    files.write_atomic(layout.run / "cgroup", f"{base}\n")
+    files.write_atomic(layout.run / "cgroup", f"{cgroups.base}\n")
     notify("READY=1", os.environ.get("NOTIFY_SOCKET"))
     signal.sigwait(signals)
-
-
-def delegated(cgroups: Cgroups, layout: Layout) -> str:
-    """The group that the service manager gave us; without one, a group of our own."""
-    own = own_group(Path("/proc/self/cgroup").read_text())
-    if cgroups.version == 1 or "NOTIFY_SOCKET" not in os.environ or own == "/":
-        return f"/{layout.id}"
-    return own.removesuffix(f"/{LEAF}")
 
 
 def main(argv: list[str]) -> int:

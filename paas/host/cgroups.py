@@ -1,8 +1,8 @@
 """Control groups: one subtree per PaaS, in version 2 or in the version 1 hierarchies.
 
-Below the subtree are `instances/<id>` (what an OCI runtime fills), `monitors/<id>` (what
-starts and watches it) and `commands/<name>` (children of the daemon). Nothing outside of
-the subtree is touched, but for enabling controllers on the way down to it in version 2.
+Below the subtree are `instances/<id>` (what an OCI runtime fills) and `monitors/<id>` (what
+starts and watches it); the daemon's children are in `commandgroups`. Nothing outside of the
+subtree is touched, but for enabling controllers on the way down to it in version 2.
 
 Sources: https://docs.kernel.org/admin-guide/cgroup-v2.html and cgroups(7).
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -36,9 +36,6 @@ the monitor.
 """
 
 MEMORY = "memory"
-
-COMMAND_BYTES = 1 << 30
-"""Memory of a command with all that it starts; on a small machine half of what there is."""
 
 
 class CgroupsUnusable(PaasError):
@@ -75,6 +72,17 @@ class Cgroups:
                 base = (layout.run / "cgroup").read_text().strip()
         return cls(version, mounts, base)
 
+    def delegated(self, leaf: str) -> Cgroups | None:
+        """The same in this service's own group, which it must not sit in but in its `leaf`.
+
+        None where no service manager has delegated a group to this process, as it has to
+        every unit of ours (https://systemd.io/CGROUP_DELEGATION).
+        """
+        own = own_group(Path("/proc/self/cgroup").read_text())
+        if self.version == 1 or "NOTIFY_SOCKET" not in os.environ or own == "/":
+            return None
+        return replace(self, base=own.removesuffix(f"/{leaf}"))
+
     def instance(self, name: str) -> Group:
         """Where an OCI runtime puts a container; the runtime makes it."""
         return self._group(f"instances/{name}", tuple(self.mounts))
@@ -99,26 +107,6 @@ class Cgroups:
         """A group of the PaaS itself that has none below it."""
         # With the memory hierarchy: what a command starts must not be left in its limit.
         return self._group(name, ("",) if self.version == 2 else (TRACKER, MEMORY))
-
-    def command(self, name: str) -> Group:
-        """Where a command of the daemon and all its children live."""
-        return self._group(f"commands/{name}", ("",) if self.version == 2 else (TRACKER, MEMORY))
-
-    def enter(self, name: str) -> None:
-        """Move this process, a child of the daemon, into the group of command `name`.
-
-        What it and git may use is limited: a pushed object of some kilobytes can stand for
-        gigabytes. Images are built and apps run in groups of their own.
-        """
-        group = self.command(name)
-        group.create()
-        for directory in group.directories:
-            limit_memory(directory, min(COMMAND_BYTES, physical_memory() // 2))
-        group.enter()
-
-    def kill(self, name: str) -> None:
-        """End command `name` and whatever it left behind."""
-        self.command(name).remove()
 
     @cached_property
     def controllers(self) -> frozenset[str]:
@@ -155,21 +143,25 @@ class Cgroups:
         return (group / ("io.weight" if self.version == 2 else "blkio.weight")).exists()
 
     def prepare(self) -> None:
-        """Make the subtree. Version 2: hand the controllers down to `instances`.
+        """Make the subtree. Version 2: hand the controllers down to `instances`."""
+        self.hand_down("instances")
+        if self.version == 2:
+            self._directory("", "monitors").mkdir(parents=True, exist_ok=True)
+
+    def hand_down(self, name: str) -> None:
+        """Version 2: make the group `name` one whose groups have the controllers.
 
         A controller that a group above does not hand down stays absent (`controllers`
         tells): the surroundings are not ours to change.
         """
         if self.version == 1:
             return
-        for name in ("instances", "monitors", "commands"):
-            self._directory("", name).mkdir(parents=True, exist_ok=True)
+        self._directory("", name).mkdir(parents=True, exist_ok=True)
         if self.base.count("/") == 1:
             # Not delegated by a service manager: nobody else enables them for us.
             _enable(self.mounts[""])
         _enable(self._directory("", ""))
-        _enable(self._directory("", "instances"))
-        _enable(self._directory("", "commands"))
+        _enable(self._directory("", name))
 
     def remove(self) -> None:
         """Remove the subtree, killing what is left in it."""
@@ -185,24 +177,6 @@ class Cgroups:
 
     def _directory(self, hierarchy: str, name: str) -> Path:
         return self.mounts[hierarchy] / self.base.strip("/") / name
-
-
-def limit_memory(group: Path, limit: int) -> None:
-    """Limit the memory of a group in bytes, swap included; nothing where nobody counts it."""
-    for name, value in (
-        ("memory.limit_in_bytes", limit),
-        ("memory.memsw.limit_in_bytes", limit),
-        ("memory.max", limit),
-        ("memory.swap.max", 0),
-    ):
-        # The files that the version has, and swap only if the kernel was told to count it.
-        if (group / name).exists():
-            (group / name).write_text(str(value))
-
-
-def physical_memory() -> int:
-    """Bytes that this machine has."""
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def read_mounts(mountinfo: str) -> dict[str, Path]:

@@ -13,6 +13,7 @@ import pytest
 
 from paas.host import processes
 from paas.host.cgroups import Cgroups
+from paas.host.commandgroups import FOLDER, LEAF, CommandGroups
 from paas.host.files import remove_tree
 from paas.model.layout import Layout
 from paas.model.limits import MIB, Limits
@@ -30,7 +31,7 @@ def cgroups(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Cgroups]
 
 
 def test_nothing_is_left_of_the_subtree(cgroups: Cgroups) -> None:
-    cgroups.command("one").create()
+    CommandGroups(cgroups).group("one").create()
     cgroups.monitor("two").create()
     cgroups.prepare()
     cgroups.remove()
@@ -43,7 +44,7 @@ def test_all_controllers_limit_here(machine: Machine) -> None:
 
 
 def test_a_fork_bomb_is_killed(cgroups: Cgroups) -> None:
-    group = cgroups.command("bomb")
+    group = CommandGroups(cgroups).group("bomb")
     bomb = "while :; do sleep 60 & done"
     child = processes.spawn(["sh", "-c", f"ulimit -u 3000; {bomb}"], cgroup=group.create())
     deadline = time.monotonic() + 10
@@ -76,23 +77,25 @@ def test_the_holder_says_where_it_sits(tmp_path: Path) -> None:
 
 
 def test_killing_an_absent_group_is_nothing(cgroups: Cgroups) -> None:
-    cgroups.kill("nobody")
-    assert cgroups.command("nobody").processes() == []
+    commands = CommandGroups(cgroups)
+    commands.kill("nobody")
+    assert commands.group("nobody").processes() == []
 
 
 def test_a_command_and_all_it_starts_is_killed(cgroups: Cgroups) -> None:
+    commands = CommandGroups(cgroups)
     child = os.fork()
     if child == 0:
-        cgroups.enter("deploy")
+        commands.enter("deploy")
         processes.spawn(["sleep", "60"])
         signal.pause()
         os._exit(0)
-    group = cgroups.command("deploy")
+    group = commands.group("deploy")
     deadline = time.monotonic() + 10
     while len(group.processes()) < 2 and time.monotonic() < deadline:
         time.sleep(0.005)
     assert len(group.processes()) == 2
-    cgroups.kill("deploy")
+    commands.kill("deploy")
     assert group.processes() == []
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
 
@@ -101,13 +104,42 @@ def test_a_command_that_eats_memory_dies_alone(cgroups: Cgroups) -> None:
     """A bomb in a pushed object ends its own command, and not what the kernel picks."""
     if "memory" not in cgroups.controllers:
         return  # version 2 beside version 1, which has taken the controller
+    commands = CommandGroups(cgroups)
+    # What a daemon does first: none of a predecessor's commands, and no limit less for it.
+    cgroups.hand_down(FOLDER)
+    commands.kill("")
     child = os.fork()
     if child == 0:
-        cgroups.enter("deploy")
+        commands.enter("deploy")
         hoard = [b"x" * (64 << 20) for _ in range(24)]
         os._exit(len(hoard))
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
-    cgroups.kill("deploy")
+    assert commands.group("deploy").oom_kills() == 1
+    commands.kill("deploy")
+
+
+def test_a_daemon_sits_beside_its_commands_and_ends_them_alone(cgroups: Cgroups) -> None:
+    """As in a service of its own: version 2 has no process in a group with groups below."""
+    commands = CommandGroups(cgroups)
+    daemon = os.fork()
+    if daemon == 0:
+        cgroups.leaf(LEAF).enter()
+        cgroups.hand_down(FOLDER)
+        child = os.fork()
+        if child == 0:
+            commands.enter("one")
+        signal.pause()
+        os._exit(0)
+    group = commands.group("one")
+    deadline = time.monotonic() + 10
+    while not group.processes() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert group.processes()
+    commands.kill("")
+    assert group.processes() == []
+    assert cgroups.leaf(LEAF).processes() == [daemon]
+    os.kill(daemon, signal.SIGKILL)
+    os.waitpid(daemon, 0)
 
 
 def test_a_spawned_process_is_never_outside(cgroups: Cgroups) -> None:

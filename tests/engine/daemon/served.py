@@ -14,7 +14,7 @@ from paas.daemon import door
 from paas.daemon.master import Master
 from paas.daemon.peer import Admission
 from paas.daemon.resident import Resident
-from paas.host.cgroups import Cgroups
+from paas.host.commandgroups import CommandGroups
 from paas.host.terminal import Terminal
 from paas.model.layout import Layout
 from paas.model.request import Request
@@ -143,7 +143,7 @@ def main() -> None:
         door.open_door(ROOT, lock),
         lock,
         admission=Admission.of(ROOT),
-        cells=Cgroups.detect(ROOT),
+        cells=CommandGroups.of(ROOT),
         handler=handle,
         residents=[Resident("supervisor", supervise)],
         log=lambda line: print(line, file=sys.stderr, flush=True),

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from paas.host.cgroups import Cgroups
+from paas.host.commandgroups import CommandGroups
 from tests.engine.daemon.daemon import (
     CHECKOUT,
     ENV,
@@ -90,7 +90,7 @@ def test_stopping_asks_the_commands_and_leaves_no_process(fresh: Daemon, tmp_pat
     assert (tmp_path / "end").read_text() == "SystemExit(143)"
     assert not alive(pid)
     assert not alive(lives(fresh)[0])
-    assert Cgroups.detect(fresh.layout).command("").processes() == []
+    assert CommandGroups.of(fresh.layout).group("").processes() == []
 
 
 def test_the_supervisor_is_started_again_and_again(fresh: Daemon) -> None:

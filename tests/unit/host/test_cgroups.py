@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from paas.engine.holder import delegated
 from paas.host.cgroup import Group
 from paas.host.cgroups import Cgroups, CgroupsUnusable, own_group, read_mounts
+from paas.host.commandgroups import CommandGroups
 from paas.model.layout import Layout
 
 HYBRID = """\
@@ -92,9 +93,24 @@ def test_own_group() -> None:
     assert own_group("4:memory:/a\n") == "/"
 
 
-def test_only_a_service_manager_delegates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    layout = Layout.at(tmp_path)
+def test_only_a_service_manager_delegates(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
-    assert delegated(unified(), layout) == f"/{layout.id}"
+    assert unified().delegated("leaf") is None
     monkeypatch.setenv("NOTIFY_SOCKET", "/run/notify")
-    assert delegated(hybrid(), layout) == f"/{layout.id}"
+    assert hybrid().delegated("leaf") is None
+
+
+def test_a_service_hands_its_own_group_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", "/run/notify")
+    for said in ("0::/system.slice/paasd.service\n", "0::/system.slice/paasd.service/leaf\n"):
+        monkeypatch.setattr(Path, "read_text", lambda _, said=said: said)
+        found = unified().delegated("leaf")
+        assert found is not None
+        assert found.base == "/system.slice/paasd.service"
+
+
+def test_commands_are_below_the_daemons_group_and_not_the_instances() -> None:
+    daemon = replace(unified(), base="/system.slice/paasd.service")
+    expected = Path("/sys/fs/cgroup/system.slice/paasd.service/commands/7")
+    assert CommandGroups(daemon).group("7").directories == (expected,)
+    assert len(CommandGroups(hybrid()).group("7").directories) == 2
