@@ -435,8 +435,8 @@ remove() {
         if [ $action = purge ]; then "${paas[@]}" down --purge; else "${paas[@]}" down; fi
     fi
     if systemd && [ "$root" = "$DEFAULT_ROOT" ]; then
-        systemctl -q disable paasd.service paas-proxy.service paas-instances.service 2>/dev/null || true
-        rm -f /etc/systemd/system/paas{d,-proxy,-instances}.service
+        systemctl -q disable paasd.service paas-{proxy,instances,network}.service 2>/dev/null || true
+        rm -f /etc/systemd/system/paas{d,-proxy,-instances,-network}.service
         systemctl daemon-reload
     fi
     rm -rf "$command" "$program"

@@ -218,6 +218,6 @@ def _keep(session: Session, setting: Setting[int] | Setting[str], value: int | s
 
 
 def _service(flag: str, *, help: str = "", hidden: bool = False) -> click.Option:  # noqa: A002
-    """An option that takes one of the three services."""
-    names = click.Choice(["instances", "proxy", "paasd"])
+    """An option that takes one of the services."""
+    names = click.Choice(["network", "instances", "proxy", "paasd"])
     return click.Option([flag], type=names, metavar="SERVICE", help=help, hidden=hidden)

@@ -155,7 +155,7 @@ class Doctor:
             raise Unwell("dnsmasq does not run", "paas up")
         with netlink.inside(self._layout.run / "netns" / "router"):
             if not answers(str(resolver.address), "doctor.internal"):
-                raise Unwell("dnsmasq does not answer", "paas down --only proxy; paas up")
+                raise Unwell("dnsmasq does not answer", "paas up --restart network")
             if not answers(str(resolver.address), "debian.org"):
                 raise Unwell(
                     "dnsmasq answers, but the resolvers it asks do not",

@@ -1,7 +1,7 @@
 """One service of a server, started and stopped by this process or by its systemd unit.
 
-The holder and paasd are processes that stay (`Background`); the proxy is nginx and the
-resolver, which go to the background by themselves.
+The holder and paasd are processes that stay (`Background`); the network's resolver and the
+proxy's nginx know their own processes.
 """
 
 from __future__ import annotations
@@ -37,8 +37,10 @@ class Local:
 
     def start(self, name: str) -> None:
         """Start one service here, unless it runs; it is ready when this returns."""
-        if name == "proxy":
-            self._start_proxy()
+        if name == "network":
+            self._start_network()
+        elif name == "proxy":
+            self._parts.proxy.start()
         else:
             background = self.background(name)
             if name == "instances" and not background.running():
@@ -53,6 +55,7 @@ class Local:
             self.background(name).stop()
         elif name == "proxy":
             self._parts.proxy.stop()
+        elif name == "network":
             self._parts.engine.network.resolver.stop()
         else:
             self.background(name).stop()
@@ -76,18 +79,19 @@ class Local:
         finally:
             containers.remove(container)
 
-    def _start_proxy(self) -> None:
+    def _start_network(self) -> None:
         network = self._parts.engine.network
         network.ensure()
         resolver = network.resolver
-        if not resolver.running():
-            self._start_resolver()
-            if not wait_until(resolver.running, RESOLVER_S):
-                raise NotStarted(
-                    "The resolver does not start",
-                    resolution=f"All it said is in {self._layout.logs / 'resolver.log'}.",
-                )
-        self._parts.proxy.start()
+        if resolver.current:
+            return
+        resolver.stop()
+        self._start_resolver()
+        if not wait_until(resolver.running, RESOLVER_S):
+            raise NotStarted(
+                "The resolver does not start",
+                resolution=f"All it said is in {self._layout.logs / 'resolver.log'}.",
+            )
 
     def _start_resolver(self) -> None:
         log = self._layout.logs / "resolver.log"
@@ -127,14 +131,14 @@ class Local:
             return True
         return False
 
-    def start_proxy_apart(self) -> None:
-        """Start the proxy from a process outside of the caller's control group.
+    def start_apart(self, name: str) -> None:
+        """Start network or proxy from a process outside of the caller's control group.
 
         The supervisor's is killed when paasd ends, with all that it started in there.
         """
-        argv, env = ourselves("paas", "--root", str(self._layout.root), "up", "--unit", "proxy")
-        group = self._parts.engine.cgroups.monitor("proxy").create()
-        log = self._layout.logs / "proxy.log"
+        argv, env = ourselves("paas", "--root", str(self._layout.root), "up", "--unit", name)
+        group = self._parts.engine.cgroups.monitor(name).create()
+        log = self._layout.logs / f"{name}.log"
         process = _spawn_logged(log, argv, env=env, cgroup=group)
         with suppress(TimeoutError):
             process.wait(APART_S)

@@ -1,4 +1,4 @@
-"""The processes of a server, in the order they start: holder, proxy and network, paasd.
+"""The processes of a server, in the order they start: resolver, holder, proxy, paasd.
 
 systemd runs them where it is PID 1 and their units are installed; elsewhere they run in the
 background. Either way `Local` does the work of each, since the units call it too.
@@ -23,10 +23,11 @@ from paas.model.report import Report
 from paas.model.settings import DOMAIN, HTTP_PORT, HTTPS_PORT
 from paas.model.version import VERSION
 
-NAMES = ("instances", "proxy", "paasd")
-"""The services, in the order they start."""
+NAMES = ("network", "instances", "proxy", "paasd")
+"""The services, in the order they start. Instances can resolve names until they have ended."""
 
 UNIT = {
+    "network": "paas-network.service",
     "instances": "paas-instances.service",
     "proxy": "paas-proxy.service",
     "paasd": "paasd.service",
@@ -85,20 +86,26 @@ class Services:
                     self._local.stop(name)
 
     def mend(self) -> None:
-        """Start what of the proxy has ended; cheap when nothing has. The supervisor calls it.
+        """Start what of resolver and proxy has ended; cheap when nothing has.
 
+        The supervisor calls it. A resolver whose configuration has changed is started again.
         It raises nothing: what went wrong is in the log, and there is a next time.
         """
-        if self._parts.proxy.running() and self._parts.engine.network.resolver.running():
-            return
+        resolver = self._parts.engine.network.resolver
+        if not resolver.current:
+            self._mend("network", stale=resolver.running() is not None)
+        if not self._parts.proxy.running():
+            self._mend("proxy")
+
+    def _mend(self, name: str, *, stale: bool = False) -> None:
         if self._systemd.used:
-            self._systemd.reload(UNIT["proxy"])
+            self._systemd.mend(UNIT[name], stale=stale)
             return
         lock = self._lock()
         # Somebody who starts or stops everything needs no help.
         if lock.try_acquire():
             try:
-                self._local.start_proxy_apart()
+                self._local.start_apart(name)
             finally:
                 lock.release()
 

@@ -1,4 +1,4 @@
-"""The three systemd units of the installed PaaS; elsewhere `Services` runs the same itself."""
+"""The systemd units of the installed PaaS; elsewhere `Services` runs the same itself."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from paas.host.files import write_atomic
 from paas.host.processes import run
 from paas.model.layout import Layout
 
-UNITS = ("paas-instances.service", "paas-proxy.service", "paasd.service")
+UNITS = ("paas-network.service", "paas-instances.service", "paas-proxy.service", "paasd.service")
 """In the order they start."""
 
 FOLDER = Path("/etc/systemd/system")
@@ -66,10 +66,10 @@ class Systemd:
     def restart(self, unit: str) -> None:
         run(["systemctl", "restart", unit])
 
-    def reload(self, unit: str) -> None:
-        """Have what is missing in it started, in its own control group."""
+    def mend(self, unit: str, *, stale: bool) -> None:
+        """Start a unit that should run, if systemd is not about to; a stale one again."""
         # What it says when that fails is in the journal, and the next look tries again.
-        run(["systemctl", "reload-or-restart", unit], check=False)
+        run(["systemctl", "restart" if stale else "start", unit], check=False)
 
     def stop(self, units: Sequence[str] = UNITS) -> None:
         """Stop them in the reverse of their order."""

@@ -139,9 +139,10 @@ class Nginx:
             os.kill(master, signal.SIGUSR1)
 
     def stop(self) -> None:
-        """Stop gracefully, after `QUIT_S` at once. Nothing happens when it is not running."""
+        """Stop gracefully, after `QUIT_S` at once; workers of a killed master too."""
         master = self.running()
         if master is None:
+            self._end_orphans()
             return
         with contextlib.suppress(ProcessLookupError):
             pidfd = os.pidfd_open(master)

@@ -60,6 +60,10 @@ def pid_of(parts: Parts, name: str) -> int:
     return pid
 
 
+def proxy_pid(parts: Parts) -> int:
+    return int((parts.layout.run / "proxy/nginx.pid").read_text())
+
+
 def kill(pid: int) -> None:
     pidfd = os.pidfd_open(pid)
     signal.pidfd_send_signal(pidfd, signal.SIGKILL)
@@ -145,7 +149,8 @@ def test_what_was_killed_is_started_again_and_nothing_else(
 
 
 def test_a_resolver_that_died_is_mended(services: Services, parts: Parts) -> None:
-    services.up(["instances", "proxy"], Silent())
+    services.up(["network", "instances", "proxy"], Silent())
+    nginx = proxy_pid(parts)
     resolver = parts.engine.network.resolver
     pid = resolver.running()
     assert pid is not None
@@ -158,7 +163,36 @@ def test_a_resolver_that_died_is_mended(services: Services, parts: Parts) -> Non
     assert mended not in (None, pid)
     # Not in the caller's group: paasd's end would be the end of what it has mended.
     groups = Path(f"/proc/{mended}/cgroup").read_text()
-    assert f"/{parts.layout.id}/monitors/proxy" in groups
+    assert f"/{parts.layout.id}/monitors/network" in groups
+    assert proxy_pid(parts) == nginx
+
+
+def test_a_killed_nginx_is_mended_and_the_resolver_is_left_alone(
+    services: Services, parts: Parts
+) -> None:
+    services.up(["network", "instances", "proxy"], Silent())
+    resolver = parts.engine.network.resolver.running()
+    killed = proxy_pid(parts)
+    kill(killed)
+    assert not parts.proxy.running()
+    services.mend()
+    assert parts.proxy.running()
+    assert proxy_pid(parts) != killed
+    assert parts.engine.network.resolver.running() == resolver
+
+
+def test_a_resolver_whose_configuration_changed_is_started_again(
+    services: Services, parts: Parts
+) -> None:
+    services.up(["network", "instances", "proxy"], Silent())
+    resolver = parts.engine.network.resolver
+    before, nginx = resolver.running(), proxy_pid(parts)
+    # As if the host had been configured otherwise when it was started.
+    resolver.configuration_file.write_text("# other mirrors\n")
+    services.mend()
+    assert resolver.current
+    assert resolver.running() != before
+    assert proxy_pid(parts) == nginx
 
 
 def test_what_is_down_leaves_its_data_alone_and_comes_up_again(

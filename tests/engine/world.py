@@ -72,7 +72,7 @@ class World:
             (BOOT_SECONDS, "5"),
         ):
             self.parts.store.settings.set(None, setting.name, value)
-        self.services.up(["instances", "proxy"], Silent())
+        self.services.up(["network", "instances", "proxy"], Silent())
         self.image = self._image()
 
     def _image(self) -> str:

@@ -129,7 +129,8 @@ class Network:
     def ensure(self) -> None:
         """Make everything that is missing and mend what was changed, in the host's namespace.
 
-        The resolver's configuration is written; starting it is `resolver.start`. Raises
+        The resolver's configuration is written; starting it with that is its owner's part
+        (`resolver.current`, `resolver.start`). Raises
         `PrefixesTaken`, `PrefixTaken`, `FirewallFailed`, and `OSError` where the kernel
         refuses.
         """

@@ -18,9 +18,12 @@ from paas.engine.network.findings import Finding
 from paas.engine.network.policy import TABLE
 from paas.host import netlink
 from paas.host.files import write_atomic
+from paas.host.identity import Identity
 
 DOMAIN = "internal"
 """Reserved for private use by ICANN (2024); nothing on the internet is below it."""
+
+STOP_SECONDS = 5.0
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 SYSTEMD_RESOLV_CONF = Path("/run/systemd/resolve/resolv.conf")
@@ -122,14 +125,20 @@ class Resolver:
 
     @property
     def configuration_file(self) -> Path:
+        """What dnsmasq was started with: it reads it once."""
         return self.directory / "dnsmasq.conf"
+
+    @property
+    def wanted_file(self) -> Path:
+        """What it is to be started with."""
+        return self.directory / "wanted.conf"
 
     @property
     def pid_file(self) -> Path:
         return self.directory / "dnsmasq.pid"
 
-    def configure(self, upstream: Iterable[IPv4Address], mirrors: Iterable[str]) -> bool:
-        """Write the configuration; True if dnsmasq has to be restarted to know it.
+    def configure(self, upstream: Iterable[IPv4Address], mirrors: Iterable[str]) -> None:
+        """Write the configuration; `current` says whether dnsmasq has to be started with it.
 
         It sees other servers by itself, and reads the rest only when it starts. All it
         reads later is readable by the user that it becomes.
@@ -142,10 +151,8 @@ class Resolver:
         if _text(self.upstream) != servers:
             write_atomic(self.upstream, servers, mode=0o644)
         text = configuration(self.address, self.upstream, self.hosts, self.pid_file, mirrors)
-        if _text(self.configuration_file) == text:
-            return False
-        write_atomic(self.configuration_file, text)
-        return True
+        if _text(self.wanted_file) != text:
+            write_atomic(self.wanted_file, text)
 
     def publish(self, names: Mapping[str, IPv4Address]) -> None:
         """Answer for exactly these names (without the domain) from now on.
@@ -165,6 +172,7 @@ class Resolver:
 
         The child inherits the namespace; this process is back in its own afterwards.
         """
+        write_atomic(self.configuration_file, _text(self.wanted_file))
         with netlink.inside(self._router):
             return spawn(("dnsmasq", f"--conf-file={self.configuration_file}"))
 
@@ -178,18 +186,27 @@ class Resolver:
         # A pid may be another process's by now.
         return pid if os.fsencode(f"--conf-file={self.configuration_file}") in argv else None
 
+    @property
+    def current(self) -> bool:
+        """Whether our dnsmasq runs, and with the configuration that it should have."""
+        same = _text(self.configuration_file) == _text(self.wanted_file)
+        return same and self.running() is not None
+
     def reload(self) -> None:
         """Have it forget its cache, so that the set of mirrors fills again."""
         self._signal(signal.SIGHUP)
 
     def stop(self) -> None:
-        self._signal(signal.SIGTERM)
+        """End it; it is gone when this returns. One that does not run is fine."""
+        if self._signal(signal.SIGTERM, STOP_SECONDS):
+            return
+        self._signal(signal.SIGKILL, None)
 
-    def _signal(self, number: signal.Signals) -> None:
+    def _signal(self, number: signal.Signals, seconds: float | None = 0.0) -> bool:
+        """Send it a signal; says whether it has ended within `seconds`."""
         pid = self.running()
-        if pid is not None:
-            with suppress(ProcessLookupError):
-                os.kill(pid, number)
+        process = None if pid is None else Identity.of(pid)
+        return process is None or not process.signal(number) or process.wait(seconds)
 
 
 def findings(own: Resolver, resolv_conf: Path) -> list[Finding]:

@@ -164,9 +164,22 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+def test_a_configuration_that_changed_asks_for_a_restart(resolving: World) -> None:
+    own = resolving.network.resolver
+    wait_for(lambda: own.running() is not None)
+    resolving.network.ensure()
+    assert own.current
+    own.configure([LAN_NEIGHBOUR], ["another.test"])
+    assert own.running()
+    assert not own.current
+    # However often it is written before somebody restarts it.
+    own.configure([LAN_NEIGHBOUR], ["another.test"])
+    assert not own.current
+
+
 def test_the_configuration_is_written_once(resolving: World) -> None:
     own = resolving.network.resolver
-    written = own.configuration_file.stat().st_mtime_ns
+    written = own.wanted_file.stat().st_mtime_ns
     resolving.network.ensure()
-    assert own.configuration_file.stat().st_mtime_ns == written
+    assert own.wanted_file.stat().st_mtime_ns == written
     assert socket.inet_aton(str(own.address))

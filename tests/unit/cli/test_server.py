@@ -18,7 +18,7 @@ from paas.model.settings import DOMAIN, HTTP_PORT
 from paas.model.version import VERSION
 from tests.unit.cli.caller import KEY, ROOT, Paas
 
-NAMES = ("instances", "proxy", "paasd")
+NAMES = ("network", "instances", "proxy", "paasd")
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.resources import files
 from pathlib import Path
 
@@ -22,9 +23,41 @@ def test_a_unit_is_filled_in_and_takes_no_specifier_from_a_path(unit: str) -> No
 
 
 def test_instances_are_delegated_and_never_restarted() -> None:
-    text = (files("paas.daemon") / "units" / UNITS[0]).read_text()
+    text = template("paas-instances.service")
     assert "Delegate=yes" in text
     assert "Restart=" not in text
+
+
+def test_the_network_comes_before_the_instances_and_goes_after_them() -> None:
+    """systemd stops in the reverse order of starting: they resolve names while they stop."""
+    assert UNITS.index("paas-network.service") < UNITS.index("paas-instances.service")
+    (after,) = (line for line in template("paas-instances.service").splitlines()
+                if line.startswith("After="))  # fmt: skip
+    assert "paas-network.service" in after.split()
+
+
+@pytest.mark.parametrize("unit", ["paas-instances.service", "paas-proxy.service", "paasd.service"])
+def test_a_restart_of_the_network_restarts_nothing_else(unit: str) -> None:
+    bound = re.findall(r"^(?:Requires|BindsTo|PartOf)=(.*)$", template(unit), re.MULTILINE)
+    assert "paas-network.service" not in " ".join(bound).split()
+
+
+@pytest.mark.parametrize("unit", [unit for unit in UNITS if unit != "paas-instances.service"])
+def test_no_unit_is_given_up(unit: str) -> None:
+    text = template(unit)
+    assert "Restart=always" in text
+    assert "StartLimitIntervalSec=0" in text
+
+
+def test_every_unit_is_listed_in_the_uninstaller() -> None:
+    """It removes them where the program is broken as well."""
+    script = (Path(__file__).parents[3] / "install.sh").read_text()
+    (removed,) = re.findall(r"rm -f /etc/systemd/system/paas\{(.*)\}\.service", script)
+    assert {f"paas{each}.service" for each in removed.split(",")} == set(UNITS)
+
+
+def template(unit: str) -> str:
+    return (files("paas.daemon") / "units" / unit).read_text()
 
 
 def test_another_root_than_the_default_has_no_units() -> None:
