@@ -7,20 +7,15 @@ left to do, and `BrokenPipeError` ends the command.
 
 from __future__ import annotations
 
-import errno
 import json
-import os
-import select
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 
+from paas.host.streams import write_all
 from paas.model.report import Lines, Report
 
 Write = Callable[[bytes], None]
-
-GONE = frozenset({errno.EPIPE, errno.EIO, errno.ECONNRESET})
-"""What writing fails with when a pipe, a terminal or a socket has no reader."""
 
 
 class Output:
@@ -58,25 +53,6 @@ class Quiet(Lines):
 
     def output(self, data: bytes) -> None:
         """Drop it."""
-
-
-def write_all(descriptor: int, data: bytes) -> None:
-    """Write all of `data`. Raises `BrokenPipeError` when nobody reads any more.
-
-    The descriptor is the caller's and may have been made non-blocking by its owner.
-    """
-    view = memoryview(data)
-    while view:
-        try:
-            view = view[os.write(descriptor, view) :]
-        except BlockingIOError:
-            poll = select.poll()
-            poll.register(descriptor, select.POLLOUT)
-            poll.poll()
-        except OSError as error:
-            if error.errno in GONE:
-                raise BrokenPipeError(*error.args) from error
-            raise
 
 
 def columns(rows: Sequence[Sequence[str]]) -> Iterable[str]:

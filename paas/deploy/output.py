@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-import select
 from pathlib import Path
+
+from paas.host.streams import write_all
 
 PATIENCE_SECONDS = 30.0
 """How long a caller may take nothing: a laptop that was closed would hold its deploy for
@@ -26,7 +27,7 @@ class Output:
     def write(self, data: bytes) -> None:
         """Write all of `data`. A caller that is gone or takes nothing ends only its own copy."""
         if self._log is not None:
-            _write_all(self._log, data)
+            write_all(self._log, data)
         if self._caller is not None and not self._tell(self._caller, data):
             self._caller = None
 
@@ -37,24 +38,9 @@ class Output:
             self._log = None
 
     def _tell(self, caller: int, data: bytes) -> bool:
-        """Write to the caller without ever hanging on it; False when it is lost.
-
-        A pipe that poll(2) calls writable takes PIPE_BUF bytes at once (pipe(7)). It is
-        not made non-blocking, which would change it for git too.
-        """
-        poll = select.poll()
-        poll.register(caller, select.POLLOUT)
-        for start in range(0, len(data), select.PIPE_BUF):
-            if not poll.poll(self._patience_s * 1000):
-                return False
-            try:
-                _write_all(caller, data[start : start + select.PIPE_BUF])
-            except BrokenPipeError:
-                return False
+        """Write to the caller without ever hanging on it; False when it is lost."""
+        try:
+            write_all(caller, data, self._patience_s)
+        except BrokenPipeError:
+            return False
         return True
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]

@@ -73,6 +73,10 @@ def resources(limits: Limits, host: HostFacts) -> dict[str, Any]:
     found: dict[str, Any] = {"devices": [{"allow": False, "access": "rwm"}]}
     if "memory" in host.controllers:
         found["memory"] = {"limit": limits.memory_bytes}
+        if limits.memory_reserved_bytes is not None:
+            # memory.low of version 2, memory.soft_limit_in_bytes of version 1.
+            reserved = min(limits.memory_reserved_bytes, limits.memory_bytes)
+            found["memory"]["reservation"] = reserved
         if host.limits_swap:
             # Memory and swap together, in the specification: no swap.
             found["memory"]["swap"] = limits.memory_bytes

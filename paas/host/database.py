@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -28,6 +28,50 @@ class DatabaseBroken(PaasError):
     """The file is not a database this version can use."""
 
 
+class DatabaseUnwritable(PaasError):
+    """The file is whole, but nothing can be written to it now."""
+
+
+REMEDIES: dict[int, tuple[type[PaasError], str, str]] = {
+    sqlite3.SQLITE_FULL: (
+        DatabaseUnwritable,
+        "the disk is full",
+        "Free some space, then try again; `paas doctor` says where it went.",
+    ),
+    sqlite3.SQLITE_BUSY: (
+        DatabaseUnwritable,
+        f"another process keeps it locked for more than {BUSY_SECONDS:g} seconds",
+        "Try again; `fuser -v FILE` on the server says who has it open.",
+    ),
+    sqlite3.SQLITE_READONLY: (
+        DatabaseUnwritable,
+        "it is read-only",
+        "See on the server how it is mounted, and that root owns it: `findmnt -T FILE`.",
+    ),
+    sqlite3.SQLITE_IOERR: (
+        DatabaseUnwritable,
+        "the disk reports an error",
+        "See on the server what `dmesg` says of the disk.",
+    ),
+    sqlite3.SQLITE_CANTOPEN: (
+        DatabaseUnwritable,
+        "it cannot be opened",
+        "See on the server that its directory is there and belongs to root.",
+    ),
+    sqlite3.SQLITE_CORRUPT: (
+        DatabaseBroken,
+        "its content is damaged",
+        "Restore it from a backup, or move it away to start empty.",
+    ),
+    sqlite3.SQLITE_NOTADB: (
+        DatabaseBroken,
+        "it is not a database",
+        "Restore it from a backup, or move it away to start empty.",
+    ),
+}
+"""By primary result code (https://sqlite.org/rescode.html); any other one is a bug of ours."""
+
+
 class _Own(threading.local):
     """The connection of one thread: SQLite's transactions belong to connections."""
 
@@ -42,41 +86,72 @@ class _Own(threading.local):
 class Database:
     """One SQLite file in WAL mode, private to root, migrated when first used."""
 
-    def __init__(self, path: Path, migrations: Traversable) -> None:
-        """`migrations` is a folder of `NNNN_name.sql`, applied in order, each once."""
+    def __init__(
+        self,
+        path: Path,
+        migrations: Traversable,
+        functions: Mapping[str, Callable[..., Value]] | None = None,
+    ) -> None:
+        """`migrations` is a folder of `NNNN_name.sql`, applied in order, each once.
+
+        `functions` are what they may call besides SQLite's own.
+        """
         self.path = path
         self._migrations = migrations
+        self._functions = functions or {}
         self._own = _Own()
 
     def execute(self, sql: str, values: Sequence[Value] | Mapping[str, Value] = ()) -> list[Row]:
         """Run one statement and return its rows.
 
-        Raises `Unique` when it breaks a constraint.
+        Raises `Unique` when it breaks a constraint, `DatabaseUnwritable`, `DatabaseBroken`.
         """
-        return self._open().execute(sql, values).fetchall()
+        connection = self._open()
+        with self._told():
+            return connection.execute(sql, values).fetchall()
 
     def insert(self, sql: str, values: Sequence[Value] | Mapping[str, Value] = ()) -> int:
         """Run one INSERT and return the id of its row."""
-        cursor = self._open().execute(sql, values)
-        return int(cursor.lastrowid or 0)
+        connection = self._open()
+        with self._told():
+            return int(connection.execute(sql, values).lastrowid or 0)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing; one inside another is part of the outer one."""
         connection = self._open()
         if self._own.depth == 0:
-            connection.execute("BEGIN IMMEDIATE")
+            with self._told():
+                connection.execute("BEGIN IMMEDIATE")
         self._own.depth += 1
         try:
             yield
+            if self._own.depth == 1:
+                with self._told():
+                    connection.execute("COMMIT")
         except BaseException:
-            self._own.depth -= 1
-            if self._own.depth == 0:
+            # SQLite has done it itself after some errors, such as a full disk.
+            if self._own.depth == 1 and connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
-        self._own.depth -= 1
-        if self._own.depth == 0:
-            connection.execute("COMMIT")
+        finally:
+            self._own.depth -= 1
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Word what the operator can mend; the rest is a bug and passes as it is."""
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            if code not in REMEDIES:
+                raise
+            kind, why, remedy = REMEDIES[code]
+            raise kind(
+                f"The database {self.path} cannot be used: {why}",
+                [str(error)],
+                remedy.replace("FILE", str(self.path)),
+            ) from error
 
     def close(self) -> None:
         if self._own.connection is not None and self._own.owner == os.getpid():
@@ -91,24 +166,43 @@ class Database:
             self._own.inherited.append(self._own.connection)
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         # Created before SQLite does, so that it is never readable by others.
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        try:
+        self._touch()
+        with self._told():
             connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
-            connection.row_factory = sqlite3.Row
-            connection.execute("PRAGMA journal_mode=WAL")
-            # FULL: a commit point that the user was told of survives a power cut.
-            connection.execute("PRAGMA synchronous=FULL")
-            connection.execute("PRAGMA foreign_keys=ON")
-            self._migrate(connection)
-        except sqlite3.DatabaseError as error:
-            raise DatabaseBroken(
-                f"The database {self.path} cannot be used: {error}",
-                resolution="Restore it from a backup, or move it away to start empty.",
-            ) from error
+            try:
+                self._set_up(connection)
+            except BaseException:
+                connection.close()
+                raise
         self._own.connection, self._own.owner, self._own.depth = connection, os.getpid(), 0
         return connection
 
-    def _migrate(self, connection: sqlite3.Connection) -> None:
+    def _touch(self) -> None:
+        try:
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            raise DatabaseUnwritable(
+                f"The database {self.path} cannot be opened: {error.strerror}",
+                resolution=f"See on the server how it is mounted: findmnt -T {self.path}",
+            ) from error
+
+    def _set_up(self, connection: sqlite3.Connection) -> None:
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA journal_mode=WAL")
+        # FULL: a commit point that the user was told of survives a power cut.
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA foreign_keys=ON")
+        # What is deleted may have been a secret.
+        connection.execute("PRAGMA secure_delete=ON")
+        for name, function in self._functions.items():
+            connection.create_function(name, -1, function)
+        if self._migrate(connection):
+            # Nor may a migration leave what it sealed in free pages or in the log.
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _migrate(self, connection: sqlite3.Connection) -> bool:
+        """Bring the schema up to date; says whether rows were there that may have changed."""
         steps = sorted(
             (int(item.name.split("_", 1)[0]), item)
             for item in self._migrations.iterdir()
@@ -116,8 +210,9 @@ class Database:
         )
         newest = steps[-1][0] if steps else 0
         if self._version(connection) == newest:
-            return
+            return False
         connection.execute("BEGIN IMMEDIATE")
+        version = 0
         try:
             # Looked at again under the lock: another process may have been first.
             version = self._version(connection)
@@ -131,6 +226,7 @@ class Database:
             connection.execute("ROLLBACK")
             raise
         connection.execute("COMMIT")
+        return version > 0
 
     def _refuse_newer(self, version: int, newest: int) -> None:
         if version > newest:

@@ -48,6 +48,11 @@ class Layout:
         return self.root / "paas.db"
 
     @property
+    def secret_key(self) -> Path:
+        """What config values are sealed with (`paas.host.secrets`), beside the database."""
+        return self.root / "secret.key"
+
+    @property
     def engine(self) -> Path:
         return self.root / "engine"
 

@@ -12,7 +12,8 @@ class Limits:
     """Limits of one control group.
 
     Weights are those of cgroup v2 (1 to 10000, 100 being the kernel's default); `None`
-    leaves the kernel's default. `cpus` is a ceiling in processors.
+    leaves the kernel's default. `cpus` is a ceiling in processors; memory up to
+    `memory_reserved_bytes` is taken away only when there is none elsewhere.
     """
 
     memory_bytes: int = 512 * MIB
@@ -20,6 +21,7 @@ class Limits:
     pids: int = 512
     io_weight: int | None = None
     cpu_weight: int | None = None
+    memory_reserved_bytes: int | None = None
 
 
 BUILD_LIMITS = Limits(memory_bytes=2048 * MIB, pids=4096, io_weight=20, cpu_weight=20)

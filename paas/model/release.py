@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from paas.model.env import Secret
 from paas.model.health import Healthcheck
+from paas.model.limits import Limits
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,7 @@ class Release:
 
     `processes` maps a process type to its shell command, None being the image's own
     entrypoint and command. `formation` is how many instances of each type run.
+    `inherited` are the keys of the config that are not the app's own, but of every app.
     `commit` is the pushed revision (hex) the image was built from. `created_at` is in
     seconds since the epoch.
     """
@@ -30,6 +32,8 @@ class Release:
     reason: str
     actor: str
     created_at: float
+    limits: Mapping[str, Limits] = field(default_factory=dict)
+    inherited: frozenset[str] = frozenset()
 
     @property
     def version(self) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
 
 from paas.errors import NotFound
 from paas.host.database import Database, Row
+from paas.host.secrets import Vault
 from paas.model.env import Secret, revealed, secrets
 from paas.model.health import Healthcheck, parse_healthcheck
+from paas.model.limits import Limits
 from paas.model.release import Release
 
 
@@ -25,8 +28,9 @@ class ReleaseNotFound(NotFound):
 class Releases:
     """Adds, finds and prunes releases."""
 
-    def __init__(self, db: Database, now: Callable[[], float]) -> None:
+    def __init__(self, db: Database, vault: Vault, now: Callable[[], float]) -> None:
         self._db = db
+        self._vault = vault
         self._now = now
 
     def add(  # noqa: PLR0913 - a release is all of these, by name
@@ -41,6 +45,8 @@ class Releases:
         health: Mapping[str, tuple[Healthcheck, ...]],
         reason: str,
         actor: str,
+        limits: Mapping[str, Limits] | None = None,
+        inherited: Iterable[str] = (),
         created_at: float | None = None,
     ) -> Release:
         """Record a release under the app's next number, which is never used again."""
@@ -52,19 +58,23 @@ class Releases:
             )
             number = int(row["last_release"])
             self._db.execute(
-                "INSERT INTO releases VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO releases (app_id, number, image, revision, config, processes,"
+                " formation, health, reason, actor, created_at, inherited, limits)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     app_id,
                     number,
                     image,
                     commit,
-                    json.dumps(revealed(config)),
+                    self._vault.seal(json.dumps(revealed(config)), place(app_id, number)),
                     json.dumps(dict(processes)),
                     json.dumps(dict(formation)),
                     json.dumps({name: [c.to_json() for c in cs] for name, cs in health.items()}),
                     reason,
                     actor,
                     self._now() if created_at is None else created_at,
+                    json.dumps(sorted(inherited)),
+                    json.dumps({name: asdict(each) for name, each in (limits or {}).items()}),
                 ),
             )
         return self.get(app_id, number)
@@ -76,21 +86,21 @@ class Releases:
         )
         if not rows:
             raise ReleaseNotFound(number)
-        return _release(rows[0])
+        return self._release(rows[0])
 
     def list(self, app_id: int) -> list[Release]:
         """All releases of an app, the newest first."""
         rows = self._db.execute(
             "SELECT * FROM releases WHERE app_id = ? ORDER BY number DESC", (app_id,)
         )
-        return [_release(row) for row in rows]
+        return [self._release(row) for row in rows]
 
     def latest(self, app_id: int) -> Release | None:
         """The release with the highest number, live or not."""
         rows = self._db.execute(
             "SELECT * FROM releases WHERE app_id = ? ORDER BY number DESC LIMIT 1", (app_id,)
         )
-        return _release(rows[0]) if rows else None
+        return self._release(rows[0]) if rows else None
 
     def images(self) -> set[str]:
         """Every image some release needs: what garbage collection must leave."""
@@ -107,21 +117,28 @@ class Releases:
             {"app": app_id, "count": count},
         )
 
+    def _release(self, row: Row) -> Release:
+        sealed_for = place(row["app_id"], row["number"])
+        return Release(
+            app_id=row["app_id"],
+            number=row["number"],
+            image=row["image"],
+            commit=row["revision"],
+            config=secrets(json.loads(self._vault.open(row["config"], sealed_for))),
+            processes=json.loads(row["processes"]),
+            formation=json.loads(row["formation"]),
+            health={
+                name: tuple(parse_healthcheck(check, name) for check in checks)
+                for name, checks in json.loads(row["health"]).items()
+            },
+            reason=row["reason"],
+            actor=row["actor"],
+            created_at=row["created_at"],
+            limits={name: Limits(**each) for name, each in json.loads(row["limits"]).items()},
+            inherited=frozenset(json.loads(row["inherited"])),
+        )
 
-def _release(row: Row) -> Release:
-    return Release(
-        app_id=row["app_id"],
-        number=row["number"],
-        image=row["image"],
-        commit=row["revision"],
-        config=secrets(json.loads(row["config"])),
-        processes=json.loads(row["processes"]),
-        formation=json.loads(row["formation"]),
-        health={
-            name: tuple(parse_healthcheck(check, name) for check in checks)
-            for name, checks in json.loads(row["health"]).items()
-        },
-        reason=row["reason"],
-        actor=row["actor"],
-        created_at=row["created_at"],
-    )
+
+def place(app_id: int, number: int) -> str:
+    """What the config of a release is sealed for."""
+    return f"release/{app_id}/{number}"

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from importlib.resources import files
 
 from paas.host.database import Database
+from paas.host.secrets import Vault
 from paas.model.layout import Layout
 from paas.store.apps import Apps
 from paas.store.certificates import Certificates
@@ -17,6 +18,7 @@ from paas.store.domains import Domains
 from paas.store.events import Events
 from paas.store.instances import Instances
 from paas.store.keys import Keys
+from paas.store.processes import ProcessSettings
 from paas.store.releases import Releases
 from paas.store.renewals import Renewals
 from paas.store.settings import Settings
@@ -27,10 +29,15 @@ class Store:
 
     def __init__(self, layout: Layout, now: Callable[[], float] = time.time) -> None:
         """`now` gives seconds since the epoch for what is recorded."""
-        self._db = Database(layout.database, files("paas.store") / "migrations")
+        vault = Vault(layout.secret_key)
+        self._db = Database(
+            layout.database,
+            files("paas.store") / "migrations",
+            {"make_key": vault.create, "seal": vault.seal},
+        )
         self.apps = Apps(self._db, now)
-        self.config = Config(self._db)
-        self.releases = Releases(self._db, now)
+        self.config = Config(self._db, vault, now)
+        self.releases = Releases(self._db, vault, now)
         self.deploys = Deploys(self._db, now)
         self.instances = Instances(self._db, now)
         self.domains = Domains(self._db, now)
@@ -39,6 +46,7 @@ class Store:
         self.keys = Keys(self._db, now)
         self.events = Events(self._db, now)
         self.settings = Settings(self._db)
+        self.processes = ProcessSettings(self._db)
 
     def transaction(self) -> AbstractContextManager[None]:
         """BEGIN IMMEDIATE … COMMIT; one inside another is part of the outer one."""

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from paas.cli.output import Output, columns, moment, write_all
+from paas.cli.output import Output, columns, moment
+from paas.host.streams import write_all
 
 
 @pytest.fixture
