@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-import select
-import signal
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from paas.errors import PaasError
 from paas.host.files import write_atomic
+from paas.host.identity import Identity
 from paas.host.processes import Process, spawn
 from paas.host.waiting import wait_until
 
@@ -43,12 +41,16 @@ class Background:
 
     def running(self) -> int | None:
         """Its pid, if what was recorded still runs."""
+        process = self._recorded()
+        return process.pid if process is not None and not process.wait(0) else None
+
+    def _recorded(self) -> Identity | None:
         try:
             kept = json.loads(self.record.read_text())
-            pid, started = int(kept["pid"]), int(kept["started"])
+            process = Identity(int(kept["pid"]), int(kept["started"]))
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
-        return pid if start_time(pid) == started else None
+        return process if process.alive else None
 
     def start(self) -> bool:
         """Start it unless it runs, and wait until it is ready; says whether it was started.
@@ -80,39 +82,17 @@ class Background:
 
     def stop(self) -> None:
         """SIGTERM, after `seconds` SIGKILL; returns when it is gone. Not running is fine."""
-        pid = self.running()
-        if pid is not None:
-            with suppress(ProcessLookupError):
-                end(os.pidfd_open(pid), self.seconds)
+        process = self._recorded()
+        if process is not None:
+            process.end(self.seconds)
         self.record.unlink(missing_ok=True)
 
     def _remember(self, process: Process) -> None:
         self.record.parent.mkdir(parents=True, exist_ok=True, mode=0o711)
-        kept = {"pid": process.pid, "started": start_time(process.pid)}
-        write_atomic(self.record, json.dumps(kept))
+        identity = Identity.of(process.pid)
+        # One that has ended already is no longer anybody's to find.
+        if identity is not None:
+            write_atomic(self.record, json.dumps(asdict(identity)))
 
     def _log_tail(self) -> list[str]:
         return self.log.read_text("utf-8", "replace").splitlines()[-LOG_LINES:]
-
-
-def start_time(pid: int) -> int | None:
-    """When a process began, in clock ticks since boot; None if it does not run (any more).
-
-    Field 22 of proc(5) `/proc/PID/stat`, counted behind the name, which may hold anything.
-    """
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    return None if fields[0] in "ZX" else int(fields[19])
-
-
-def end(pidfd: int, seconds: float) -> None:
-    """SIGTERM, and SIGKILL after `seconds`; waits for the end and closes the pidfd."""
-    try:
-        signal.pidfd_send_signal(pidfd, signal.SIGTERM)
-        if not select.select([pidfd], [], [], seconds)[0]:
-            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-            select.select([pidfd], [], [])
-    finally:
-        os.close(pidfd)

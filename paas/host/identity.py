@@ -71,6 +71,12 @@ class Identity:
             os.close(descriptor)
         return True
 
+    def end(self, seconds: float) -> None:
+        """SIGTERM, and SIGKILL after `seconds`; returns when it has ended."""
+        if self.signal(signal.SIGTERM) and not self.wait(seconds):
+            self.signal(signal.SIGKILL)
+            self.wait(None)
+
     def wait(self, seconds: float | None) -> bool:
         """Wait for its end, at most `seconds`; False when it still runs.
 

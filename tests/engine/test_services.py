@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from paas.daemon.background import NotStarted, end
+from paas.daemon.background import NotStarted
 from paas.daemon.doctor import Doctor
 from paas.daemon.local import Local
 from paas.daemon.services import Services
 from paas.deploy.parts import Parts
 from paas.host.files import remove_tree
+from paas.host.identity import Identity
 from paas.model.layout import Layout
 from paas.model.report import Silent
 from paas.model.settings import DOMAIN, HTTP_ADDRESS, HTTP_PORT
@@ -65,9 +66,10 @@ def proxy_pid(parts: Parts) -> int:
 
 
 def kill(pid: int) -> None:
-    pidfd = os.pidfd_open(pid)
-    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-    end(pidfd, 10)
+    process = Identity.of(pid)
+    assert process is not None
+    assert process.signal(signal.SIGKILL)
+    assert process.wait(10)
 
 
 def names_of(layout: Layout) -> set[str]:

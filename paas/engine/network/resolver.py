@@ -194,19 +194,19 @@ class Resolver:
 
     def reload(self) -> None:
         """Have it forget its cache, so that the set of mirrors fills again."""
-        self._signal(signal.SIGHUP)
+        process = self._process()
+        if process is not None:
+            process.signal(signal.SIGHUP)
 
     def stop(self) -> None:
         """End it; it is gone when this returns. One that does not run is fine."""
-        if self._signal(signal.SIGTERM, STOP_SECONDS):
-            return
-        self._signal(signal.SIGKILL, None)
+        process = self._process()
+        if process is not None:
+            process.end(STOP_SECONDS)
 
-    def _signal(self, number: signal.Signals, seconds: float | None = 0.0) -> bool:
-        """Send it a signal; says whether it has ended within `seconds`."""
+    def _process(self) -> Identity | None:
         pid = self.running()
-        process = None if pid is None else Identity.of(pid)
-        return process is None or not process.signal(number) or process.wait(seconds)
+        return None if pid is None else Identity.of(pid)
 
 
 def findings(own: Resolver, resolv_conf: Path) -> list[Finding]:

@@ -12,8 +12,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from paas.daemon import doctor
-from paas.daemon.doctor import Unwell, outcome
+from paas.daemon.checks import machine, serving, sshd
+from paas.daemon.checks.check import Unwell, outcome
 from paas.errors import PaasError
 from paas.model.certificate import Certificate, Source
 
@@ -40,12 +40,12 @@ def test_an_expected_error_is_a_failed_check_and_not_the_end() -> None:
 @pytest.mark.parametrize("release", ["5.18.0-1-amd64", "4.19.0", "weird", "5.9.99"])
 def test_an_old_kernel(release: str) -> None:
     with pytest.raises(Unwell, match=release):
-        doctor.kernel(release)
+        machine.kernel(release)
 
 
 @pytest.mark.parametrize("release", ["5.19.0", "6.1.0-18-amd64", "6.18.44-fc"])
 def test_a_kernel_that_will_do(release: str) -> None:
-    assert doctor.kernel(release) == release
+    assert machine.kernel(release) == release
 
 
 def disk(free: int, inodes: int = 10**6, total_inodes: int = 10**7) -> SimpleNamespace:
@@ -56,15 +56,15 @@ def disk(free: int, inodes: int = 10**6, total_inodes: int = 10**7) -> SimpleNam
 
 def test_a_full_disk_says_how_to_see_what_fills_it() -> None:
     with pytest.raises(Unwell) as caught:
-        doctor.disk(disk(GIB), Path("/var/lib/x"))
+        machine.disk(disk(GIB), Path("/var/lib/x"))
     assert "1.0 GiB free below /var/lib/x" in caught.value.text
     assert "du " in caught.value.remedy
 
 
 def test_a_disk_without_inodes_is_full_too_but_not_one_that_makes_them() -> None:
     with pytest.raises(Unwell, match="inodes"):
-        doctor.disk(disk(50 * GIB, inodes=10), Path("/x"))
-    assert "50.0 GiB" in doctor.disk(disk(50 * GIB, inodes=0, total_inodes=0), Path("/x"))
+        machine.disk(disk(50 * GIB, inodes=10), Path("/x"))
+    assert "50.0 GiB" in machine.disk(disk(50 * GIB, inodes=0, total_inodes=0), Path("/x"))
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_disk_without_inodes_is_full_too_but_not_one_that_makes_them() -> None
 )
 def test_an_sshd_that_admits_nobody_as_us(line: str, words: str) -> None:
     text = f"port 22\n{line}\n"
-    found = doctor.keys_refused(doctor.sshd_options(text), "paas")
+    found = sshd.keys_refused(sshd.sshd_options(text), "paas")
     assert found is not None
     assert words in found[0]
     assert "sshd_config" in found[1]
@@ -87,9 +87,9 @@ def test_an_sshd_that_admits_nobody_as_us(line: str, words: str) -> None:
 def test_an_sshd_as_the_distributions_ship_it() -> None:
     text = "port 22\npubkeyauthentication yes\n"
     text += "authorizedkeysfile .ssh/authorized_keys .ssh/authorized_keys2\n"
-    assert doctor.keys_refused(doctor.sshd_options(text), "paas") is None
+    assert sshd.keys_refused(sshd.sshd_options(text), "paas") is None
     text += "allowusers ann\nallowusers paas\n"
-    assert doctor.keys_refused(doctor.sshd_options(text), "paas") is None
+    assert sshd.keys_refused(sshd.sshd_options(text), "paas") is None
 
 
 @contextmanager
@@ -109,10 +109,10 @@ def greeter(line: bytes) -> Iterator[int]:
 
 def test_who_greets_like_an_ssh_server_is_one() -> None:
     with greeter(b"SSH-2.0-OpenSSH_9.2\r\n") as port:
-        assert doctor.greets(port)
+        assert sshd.greets(port)
     with greeter(b"220 mail\r\n") as port:
-        assert not doctor.greets(port)
-    assert not doctor.greets(port)
+        assert not sshd.greets(port)
+    assert not sshd.greets(port)
 
 
 @contextmanager
@@ -135,30 +135,30 @@ def name_server(code: int) -> Iterator[None]:
 @pytest.mark.parametrize(("code", "good"), [(0, True), (3, True), (2, False), (5, False)])
 def test_a_name_server_answers_unless_it_fails_or_refuses(code: int, *, good: bool) -> None:
     with name_server(code):
-        assert doctor.answers("127.0.0.9", "example.org") is good
+        assert serving.answers("127.0.0.9", "example.org") is good
 
 
 def test_a_name_server_that_is_not_there_does_not_answer() -> None:
-    assert not doctor.answers("127.0.0.10", "example.org")
+    assert not serving.answers("127.0.0.10", "example.org")
 
 
 def test_a_socket_that_its_process_left_behind_takes_no_datagrams(tmp_path: Path) -> None:
     path = tmp_path / "socket"
-    assert not doctor.takes_datagrams(path)
+    assert not serving.takes_datagrams(path)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(str(path))
-        assert doctor.takes_datagrams(path)
-    assert not doctor.takes_datagrams(path)
+        assert serving.takes_datagrams(path)
+    assert not serving.takes_datagrams(path)
 
 
 def test_a_clock_before_the_program_was_installed_is_wrong() -> None:
     with pytest.raises(Unwell, match="before"):
-        doctor.clock(1_000_000.0, 1_700_000_000.0)
+        machine.clock(1_000_000.0, 1_700_000_000.0)
 
 
 def test_a_clock_that_no_server_sets_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "synchronised", lambda: False)
-    text = doctor.clock(1_700_000_000.0, 1_700_000_000.0)
+    monkeypatch.setattr(machine, "synchronised", lambda: False)
+    text = machine.clock(1_700_000_000.0, 1_700_000_000.0)
     assert text.startswith("2023-11-14 22:13:20 UTC; no time server sets it")
 
 
@@ -171,7 +171,7 @@ def certificate(name: str, days_left: float, days: float = 90) -> Certificate:
 def test_a_certificate_that_ends_is_named(left: float, word: str) -> None:
     fine = certificate("b.example", 60)
     with pytest.raises(Unwell) as caught:
-        doctor.certificates([("one", certificate("a.example", left)), ("two", fine)], 0)
+        serving.certificates([("one", certificate("a.example", left)), ("two", fine)], 0)
     assert caught.value.text.startswith(f"one: a.example {word} 19")
     assert "b.example" not in caught.value.text
     assert "letsencrypt:list" in caught.value.remedy
@@ -179,5 +179,5 @@ def test_a_certificate_that_ends_is_named(left: float, word: str) -> None:
 
 def test_a_short_lived_certificate_is_fine_for_most_of_its_life() -> None:
     short = certificate("a.example", 2, days=6)
-    assert doctor.certificates([("one", short)], 0) == "1 served"
-    assert doctor.certificates([], 0) == "none"
+    assert serving.certificates([("one", short)], 0) == "1 served"
+    assert serving.certificates([], 0) == "none"

@@ -48,3 +48,14 @@ def test_a_name_may_hold_parentheses_and_spaces() -> None:
     assert known is not None
     assert known.signal(signal.SIGKILL)
     child.wait()
+
+
+def test_one_that_does_not_want_to_end_is_killed() -> None:
+    child = processes.spawn(["sh", "-c", "trap '' TERM; kill -STOP $$; sleep 60 & wait; wait"])
+    os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WNOWAIT)
+    known = Identity.of(child.pid)
+    assert known is not None
+    assert known.signal(signal.SIGCONT)
+    known.end(0.05)
+    assert known.wait(0)
+    assert child.wait() == -signal.SIGKILL

@@ -1,0 +1,1 @@
+"""What `paas doctor` looks at: one module per idea, each finding is a `Check`."""

@@ -1,0 +1,61 @@
+"""What serves: sockets that a process reads, name servers, certificates."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from paas.daemon.checks.check import Unwell
+from paas.model.certificate import Certificate
+
+ANSWER_S = 3.0
+ENDING_S = 21 * 86400.0
+"""A certificate that ends sooner is worth a word; renewal should have come by then."""
+
+
+def takes_datagrams(path: Path) -> bool:
+    """Whether a process has this socket open; its file outlives it."""
+    gone = suppress(FileNotFoundError, ConnectionRefusedError)
+    with gone, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as connection:
+        connection.connect(str(path))
+        return True
+    return False
+
+
+def answers(server: str, name: str) -> bool:
+    """Whether a DNS server answers a question for an A record, whatever it says.
+
+    Only a SERVFAIL or REFUSED is no answer (RFC 1035, section 4.1.1).
+    """
+    question = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
+    query = struct.pack("!6H", os.getpid() & 0xFFFF, 0x0100, 1, 0, 0, 0) + question + b"\0\0\1\0\1"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as connection:
+        connection.settimeout(ANSWER_S)
+        connection.connect((server, 53))
+        connection.send(query)
+        with suppress(OSError):
+            answer = connection.recv(512)
+            return answer[:2] == query[:2] and answer[3] & 0xF not in (2, 5)
+    return False
+
+
+def certificates(served: Iterable[tuple[str, Certificate]], now: float) -> str:
+    """Whether those that serve an app, by its name, will for a while."""
+    known = list(served)
+    ending = [
+        f"{app}: {one.names[0]} {'expired' if one.not_after < now else 'expires'} "
+        f"{time.strftime('%Y-%m-%d', time.gmtime(one.not_after))}"
+        for app, one in known
+        if one.not_after - now < min(ENDING_S, (one.not_after - one.not_before) / 4)
+    ]
+    if ending:
+        raise Unwell(
+            "; ".join(ending),
+            "Give a new one with certs:add; letsencrypt:list tells why one was not renewed.",
+        )
+    return f"{len(known)} served" if known else "none"
