@@ -7,11 +7,11 @@ and it is taken of the very bytes that the child was given.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import signal
-import tarfile
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from paas.engine.extract import Limits, Refused, apply_archive
+from paas.engine.tarstream import Broken
 from paas.errors import PaasError
 from paas.host import processes, syscalls
 
@@ -55,6 +56,8 @@ def unpack(
     limits = _within_disk(limits or Limits(), target)
     stream_read, stream_write = os.pipe2(os.O_CLOEXEC)
     result_read, result_write = os.pipe2(os.O_CLOEXEC)
+    # The usual 64 KiB would be filled and drained by turns.
+    fcntl.fcntl(stream_write, fcntl.F_SETPIPE_SZ, _PIECE)
     child = os.fork()
     if child == 0:
         for fd in (stream_write, result_read):
@@ -167,20 +170,20 @@ def _extract_and_exit(stream: int, result: int, target: Path, limits: Limits) ->
         os.umask(0)
         os.chroot(target)
         os.chdir("/")
-        with os.fdopen(stream, "rb", buffering=0) as archive:
+        with os.fdopen(stream, "rb", buffering=_PIECE) as archive:
             applied = apply_archive(archive, limits)
         answer = {
             "bytes": applied.bytes,
             "nobodies": applied.nobodies,
             "devices": applied.devices,
         }
-    except tarfile.TarError as error:
+    except Broken as error:
         answer = {"refused": f"it is not a whole tar archive: {error}"}
     except Refused as error:
         answer = {"refused": str(error)}
     except OSError as error:
         answer = {"refused": f"{error.strerror}: {error.filename}"}
-    except Exception as error:  # noqa: BLE001  tarfile raises all sorts on hostile headers
+    except Exception as error:  # noqa: BLE001  hostile headers are of all sorts
         answer = {"refused": f"it is malformed: {type(error).__name__}: {error}"}
     finally:
         os.write(result, json.dumps(answer).encode())

@@ -5,7 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 
-from tests.bench import bench_cli, bench_docker, bench_push, bench_rollback, bench_swap
+from tests.bench import (
+    bench_cli,
+    bench_docker,
+    bench_push,
+    bench_rollback,
+    bench_swap,
+    bench_unpack,
+)
 from tests.bench.figures import Row, as_json, table
 from tests.push.server import Server
 
@@ -17,6 +24,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "rollback": (bench_rollback.TITLE, bench_rollback.measure),
     "docker": (bench_docker.TITLE, bench_docker.measure),
     "swap": (bench_swap.TITLE, bench_swap.measure),
+    "unpack": (bench_unpack.TITLE, bench_unpack.measure),
 }
 
 OURS = tuple(name for name in BENCHMARKS if name != "docker")

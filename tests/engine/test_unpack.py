@@ -11,6 +11,7 @@ import os
 import stat
 import struct
 import tarfile
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -305,3 +306,125 @@ def test_an_odd_layer_comes_back_as_it_was(box: Box, tmp_path: Path) -> None:
     assert os.getxattr(again / "bin/ping", "security.capability") == CAPABILITY
     assert (again / "bin/hard").stat().st_ino == (again / "bin/ping").stat().st_ino
     assert stat.S_IMODE(again.stat().st_mode) == 0o711
+
+
+@pytest.mark.parametrize("form", ["gnu", "pax-1.0", "pax-0.1"])
+def test_sparse_files_stay_sparse(box: Box, tmp_path: Path, form: str) -> None:
+    """As GNU tar writes them: content at both ends of a hole, in more parts than a header has."""
+    source = tmp_path / "source"
+    source.mkdir()
+    with (source / "holes").open("wb") as file:
+        for part in range(30):
+            file.seek(part << 20)
+            file.write(b"part %d" % part)
+        file.truncate(64 << 20)
+    kind = ["gnu"] if form == "gnu" else ["pax", f"--sparse-version={form[-3:]}"]
+    argv = ["tar", "--sparse", "-cf", "-", f"--format={kind[0]}", *kind[1:], "-C", source, "holes"]
+    box.unpack(run(argv).stdout)
+    assert box.path("holes").read_bytes() == (source / "holes").read_bytes()
+    assert box.path("holes").stat().st_blocks * 512 < 2 << 20
+
+
+def test_zeros_take_no_room(box: Box) -> None:
+    """Go's archive/tar writes no sparse files: what was one comes as zeros."""
+    box.unpack(archive((entry("zeros"), bytes(8 << 20)), (entry("end"), bytes(100) + b"x")))
+    assert box.path("zeros").read_bytes() == bytes(8 << 20)
+    assert box.path("zeros").stat().st_blocks == 0
+    assert box.path("end").read_bytes() == bytes(100) + b"x"
+
+
+def test_a_sparse_bomb_is_refused(box: Box, tmp_path: Path) -> None:
+    (tmp_path / "huge").touch()
+    os.truncate(tmp_path / "huge", 1 << 40)
+    data = run(["tar", "--sparse", "-cf", "-", "-C", tmp_path, "huge"]).stdout
+    with pytest.raises(LayerRefused, match="unpacks to more than"):
+        box.unpack(data, limits=Limits(bytes=1 << 30))
+
+
+def test_a_hundred_thousand_files() -> None:
+    """In memory: a disk would be what is measured."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="paas-test-") as folder:
+        box = Box(Path(folder))
+        headers = [entry(f"d{n // 1000}/f{n}").tobuf() for n in range(100_000)]
+        box.unpack(b"".join(headers) + bytes(1024))
+        assert sum(len(files) for _, _, files in os.walk(box.target)) == 100_000
+
+
+def test_a_set_group_id_directory_gives_its_group_to_nothing(box: Box) -> None:
+    box.unpack(
+        archive(
+            entry("spool", tarfile.DIRTYPE, mode=0o2775, gid=8),
+            (entry("spool/own"), b"x"),
+            entry("spool/below", tarfile.DIRTYPE),
+        )
+    )
+    assert box.path("spool").stat().st_mode & 0o7777 == 0o2775
+    assert {box.path(f"spool/{name}").stat().st_gid for name in ("own", "below")} == {0}
+
+
+def test_a_replaced_directory_keeps_nothing_of_its_own(box: Box) -> None:
+    box.unpack(
+        archive(
+            entry("a", tarfile.DIRTYPE, mode=0o1777, mtime=5),
+            entry("a/b/c"),
+            entry("a", tarfile.SYMTYPE, linkname="other"),
+            entry("other", tarfile.DIRTYPE, mode=0o700, mtime=7),
+            entry("a/d"),
+        )
+    )
+    assert names(box.target) == ["a", "other"]
+    assert names(box.path("other")) == ["d"]
+    assert box.path("other").stat().st_mode & 0o7777 == 0o700
+
+
+@pytest.mark.parametrize("tool", ["gnu", "pax", "ustar", "v7", "oldgnu"])
+def test_reads_what_gnu_tar_writes(box: Box, tmp_path: Path, tool: str) -> None:
+    """Another implementation's archives, with names and numbers that fit no old header."""
+    source = tmp_path / "source"
+    deep = source / ("d" * 60) / ("e" * 30)
+    deep.mkdir(parents=True)
+    (deep / "file").write_text("content")
+    (deep / "link").symlink_to("file")
+    (deep / "hard").hardlink_to(deep / "file")
+    if tool in ("gnu", "pax"):
+        (deep / ("n" * 150)).write_text("long")
+        (deep / "far").symlink_to("t" * 150)
+        os.chown(deep / "file", 60_000, 3_000_000)
+    box.unpack(run(["tar", "-cf", "-", f"--format={tool}", "-C", source, "."]).stdout)
+    there = run(["diff", "-r", "--no-dereference", source, box.target], check=False)
+    assert there.text == ""
+    again = box.target / deep.relative_to(source)
+    assert (again / "hard").stat().st_ino == (again / "file").stat().st_ino
+    if tool in ("gnu", "pax"):
+        assert ((again / "file").stat().st_uid, (again / "file").stat().st_gid) == (60_000, 65534)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "why"),
+    [
+        (148, b"0000000\0", "checksum"),
+        (124, b"-0000000001\0", "below zero"),
+        (124, b"\xff" * 12, "below zero"),
+        (124, b"twelve......", "no number"),
+    ],
+)
+def test_a_broken_header_is_refused(box: Box, place: int, value: bytes, why: str) -> None:
+    data = bytearray(archive((entry("file"), b"content")))
+    data[place : place + len(value)] = value
+    if place != 148:
+        total = sum(data[:148]) + 8 * 32 + sum(data[156:512])
+        data[148:156] = b"%06o\0 " % total
+    with pytest.raises(LayerRefused, match=why):
+        box.unpack(bytes(data))
+
+
+def test_a_global_header_is_nobodys(box: Box) -> None:
+    """git archive writes one; Docker ignores what it says."""
+    buffer = io.BytesIO()
+    headers = {"comment": "c0ffee", "path": "/etc/shadow"}
+    with tarfile.open(
+        fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT, pax_headers=headers
+    ) as tar:
+        tar.addfile(entry("file"))
+    box.unpack(buffer.getvalue())
+    assert names(box.target) == ["file"]
