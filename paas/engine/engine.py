@@ -9,8 +9,10 @@ from importlib.resources import files
 from paas.engine.build.builder import Builder
 from paas.engine.build.buildhost import this_host
 from paas.engine.build.cache import Cache
+from paas.engine.build.caches import CacheMounts
+from paas.engine.build.maker import Tools
+from paas.engine.build.mounts import StepMounts
 from paas.engine.build.run import Runner
-from paas.engine.build.stage import Tools
 from paas.engine.build.workspace import Workspace
 from paas.engine.bundler import Bundler
 from paas.engine.containers import Containers
@@ -92,10 +94,13 @@ class Engine:
     def builder(self) -> Builder:
         # What the host says about proxies and mirrors is asked when a step first runs.
         runner = Runner(self.layout, self.layers, self.foreground, lambda: this_host(os.environ))
+        workspace = Workspace(self.layout, self.layers, self.rootfs)
+        caches = CacheMounts(self.layout, self.database, self.clock)
         tools = Tools(
             Cache(self.layout, self.database, self.layers, self.clock),
-            Workspace(self.layout, self.layers, self.rootfs),
+            workspace,
             runner,
+            StepMounts(self.layout, workspace, self.rootfs, self.ranges, caches),
         )
         return Builder(self.images, self.layers, tools, self._base_image, self.clock)
 

@@ -74,13 +74,21 @@ class Rootfs:
                 target.rmdir()
         files.remove_tree(self._fs / "u" / container_id)
 
-    def overlay(self, layers: Sequence[LayerId], upper: Path, target: Path) -> None:
+    def overlay(
+        self,
+        layers: Sequence[LayerId],
+        upper: Path,
+        target: Path,
+        user_range: UserRange | None = None,
+    ) -> None:
         """Mount layers and `upper` at `target` without shifting ids: for the host itself.
+        With a range it is for a container to mount somewhere.
 
         `detach` ends it. Raises `CannotMount`.
         """
+        tree = self._fs if user_range is None else self.idmapped(user_range)
         # Setuid files are root's for real in here, whoever finds a way to them.
-        self._overlay(self._fs, layers, upper, target, syscalls.MS_NOSUID)
+        self._overlay(tree, layers, upper, target, syscalls.MS_NOSUID)
 
     def leftovers(self) -> set[str]:
         """Ids of containers that have a mount or written files, running or not."""

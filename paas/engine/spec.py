@@ -82,7 +82,8 @@ class ContainerSpec:
 
     `owner` names the user id range, such as `app:7`. `args` is the whole argv
     (`command_of`). `env` comes on top of the image's. `log` is the file its output goes
-    to; None drops it. `stop_timeout` is in seconds.
+    to; None drops it. `stop_timeout` is in seconds. `tmpfs` maps absolute paths to sizes in
+    bytes.
     """
 
     id: str
@@ -104,6 +105,7 @@ class ContainerSpec:
     stop_timeout: float = 30.0
     log: Path | None = None
     sysctls: Mapping[str, str] = field(default_factory=dict)
+    tmpfs: Mapping[str, int] = field(default_factory=dict)
 
 
 def command_of(
@@ -256,6 +258,10 @@ def _system_mounts(spec: ContainerSpec) -> list[dict[str, Any]]:
         _mount("/dev/mqueue", "mqueue", "mqueue", "nosuid", "noexec", "nodev"),
         sys,
         _mount("/sys/fs/cgroup", "cgroup", "cgroup", "nosuid", "noexec", "nodev", "ro"),
+        *(
+            _mount(target, "tmpfs", "tmpfs", "nosuid", "nodev", "mode=1777", f"size={size}")
+            for target, size in spec.tmpfs.items()
+        ),
     ]  # fmt: skip
 
 

@@ -10,12 +10,13 @@ from paas.engine.build import instructions as ins
 from paas.engine.build.context import Context
 from paas.engine.build.dockerignore import filtered
 from paas.engine.build.errors import ContextError, DockerfileError
+from paas.engine.build.maker import Maker, Tools
 from paas.engine.build.parse import parse_trigger
 from paas.engine.build.progress import Progress
 from paas.engine.build.read import read
-from paas.engine.build.rules import BuildTimedOut, Rules
+from paas.engine.build.rules import BuildTimedOut, Offer, Rules
 from paas.engine.build.sources import ContextSource, resolve
-from paas.engine.build.stage import StageWalk, Tools
+from paas.engine.build.stage import StageWalk
 from paas.engine.build.stages import Base, Plan, Stage, plan, read_dockerfile
 from paas.engine.build.state import State
 from paas.engine.build.variables import PREDEFINED, Variables
@@ -63,19 +64,25 @@ class Builder:
         limits: Limits = BUILD_LIMITS,
         deadline_s: float = DEADLINE_SECONDS,
         use_cache: bool = True,
+        offer: Offer | None = None,
     ) -> Image:
         """Build `dockerfile` (a path in the context) and return the image.
 
         `owner` names the user id range that RUN steps have; `deadline_s` is seconds for
-        everything. Raises `DockerfileError` before anything runs for what is wrong in
-        the file, else `ContextError`, `StepFailed`, `BuildTimedOut` and what getting a
-        base image raises.
+        everything; `offer` is what they may mount. Raises `DockerfileError` before anything
+        runs for what is wrong in the file, else `ContextError`, `StepFailed`,
+        `BuildTimedOut` and what getting a base image raises.
         """
         args = dict(build_args or {})
         end = self._clock.monotonic() + deadline_s
         chosen = plan(read_dockerfile(_read(context, dockerfile), dockerfile), args, target)
         rules = Rules(
-            owner, limits, use_cache, deadline_s, lambda: self._seconds_left(end, deadline_s)
+            owner,
+            limits,
+            use_cache,
+            deadline_s,
+            lambda: self._seconds_left(end, deadline_s),
+            offer or Offer(),
         )
         # While it is held, no layer is collected that no image names yet.
         with self._layers.lease():
@@ -95,6 +102,7 @@ class Builder:
         try:
             self.tools.workspace.recover()
             self.tools.runner.recover()
+            self.tools.mounts.caches.recover()
             self._layers.sweep()
         finally:
             lock.release()
@@ -157,12 +165,10 @@ class _Build:
         self._progress.add(len(triggers))
         escape = self._plan.dockerfile.escape
         walk = StageWalk(
-            self._builder.tools,
-            self._rules,
+            Maker(self._builder.tools, self._rules, self._progress),
             self._context,
             Variables(self._args, self._plan.global_args, escape),
-            self._progress,
-            lambda step: self._origin(stage, step),
+            lambda step, name: self._origin(stage, step, name),
         )
         state = replace(base, config=replace(base.config, onbuild=()))
         return walk.walk(state, [*triggers, *stage.steps])
@@ -179,8 +185,8 @@ class _Build:
             error.brief = f"{step.at}: {error.brief}"
             raise
 
-    def _origin(self, stage: Stage, step: ins.Copy) -> State:
-        base = self._plan.origin(stage, step) or Base()
+    def _origin(self, stage: Stage, step: ins.Instruction, name: str) -> State:
+        base = self._plan.origin(stage, step, name)
         if base.stage is not None and base.stage not in self._states:
             raise step.at.error("a trigger of a base image copies from a stage that is not built")
         return self._base_state(base, step)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 from paas.engine.layers import LayerId, LayerMissing, Layers
@@ -97,14 +97,22 @@ class Cache:
         return self._clock.now()
 
     @contextmanager
-    def making(self, key: str) -> Iterator[None]:
+    def making(
+        self, key: str, waiting: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> Iterator[None]:
         """Held while a step is made: who comes second waits, and then finds it.
 
-        Two other steps may share a lock by chance and wait for nothing; as nobody holds
-        one and wants another, nobody waits forever.
+        `waiting` is entered around a wait. Two other steps may share a lock by chance and
+        wait for nothing; as nobody holds one and wants another, nobody waits forever.
         """
-        with FileLock(self._locks / key[:LOCK_DIGITS]):
+        lock = FileLock(self._locks / key[:LOCK_DIGITS])
+        if not lock.try_acquire():
+            with waiting():
+                lock.acquire()
+        try:
             yield
+        finally:
+            lock.release()
 
     def _is_here(self, layer: LayerId) -> bool:
         try:

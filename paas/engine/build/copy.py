@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import re
 import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,12 +11,11 @@ from pathlib import Path
 from paas.engine import inside
 from paas.engine.build.cache import Input
 from paas.engine.build.errors import Location
+from paas.engine.build.modes import Mode
 from paas.engine.build.select import Selected, select
 from paas.engine.build.sources import Item, Source, TreeSource
 from paas.engine.build.target import Attributes, Target
 from paas.engine.users import MAX_ID, NoSuchUser, resolve_user
-
-_OCTAL = re.compile(r"[0-7]{1,4}")
 
 
 @dataclass(frozen=True)
@@ -30,7 +28,7 @@ class Order:
 
     target: str
     owner: str = ""
-    mode: int | None = None
+    mode: Mode | None = None
     documents: tuple[tuple[str, bytes], ...] = ()
     parents: bool = False
     unpack: bool = False
@@ -41,7 +39,7 @@ class Order:
         return {
             "target": self.target,
             "owner": self.owner,
-            "mode": self.mode,
+            "mode": self.mode.text if self.mode else None,
             "documents": [[name, content.decode("utf-8")] for name, content in self.documents],
             "parents": self.parents,
             "unpack": self.unpack,
@@ -59,17 +57,6 @@ def target_path(target: str, workdir: str) -> str:
         slash = "/"
     path = posixpath.normpath(posixpath.join("/", workdir, target))
     return path if path == "/" else path + slash
-
-
-def parse_mode(text: str, at: Location) -> int | None:
-    """`--chmod`, None if it is not given. Raises `DockerfileError`."""
-    if not text:
-        return None
-    if not _OCTAL.fullmatch(text):
-        raise at.error(
-            f"invalid chmod parameter: '{text}'. it should be octal string and between 0 and 07777"
-        )
-    return int(text, 8)
 
 
 def owner_of(text: str, root: Path, at: Location, what: str) -> tuple[int, int] | None:

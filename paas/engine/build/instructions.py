@@ -70,6 +70,14 @@ class Document:
 
 
 @dataclass(frozen=True)
+class RunMount:
+    """One `--mount` of RUN: `text` as written, `origin` its `from`."""
+
+    text: str
+    origin: str | None = None
+
+
+@dataclass(frozen=True)
 class Run(Instruction):
     """A command: one line for the shell, or (not `shell`) an argv.
 
@@ -80,6 +88,7 @@ class Run(Instruction):
     shell: bool
     script: Document | None = None
     network: bool = True
+    mounts: tuple[RunMount, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -94,8 +103,18 @@ class Copy(Instruction):
     chmod: str
     exclude: tuple[str, ...]
     parents: bool = False
+    link: bool = False
     unpack: bool = False
     """Local archives are extracted (ADD)."""
+
+
+def origins(step: Instruction) -> tuple[str, ...]:
+    """The stages and images, by name or number, that a step takes files from."""
+    if isinstance(step, Copy):
+        return () if step.origin is None else (step.origin,)
+    if isinstance(step, Run):
+        return tuple(mount.origin for mount in step.mounts if mount.origin is not None)
+    return ()
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,7 @@ def _copy(node: Node, flags: Flags, *, origin: str | None, unpack: bool) -> Copy
         chmod=flags.text("chmod") or "",
         exclude=flags.many("exclude"),
         parents=flags.true("parents"),
+        link=flags.true("link"),
         unpack=unpack,
     )
 

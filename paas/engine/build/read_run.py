@@ -8,28 +8,28 @@ from paas.engine.build.flags import Flags
 from paas.engine.build.instructions import Document, Run
 from paas.engine.build.parse import Node
 from paas.engine.build.read_copy import HEREDOC
+from paas.engine.build.read_mount import read_mount
 
-_FLAGS = {"mount": "list", "network": "text", "security": "text"}
-_INSTEAD = {
-    "bind": "COPY the files in, and let a later stage take only what it needs.",
-    "cache": "Leave the flag out: the layer itself is kept until what it is made of changes.",
-}
+_FLAGS = {"mount": "list", "network": "text", "security": "text", "device": "list"}
 
 
 def read_run(node: Node) -> Run:
-    """RUN. Raises `DockerfileError`, for a mount or network this engine does not have."""
+    """RUN. Raises `DockerfileError`, for a network or device this engine does not have."""
     flags = Flags(node, _FLAGS)
     if not any(node.words):
         raise node.at.error("RUN requires at least one argument")
-    network = (flags.text("network") or "default").lower()
-    if network not in ("default", "none"):
+    network = flags.text("network") or "default"
+    if network not in ("default", "none", "host"):
+        raise node.at.error(f'invalid network mode "{network}"', resolution="Use default or none.")
+    if network == "host":
         raise node.at.error(
-            f"RUN --network={network} is not allowed here", resolution="Use default or none."
+            "RUN --network=host is not allowed: a build must not reach what the server does",
+            resolution="Use default or none.",
         )
     if (flags.text("security") or "sandbox") != "sandbox":
         raise node.at.error("RUN --security=insecure is not allowed here")
-    for mount in flags.many("mount"):
-        _refuse_mount(node, mount)
+    if flags.many("device"):
+        raise node.at.error("RUN --device is not allowed: builds have no devices")
     args, script = _command(node)
     return Run(
         at=node.at,
@@ -38,6 +38,7 @@ def read_run(node: Node) -> Run:
         shell=not node.json and script is None,
         script=script,
         network=network != "none",
+        mounts=tuple(read_mount(node.at, text) for text in flags.many("mount")),
     )
 
 
@@ -56,14 +57,3 @@ def _command(node: Node) -> tuple[tuple[str, ...], Document | None]:
     if content.startswith("#!"):
         return (), Document(node.heredocs[0].name, content, expand=False)
     return (content,), None
-
-
-def _refuse_mount(node: Node, mount: str) -> None:
-    fields = dict(field.partition("=")[::2] for field in mount.split(","))
-    kind = fields.get("type", "bind")
-    if kind not in ("bind", "cache", "tmpfs", "secret", "ssh"):
-        raise node.at.error(f'unsupported mount type "{kind}"')
-    raise node.at.error(
-        f"RUN --mount=type={kind} is not supported here",
-        resolution=_INSTEAD.get(kind, "Leave the flag out."),
-    )

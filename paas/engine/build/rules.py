@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from paas.engine.build.errors import BuildError
+from paas.model.env import Secret
 from paas.model.limits import Limits
+
+SHARED_SCOPE = "build"
+"""Whose cache mounts a build uses that is nobody's in particular."""
 
 
 class BuildTimedOut(BuildError):
@@ -21,6 +27,19 @@ class BuildTimedOut(BuildError):
 
 
 @dataclass(frozen=True)
+class Offer:
+    """What RUN steps may mount besides files of images and of the context.
+
+    `secrets` and `agents` (sockets of ssh-agent(1)) are by their ids; `scope` says whose
+    cache mounts they are.
+    """
+
+    secrets: Mapping[str, Secret] = field(default_factory=dict)
+    agents: Mapping[str, Path] = field(default_factory=dict)
+    scope: str = SHARED_SCOPE
+
+
+@dataclass(frozen=True)
 class Rules:
     """`owner` names the user id range of RUN steps, `deadline_s` is for the whole build."""
 
@@ -30,3 +49,7 @@ class Rules:
     deadline_s: float
     seconds_left: Callable[[], float]
     """Raises `BuildTimedOut` when there are none."""
+    offer: Offer = field(default_factory=Offer)
+    waiting: Callable[[], AbstractContextManager[None]] = nullcontext
+    """Entered around what takes long without this process doing anything: other stages
+    of the build go on meanwhile."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from paas.engine.build.buildhost import APT_FILE, CA_FILE, BuildHost
 from paas.engine.build.instructions import Document, Instruction
+from paas.engine.build.mounts import SecretFile
 from paas.engine.build.rules import BuildTimedOut, Rules
 from paas.engine.build.stubs import remove_stubs
 from paas.engine.bundle import BOUND
@@ -46,11 +47,13 @@ class Command:
     """One RUN, expanded. `hidden_env` is in no key and in no image."""
 
     args: tuple[str, ...]
-    env: Mapping[str, str]
+    env: Mapping[str, str | Secret] = field(repr=False)
     script: Document | None = None
     network: bool = True
     hidden_env: Mapping[str, str | Secret] = field(default_factory=dict, repr=False)
+    secrets: tuple[SecretFile, ...] = field(default=(), repr=False)
     mounts: tuple[Mount, ...] = ()
+    tmpfs: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,7 @@ class Runner:
             spec = self._spec(name, command, mounts, rules)
             left = rules.seconds_left()
             ended = self._foreground.run_on(spec, config, below, upper, output, left)
-        targets = (*_SYSTEM_MOUNTS, *BOUND, *(mount.target for mount in mounts))
+        targets = [*_SYSTEM_MOUNTS, *BOUND, *command.tmpfs, *(mount.target for mount in mounts)]
         remove_stubs(upper, [self._layers.path(layer) for layer in below], targets)
         return Result(ended, tail.lines())
 
@@ -146,6 +149,7 @@ class Runner:
             hostname="build",
             network="private" if command.network else "none",
             mounts=mounts,
+            tmpfs=command.tmpfs,
             limits=rules.limits,
             # setcap and sudo work in what is built, so they must in the build.
             no_new_privileges=False,

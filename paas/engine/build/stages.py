@@ -56,9 +56,14 @@ class Plan:
     global_args: Mapping[str, str]
     """The values of the ARGs before the first FROM, and of the platform arguments."""
 
-    def origin(self, stage: Stage, step: ins.Copy) -> Base | None:
-        """Where a COPY --from copies from; None is the context."""
-        return None if step.origin is None else _origin(self.dockerfile, stage, step)
+    def origin(self, stage: Stage, step: ins.Instruction, name: str) -> Base:
+        """What `from` means in a step of a stage."""
+        return _origin(self.dockerfile, stage, step, name)
+
+    def needs(self, stage: Stage) -> set[int]:
+        """The stages that one takes files from, by their index."""
+        bases = [self.bases[stage.index], *_origins(self.dockerfile, stage)]
+        return {base.stage for base in bases if base.stage is not None}
 
     @property
     def steps(self) -> int:
@@ -105,8 +110,8 @@ def plan(dockerfile: Dockerfile, build_args: Mapping[str, str], target: str | No
             continue
         stage = dockerfile.stages[index]
         bases[index] = _base(dockerfile, stage, values)
-        origins = [_origin(dockerfile, stage, step) for step in stage.steps if _is_from(step)]
-        pending += [base.stage for base in (bases[index], *origins) if base.stage is not None]
+        taken = (bases[index], *_origins(dockerfile, stage))
+        pending += [base.stage for base in taken if base.stage is not None]
     needed = tuple(dockerfile.stages[index] for index in sorted(bases))
     return Plan(dockerfile, needed, bases, values)
 
@@ -162,24 +167,24 @@ def _base(dockerfile: Dockerfile, stage: Stage, values: Mapping[str, str]) -> Ba
     return Base() if name.lower() == SCRATCH else Base(image=name)
 
 
-def _is_from(step: ins.Instruction) -> bool:
-    return isinstance(step, ins.Copy) and step.origin is not None
+def _origins(dockerfile: Dockerfile, stage: Stage) -> list[Base]:
+    return [
+        _origin(dockerfile, stage, step, name) for step in stage.steps for name in ins.origins(step)
+    ]
 
 
-def _origin(dockerfile: Dockerfile, stage: Stage, step: ins.Instruction) -> Base:
-    if not isinstance(step, ins.Copy) or step.origin is None:
-        return Base()
-    found = _find(dockerfile, step.origin, stage.index)
+def _origin(dockerfile: Dockerfile, stage: Stage, step: ins.Instruction, name: str) -> Base:
+    found = _find(dockerfile, name, stage.index)
     if found is not None:
         return Base(stage=found)
-    if re.fullmatch(r"[0-9]+", step.origin):
-        raise step.at.error(f"invalid from flag value {step.origin}: no such stage before this one")
-    if any(later.begin.name == step.origin.lower() for later in dockerfile.stages[stage.index :]):
+    if re.fullmatch(r"[0-9]+", name):
+        raise step.at.error(f"invalid from flag value {name}: no such stage before this one")
+    if any(later.begin.name == name.lower() for later in dockerfile.stages[stage.index :]):
         raise step.at.error(
-            f"COPY --from={step.origin}: that stage is not before this one",
+            f"invalid from flag value {name}: that stage comes later, or is this one",
             resolution="A stage can only copy from stages above it.",
         )
-    return Base(image=step.origin)
+    return Base() if name.lower() == SCRATCH else Base(image=name)
 
 
 def _expanded(

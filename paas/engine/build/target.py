@@ -17,10 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paas.engine.build.errors import BuildError
+from paas.engine.build.modes import Mode
 from paas.engine.build.sources import Item, Source
 from paas.host import syscalls
 
 _IN_ROOT = syscalls.RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_MAGICLINKS
+NEW_DIRECTORY = 0o755
+"""Permission bits of what is made on the way to a destination."""
+
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -33,7 +37,7 @@ class Attributes:
     """What copied things get instead of their own; None keeps the source's."""
 
     owner: tuple[int, int] | None = None
-    mode: int | None = None
+    mode: Mode | None = None
 
     def owner_of(self, item: Item) -> tuple[int, int]:
         """User and group of a copied item."""
@@ -41,7 +45,7 @@ class Attributes:
 
     def mode_of(self, item: Item) -> int:
         """Permission bits of a copied item."""
-        return stat.S_IMODE(item.mode) if self.mode is None else self.mode
+        return stat.S_IMODE(item.mode) if self.mode is None else self.mode.of(item.mode)
 
 
 class Target:
@@ -63,7 +67,7 @@ class Target:
         return True
 
     def make_directories(self, path: str) -> None:
-        """Make a directory and those above it: 0755 and root's, unless told otherwise."""
+        """Make a directory and those above it: 0755, and root's unless told otherwise."""
         with self._directory(path):
             pass
 
@@ -205,8 +209,8 @@ class Target:
                 raise CannotCopy(f"{path} is a symbolic link that leads to nothing") from None
             uid, gid = self._attributes.owner or (0, 0)
             os.chown(name, uid, gid, dir_fd=above, follow_symlinks=False)
-            mode = 0o755 if self._attributes.mode is None else self._attributes.mode
-            os.chmod(name, mode, dir_fd=above)
+            # Not narrowed by the umask, and not what --chmod says (as in BuildKit).
+            os.chmod(name, NEW_DIRECTORY, dir_fd=above)
         return self._open(path, os.O_PATH | os.O_DIRECTORY)
 
     def _open(self, path: str, flags: int) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from paas.engine.build.stubs import is_empty
 from paas.engine.layers import LayerId, Layers
 from paas.engine.rootfs import Rootfs, detach
+from paas.engine.userns import UserRange
 from paas.model.layout import Layout
 
 
@@ -38,14 +39,19 @@ class Workspace:
             self._layers.abandon(upper)
 
     @contextmanager
-    def mounted(self, below: Sequence[LayerId], upper: Path) -> Iterator[Path]:
-        """The layers with `upper` on top of them, for this process to write into."""
+    def mounted(
+        self, below: Sequence[LayerId], upper: Path, user_range: UserRange | None = None
+    ) -> Iterator[Path]:
+        """The layers with `upper` on top of them, for this process to write into, or with
+        the ids of a range for a container to have.
+        """
         self._run.mkdir(mode=0o711, parents=True, exist_ok=True)
-        self._mounts.mkdir(mode=0o700, exist_ok=True)
+        # Passed by containers' roots on the way to a mount of theirs; listed by nobody.
+        self._mounts.mkdir(mode=0o711, exist_ok=True)
         target = self._mounts / secrets.token_hex(8)
         target.mkdir()
         try:
-            self._rootfs.overlay(below, upper, target)
+            self._rootfs.overlay(below, upper, target, user_range)
             yield target
         finally:
             detach(target)
@@ -69,6 +75,10 @@ class Workspace:
             yield upper
         finally:
             self._layers.abandon(upper)
+
+    def imitate(self, upper: Path, layers: Sequence[LayerId]) -> None:
+        """Give `upper` the mode and owner of the root of some layers."""
+        self._layers.imitate_root(upper, layers[-1] if layers else None)
 
     def recover(self) -> None:
         """Unmount what builds left that were killed. No build may be running."""

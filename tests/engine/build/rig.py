@@ -15,9 +15,11 @@ from pathlib import Path
 from paas.engine.build.builder import Builder
 from paas.engine.build.buildhost import BuildHost
 from paas.engine.build.cache import Cache
+from paas.engine.build.caches import CacheMounts
 from paas.engine.build.context import ContextEntry, DirectoryContext
+from paas.engine.build.maker import Tools
+from paas.engine.build.mounts import StepMounts
 from paas.engine.build.run import Runner
-from paas.engine.build.stage import Tools
 from paas.engine.build.workspace import Workspace
 from paas.engine.bundler import Bundler
 from paas.engine.config import ImageConfig
@@ -138,7 +140,9 @@ class Rig:
         runner = Runner(self.layout, self.layers, foreground, lambda: host)
         self.workspace = Workspace(self.layout, self.layers, self.rootfs)
         self.cache = Cache(self.layout, self.db, self.layers, self.clock)
-        tools = Tools(self.cache, self.workspace, runner)
+        self.caches = CacheMounts(self.layout, self.db, self.clock)
+        mounts = StepMounts(self.layout, self.workspace, self.rootfs, ranges, self.caches)
+        tools = Tools(self.cache, self.workspace, runner, mounts)
         self.builder = Builder(self.images, self.layers, tools, self._pull, self.clock)
         self.pulled: list[str] = []
 

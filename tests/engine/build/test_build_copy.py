@@ -73,8 +73,8 @@ def test_unknown_owners_and_modes_are_said(rig: Rig) -> None:
     assert failure(rig, "COPY --chown=who a /a\n", contents).startswith("--chown who: ")
     assert failure(rig, "COPY --chown=1:who a /a\n", contents).startswith("--chown 1:who: ")
     assert failure(rig, "COPY --chown=70000 a /a\n", contents).startswith("--chown 70000: ")
-    assert failure(rig, "COPY --chmod=u+x a /a\n", contents) == (
-        "invalid chmod parameter: 'u+x'. it should be octal string and between 0 and 07777"
+    assert failure(rig, "COPY --chmod=u+y a /a\n", contents) == (
+        "invalid chmod parameter: 'u+y'. it should be octal string and between 0 and 07777"
     )
 
 
