@@ -28,8 +28,13 @@ class Names(Enum):
     """The function gets `app: App`; a missing one is exit code 20."""
     MAYBE_AN_APP = "optional"
     """The function gets `app: App | None`."""
+    APP_OR_GLOBAL = "app or server"
+    """The function gets `app: App | None`: None is what `--global` says, not what is missing."""
     A_NAME = "name"
     """The function gets `app: str`, an app that may not exist."""
+
+
+_APP_USAGE = {Names.MAYBE_AN_APP: "[<app>]", Names.APP_OR_GLOBAL: "<app>|--global"}
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,7 @@ class Command:
         parts = [self.name]
         parts += [f"[{_option_usage(option)}]" for option in self.options if not option.hidden]
         if self.app is not Names.NO_APP:
-            parts.append("[<app>]" if self.app is Names.MAYBE_AN_APP else "<app>")
+            parts.append(_APP_USAGE.get(self.app, "<app>"))
         for argument in self.arguments:
             word = argument.metavar or (argument.name or "").upper()
             parts.append(word if argument.required else f"[{word}]")

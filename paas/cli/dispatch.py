@@ -87,7 +87,7 @@ class Dispatcher:
                 return {}
             case Names.A_NAME:
                 return {"app": parse_app_name(name or "")}
-            case Names.AN_APP | Names.MAYBE_AN_APP:
+            case Names.AN_APP | Names.MAYBE_AN_APP | Names.APP_OR_GLOBAL:
                 return {"app": None if name is None else store.apps.get(name)}
 
     def _session(self, request: Request, flags: Flags) -> Session:

@@ -52,6 +52,16 @@ def common_options() -> list[click.Option]:
     ]
 
 
+GLOBAL = "everywhere"
+
+
+def _global_option(command: Command) -> list[click.Option]:
+    if command.app is not Names.APP_OR_GLOBAL:
+        return []
+    help = "For the server: all apps without a setting of their own."
+    return [click.Option(["--global", GLOBAL], is_flag=True, help=help)]
+
+
 COMMON = ("app", "quiet", "force", "help")
 
 
@@ -69,7 +79,7 @@ def parse(command: Command, words: Sequence[str], before: Flags) -> Parsed:
     try:
         values = _parse(
             command.name,
-            [*command.options, *common_options(), rest],
+            [*command.options, *_global_option(command), *common_options(), rest],
             [END_OF_OPTIONS, *words] if command.verbatim else words,
             passes_through=command.passes_through,
         )
@@ -82,7 +92,7 @@ def parse(command: Command, words: Sequence[str], before: Flags) -> Parsed:
         left = list(values.pop("words"))
         if flags.help:
             return Parsed(flags, None, {})
-        app = _take_app(command, left, flags.app)
+        app = None if values.pop(GLOBAL, False) else _take_app(command, left, flags.app)
         bound = _parse(command.name, command.arguments, [END_OF_OPTIONS, *left])
     except Misused as error:
         raise Misused(error.brief, resolution=f"Usage: paas {command.usage}") from None
@@ -100,6 +110,8 @@ def _take_app(command: Command, words: list[str], named: str | None) -> str | No
     most = command.most_words
     if words and (named is None or (most is not None and len(words) > most)):
         return words.pop(0)
+    if named is None and command.app is Names.APP_OR_GLOBAL:
+        raise Misused("Please specify an app to run the command on, or --global")
     if named is None and command.app is not Names.MAYBE_AN_APP:
         raise Misused("Please specify an app to run the command on")
     return named
