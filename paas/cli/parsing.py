@@ -58,8 +58,8 @@ GLOBAL = "everywhere"
 def _global_option(command: Command) -> list[click.Option]:
     if command.app is not Names.APP_OR_GLOBAL:
         return []
-    help = "For the server: all apps without a setting of their own."
-    return [click.Option(["--global", GLOBAL], is_flag=True, help=help)]
+    meaning = "For the server: all apps without a setting of their own."
+    return [click.Option(["--global", GLOBAL], is_flag=True, help=meaning)]
 
 
 COMMON = ("app", "quiet", "force", "help")
