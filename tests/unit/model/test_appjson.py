@@ -17,7 +17,7 @@ from paas.model.health import Healthcheck, InvalidHealthcheck, Probe, parse_heal
     ("text", "word"),
     [
         ("{", "app.json:1"),
-        ('{\n"a": 1,\n}', "app.json:3"),
+        ('{\n"a": 1\n"b": 2}', "app.json:3"),
         ('{\n// why\n/* a\nb */ "a": }', "app.json:4"),
         ("[]", "app.json must be an object"),
         ("[" * 100_000, "app.json"),
