@@ -111,6 +111,9 @@ class Services:
 
     def start(self, name: str) -> None:
         """Start one service as its systemd unit does."""
+        if name == "network":
+            # systemd takes no process of another unit's, such as an older version's proxy.
+            self._parts.engine.network.resolver.stop()
         self._local.start(name)
 
     def stop(self, name: str) -> None:

@@ -169,6 +169,22 @@ def test_a_resolver_that_died_is_mended(services: Services, parts: Parts) -> Non
     assert proxy_pid(parts) == nginx
 
 
+def test_a_resolver_without_its_pid_file_is_replaced(services: Services, parts: Parts) -> None:
+    services.up(["network"], Silent())
+    resolver = parts.engine.network.resolver
+    before = resolver.running()
+    resolver.pid_file.unlink()
+    services.mend()
+    assert resolver.running() not in (None, before)
+
+
+def test_a_unit_starts_a_resolver_of_its_own(services: Services, parts: Parts) -> None:
+    services.up(["network"], Silent())
+    before = parts.engine.network.resolver.running()
+    services.start("network")
+    assert parts.engine.network.resolver.running() not in (None, before)
+
+
 def test_a_killed_nginx_is_mended_and_the_resolver_is_left_alone(
     services: Services, parts: Parts
 ) -> None:

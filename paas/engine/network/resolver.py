@@ -180,11 +180,17 @@ class Resolver:
         """The pid of our dnsmasq, if it runs."""
         try:
             pid = int(_text(self.pid_file))
-            argv = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        except (ValueError, FileNotFoundError, ProcessLookupError):
+        except ValueError:
             return None
         # A pid may be another process's by now.
-        return pid if os.fsencode(f"--conf-file={self.configuration_file}") in argv else None
+        return pid if self._ours(pid) else None
+
+    def _ours(self, pid: int) -> bool:
+        try:
+            argv = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+        return os.fsencode(f"--conf-file={self.configuration_file}") in argv
 
     @property
     def current(self) -> bool:
@@ -199,10 +205,15 @@ class Resolver:
             process.signal(signal.SIGHUP)
 
     def stop(self) -> None:
-        """End it; it is gone when this returns. One that does not run is fine."""
-        process = self._process()
-        if process is not None:
-            process.end(STOP_SECONDS)
+        """End it; it is gone when this returns. One that does not run is fine.
+
+        So is one whose pid file is gone: it would keep the address from the next one.
+        """
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and self._ours(int(entry.name)):
+                process = Identity.of(int(entry.name))
+                if process is not None:
+                    process.end(STOP_SECONDS)
 
     def _process(self) -> Identity | None:
         pid = self.running()
