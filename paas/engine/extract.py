@@ -297,8 +297,11 @@ def white_out(folder: bytes, name: bytes) -> None:
 def make_directory(path: bytes) -> None:
     """A directory that the archive has no entry for (yet), and those above it."""
     try:
-        # Symlinks on the way are followed, within this root, as every engine does.
-        os.makedirs(path, 0o755, exist_ok=True)  # noqa: PTH103
+        # Symlinks on the way are followed, within this root, as every engine does. One by
+        # one: `makedirs` gives its mode to the last alone, and there is no umask here.
+        if not os.path.isdir(path):  # noqa: PTH112 (bytes)
+            make_directory(os.path.dirname(path))  # noqa: PTH120
+            os.mkdir(path, 0o755)  # noqa: PTH102
     except (FileExistsError, NotADirectoryError):
         what = os.fsdecode(path)
         raise Refused(f"{what!r} is no directory, yet has entries below it") from None

@@ -226,6 +226,12 @@ def test_keeps_modes_owners_times_and_links(box: Box) -> None:
     assert stat.S_ISFIFO(box.path("pipe").stat().st_mode)
 
 
+def test_directories_that_have_no_entry_are_open_to_their_owner_alone_to_write(box: Box) -> None:
+    box.unpack(archive(entry("not/in/it/file")))
+    for name in ("not", "not/in", "not/in/it"):
+        assert stat.S_IMODE((box.target / name).stat().st_mode) == 0o755
+
+
 def test_keeps_file_capabilities(box: Box) -> None:
     value = CAPABILITY.decode("utf-8", "surrogateescape")
     headers = {"SCHILY.xattr.security.capability": value, "SCHILY.xattr.user.note": "hello"}
