@@ -101,6 +101,7 @@ def copy(
     for many in selections:
         for one in many:
             _copy_one(order, target, source, one, extract)
+            target.forget_links()
     for name, content in order.documents:
         target.put_bytes(content, _place(order, target, name), mtime)
     target.finish()

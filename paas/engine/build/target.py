@@ -125,6 +125,13 @@ class Target:
             os.close(fd)
         return "/" + os.fspath(found.relative_to(self._root)).removeprefix(".")
 
+    def forget_links(self) -> None:
+        """What is put from now on is no other name of a file that was put before.
+
+        Within one source hard links stay; two sources are two copies, as in BuildKit.
+        """
+        self._links.clear()
+
     def finish(self) -> None:
         """Give directories their times, which what was made in them has changed."""
         for path, mtime in reversed(self._times):

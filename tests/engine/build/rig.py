@@ -212,6 +212,11 @@ class Rig:
         context = self.context({"Dockerfile": dockerfile, **(contents or {})})
         return self.builder.build(context, report=report or Told(), **options)  # type: ignore[arg-type]
 
+    def build_in(self, directory: Path, **options: object) -> Image:
+        """Build the Dockerfile of a directory on disk."""
+        context = DirectoryContext(directory, Told(), Tree.mtime)
+        return self.builder.build(context, report=Told(), **options)  # type: ignore[arg-type]
+
     def look(self, image: Image, path: str) -> Seen | None:
         return self.look_all(image).get(path.strip("/"))
 

@@ -271,14 +271,15 @@ def archive(kind: str) -> bytes:
 
 @pytest.mark.parametrize("kind", ["", "gz", "bz2", "xz"])
 def test_add_unpacks_an_archive(rig: Rig, kind: str) -> None:
+    data = archive(kind)
     image = rig.build(
         FROM + "ADD a.tar /u\nADD --unpack=false a.tar /plain\nCOPY a.tar /copied\nADD t /old/\n",
-        {"a.tar": archive(kind), "t": "text"},
+        {"a.tar": data, "t": "text"},
     )
     found = rig.look_all(image)
     assert found["u/x/f"] == Seen("file", 0o640, (5, 0), b"F", 1_500_000_000)
     assert found["u/g"].content == b"G"
-    assert found["plain"].content == found["copied"].content == archive(kind)
+    assert found["plain"].content == found["copied"].content == data
     assert found["old/t"].content == b"text"
 
 
