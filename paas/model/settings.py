@@ -32,6 +32,11 @@ class Setting(Generic[T]):
     help: str
     app: bool = False
 
+    def text(self, given: str) -> str:
+        """What is kept for `given`: a short word of it written out. Raises `PaasError`."""
+        parsed = self.parse(given)
+        return parsed if isinstance(parsed, str) else given
+
 
 def _whole(least: int, most: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
@@ -63,26 +68,11 @@ def _optional_domain(text: str) -> str:
     return parse_domain(text) if text else ""
 
 
-def _switch(text: str) -> bool:
+def switch(text: str) -> bool:
+    """`on` or `off`. Raises `InvalidSetting`."""
     if text not in {"on", "off"}:
         raise InvalidSetting(f"{shown(text)} is neither on nor off")
     return text == "on"
-
-
-def _email(text: str) -> str:
-    # One address, as it goes into a mailto: URL (RFC 6068); the authority knows better.
-    if text and not re.fullmatch(r"[A-Za-z0-9.!#$&'*+/=^_`{|}~-]+@[A-Za-z0-9.-]+", text):
-        raise InvalidSetting(f"{shown(text)} is not an e-mail address")
-    return text
-
-
-def _directory_url(text: str) -> str:
-    if not re.fullmatch(r"https://[!-~]{1,500}", text):
-        raise InvalidSetting(
-            f"{shown(text)} is not the URL of an ACME directory",
-            resolution="It begins with https://, as RFC 8555, section 6.1, demands.",
-        )
-    return text
 
 
 HTTP_ADDRESS = Setting("http-address", str, "", "The address nginx listens on; empty for all")
@@ -123,7 +113,7 @@ KEEP_RELEASES = Setting(
 )
 HTTPS_REDIRECT = Setting(
     "https-redirect",
-    _switch,
+    switch,
     True,  # noqa: FBT003 (the default)
     "Whether domains with a certificate answer on plain HTTP with a redirect alone",
     app=True,
@@ -138,17 +128,6 @@ HSTS_SECONDS = Setting(
 """On by default as in Dokku: these apps redirect to HTTPS anyway, and without it the first
 request of every visit can be taken over on its way. Never for subdomains: they may be other
 people's, and on other servers. Browsers ignore it from a certificate they do not trust."""
-
-LETSENCRYPT_EMAIL = Setting("letsencrypt-email", _email, "", "The contact of the ACME account")
-LETSENCRYPT_SERVER = Setting(
-    "letsencrypt-server",
-    _directory_url,
-    "https://acme-v02.api.letsencrypt.org/directory",
-    "The directory of the ACME authority",
-)
-LETSENCRYPT_TRUST = Setting(
-    "letsencrypt-trust", str, "", "A file of certificates to know the authority by; empty: all"
-)
 
 SETTINGS: tuple[Setting[int] | Setting[str] | Setting[bool], ...] = (
     HTTP_ADDRESS,
@@ -165,9 +144,6 @@ SETTINGS: tuple[Setting[int] | Setting[str] | Setting[bool], ...] = (
     KEEP_RELEASES,
     HTTPS_REDIRECT,
     HSTS_SECONDS,
-    LETSENCRYPT_EMAIL,
-    LETSENCRYPT_SERVER,
-    LETSENCRYPT_TRUST,
 )
 
 

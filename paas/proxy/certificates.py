@@ -94,9 +94,12 @@ def self_signed(names: Sequence[str], now: float) -> Pair:
     return _pair([leaf], key, Source.SELF_SIGNED)
 
 
-def signing_request(names: Sequence[str]) -> tuple[bytes, bytes]:
-    """A new key and a request to certify it for `names`, both in PEM (RFC 2986)."""
-    key = ec.generate_private_key(ec.SECP256R1())
+def signing_request(names: Sequence[str], key_type: str = "ec-256") -> tuple[bytes, bytes]:
+    """A new key and a request to certify it for `names`, both in PEM (RFC 2986).
+
+    `key_type` is `ec-` or `rsa-` and a number of bits.
+    """
+    key = _new_key(key_type)
     # The subject stays empty: names are in subjectAltName alone (RFC 8555, section 7.4).
     request = (
         x509.CertificateSigningRequestBuilder()
@@ -105,6 +108,18 @@ def signing_request(names: Sequence[str]) -> tuple[bytes, bytes]:
         .sign(key, hashes.SHA256())
     )
     return _pem_of(key), request.public_bytes(Encoding.PEM)
+
+
+def _new_key(key_type: str) -> Key:
+    kind, _, bits = key_type.partition("-")
+    if kind == "rsa":
+        return rsa.generate_private_key(public_exponent=65537, key_size=int(bits))
+    return ec.generate_private_key(ec.SECP384R1() if bits == "384" else ec.SECP256R1())
+
+
+def load_certificate(pem: bytes) -> x509.Certificate:
+    """The first certificate in `pem`. Raises `InvalidCertificate`."""
+    return _certificates(pem)[0]
 
 
 def new_account_key() -> bytes:

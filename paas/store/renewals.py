@@ -9,12 +9,17 @@ from paas.host.database import Database
 
 @dataclass(frozen=True)
 class Renewal:
-    """One app's. `not_before` is in seconds since the epoch; `error` the last failure's."""
+    """One app's. Times are in seconds since the epoch; `error` is the last failure's."""
 
     app_id: int
     failures: int
     not_before: float
+    """No attempt earlier."""
     error: str
+    suggested_at: float | None
+    """When the authority wants the certificate renewed, if it said so."""
+    ask_at: float
+    """When it is to be asked that again."""
 
 
 class Renewals:
@@ -24,10 +29,11 @@ class Renewals:
         self._db = db
 
     def enable(self, app_id: int) -> None:
-        """Have an app's certificates renewed from now on; earlier failures are forgotten."""
+        """Have an app's certificates renewed from now on; what was before is forgotten."""
         self._db.execute(
             "INSERT INTO renewals (app_id) VALUES (?) ON CONFLICT (app_id)"
-            " DO UPDATE SET failures = 0, not_before = 0, error = ''",
+            " DO UPDATE SET failures = 0, not_before = 0, error = '',"
+            " suggested_at = NULL, ask_at = 0",
             (app_id,),
         )
 
@@ -43,13 +49,31 @@ class Renewals:
             (not_before, error, app_id),
         )
 
+    def suggested(self, app_id: int, at: float | None, *, ask_at: float) -> None:
+        """Remember what the authority wants."""
+        self._db.execute(
+            "UPDATE renewals SET suggested_at = ?, ask_at = ? WHERE app_id = ?",
+            (at, ask_at, app_id),
+        )
+
     def find(self, app_id: int) -> Renewal | None:
         """An app's, if it is enabled."""
         return next((each for each in self.list() if each.app_id == app_id), None)
 
     def list(self) -> list[Renewal]:
         """Those of all apps that are enabled."""
-        rows = self._db.execute("SELECT * FROM renewals ORDER BY app_id")
+        rows = self._db.execute(
+            "SELECT app_id, failures, not_before, error, suggested_at, ask_at"
+            " FROM renewals ORDER BY app_id"
+        )
         return [
-            Renewal(row["app_id"], row["failures"], row["not_before"], row["error"]) for row in rows
+            Renewal(
+                row["app_id"],
+                row["failures"],
+                row["not_before"],
+                row["error"],
+                row["suggested_at"],
+                row["ask_at"],
+            )
+            for row in rows
         ]

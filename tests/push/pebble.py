@@ -21,8 +21,26 @@ NONCES_REJECTED_PERCENT = 15
 class Pebble:
     """An authority that looks at HTTP port `http_port` of this machine for every name."""
 
-    def __init__(self, folder: Path, http_port: int, *, lifetime_s: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        http_port: int,
+        *,
+        lifetime_s: int | None = None,
+        dns: str = "",
+        external: dict[str, str] | None = None,
+        sleeps: bool = False,
+    ) -> None:
+        """`dns` is a server to ask instead of the test's own; `external` has the accounts that
+        one here must be bound to; with `sleeps` it takes its time to look."""
         folder.mkdir()
+        self._asks = dns
+        self._sleeps = sleeps
+        self._external = (
+            {"externalAccountBindingRequired": True, "externalAccountMACKeys": external}
+            if external
+            else {}
+        )
         self.folder = folder
         self.port, self._management, self._dns, self._names = (free_port() for _ in range(4))
         self._lifetime = _lifetime(lifetime_s) if lifetime_s else {}
@@ -51,6 +69,7 @@ class Pebble:
             "httpPort": self._http_port,
             "tlsPort": free_port(),
             **self._lifetime,
+            **self._external,
         }
         (self.folder / "config.json").write_text(json.dumps({"pebble": config}))
         self._start(
@@ -62,7 +81,7 @@ class Pebble:
         self._start(
             self.port,
             "pebble", "-config", str(self.folder / "config.json"),
-            "-dnsserver", f"127.0.0.1:{self._dns}",
+            "-dnsserver", self._asks or f"127.0.0.1:{self._dns}",
         )  # fmt: skip
 
     def stop(self) -> None:
@@ -76,10 +95,18 @@ class Pebble:
         """Have the DNS answer for it again."""
         self._post("clear-servfail", {"host": f"{name}."})
 
+    def is_revoked(self, serial: str) -> bool:
+        """Whether it counts a certificate, by its serial number in hex, as none any more."""
+        status: str = json.loads(self._managed(f"cert-status-by-serial/{serial}"))["Status"]
+        return status == "Revoked"
+
     def root(self) -> str:
         """The root that it signs with in this life, in PEM."""
+        return self._managed("roots/0")
+
+    def _managed(self, what: str) -> str:
         trusting = ssl.create_default_context(cafile=str(self.trust))
-        url = f"https://localhost:{self._management}/roots/0"
+        url = f"https://localhost:{self._management}/{what}"
         with urllib.request.urlopen(url, context=trusting, timeout=10) as answer:
             text: str = answer.read().decode()
         return text
@@ -92,10 +119,14 @@ class Pebble:
 
     def _start(self, port: int, *argv: str) -> None:
         log = self.folder / f"{argv[0]}.log"
-        environment = os.environ | {
-            "PEBBLE_VA_NOSLEEP": "1",
-            "PEBBLE_WFE_NONCEREJECT": str(NONCES_REJECTED_PERCENT),
-        }
+        sleep = {"PEBBLE_VA_SLEEPTIME": "3"} if self._sleeps else {"PEBBLE_VA_NOSLEEP": "1"}
+        environment = (
+            os.environ
+            | sleep
+            | {
+                "PEBBLE_WFE_NONCEREJECT": str(NONCES_REJECTED_PERCENT),
+            }
+        )
         with log.open("ab") as out:
             process = subprocess.Popen(argv, stdout=out, stderr=out, env=environment)
         self._running.callback(process.wait)

@@ -126,7 +126,10 @@ class Server:
         """Start every process of it; harmless when they run."""
         ports = ("--http-port", str(self.http_port), "--https-port", str(self.https_port))
         options = (*ports, "--domain", DOMAIN)
-        return self.paas("up", *options, timeout=UP_SECONDS).ok()
+        done = self.paas("up", *options, timeout=UP_SECONDS).ok()
+        # The supervisor settles in on its own: what it mounts is nobody's residue.
+        eventually(lambda: any((self.layout.run / "idmap").iterdir()))
+        return done
 
     def give_up_soon(self) -> None:
         """Shorten how long an app may take to come up: tests push many that never will."""

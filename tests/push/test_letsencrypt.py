@@ -6,14 +6,18 @@ import json
 import socket
 import ssl
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from paas.store.store import Store
 from tests.authority import bundle, leaf
 from tests.push.app import App
+from tests.push.bind import Bind
 from tests.push.outcome import eventually
 from tests.push.pebble import Pebble
 from tests.push.server import DOMAIN, Server
@@ -45,8 +49,9 @@ def clean(live: App) -> Iterator[App]:
 
 
 def ask(server: Server, pebble: Pebble) -> None:
-    options = ("--email", "ops@example.com", "--server", pebble.directory)
-    server.paas("letsencrypt:set", *options, "--trust", str(pebble.trust)).ok()
+    values = {"email": "ops@example.com", "server": pebble.directory, "trust": str(pebble.trust)}
+    for key, value in values.items():
+        server.paas("letsencrypt:set", "--global", key, value).ok()
 
 
 def listed(app: App) -> dict[str, Any]:
@@ -81,9 +86,10 @@ def challenges(server: Server) -> list[Path]:
 
 
 def test_without_an_address_nobody_is_asked(server: Server, clean: App) -> None:
+    server.paas("letsencrypt:set", "--global", "email").ok()
     assert "an e-mail address" in clean.ssh("letsencrypt:enable {}").failed().err
-    for option in ("--email nonsense", "--server http://plain.example/dir", ""):
-        server.ssh(f"letsencrypt:set {option}").failed()
+    for words in ("email nonsense", "server http://plain.example/dir", ""):
+        server.ssh(f"letsencrypt:set --global {words}").failed()
     assert "not enabled" in clean.ssh("letsencrypt:disable {}").failed(20).err
 
 
@@ -108,19 +114,40 @@ def test_an_authority_that_is_down_is_said_and_harms_nobody(
         authority.start()
 
 
-def test_a_domain_that_leads_elsewhere_is_named(
+def test_an_app_whose_domains_all_lead_elsewhere_gets_none(
     server: Server, clean: App, authority: Pebble
 ) -> None:
-    authority.lose("lost.acme.test")
-    clean.ssh("domains:add {} lost.acme.test").ok()
-    failed = clean.ssh("letsencrypt:enable {}").failed()
+    default = f"{clean.name}.{DOMAIN}"
+    authority.lose(default)
+    try:
+        failed = clean.ssh("letsencrypt:enable {}").failed()
+    finally:
+        authority.find(default)
     assert "did not find this server behind every domain" in failed.err
-    assert "lost.acme.test: " in failed.err
-    assert f"{clean.name}.{DOMAIN}: " not in failed.err
+    assert f"{default}: " in failed.err
     assert report(clean) == []
     assert clean.serves("hello 1")
     assert challenges(server) == []
     assert json.loads(server.ssh("letsencrypt:list --format json").ok().out) == []
+
+
+def test_a_domain_that_leads_elsewhere_is_named_and_keeps_no_other_from_a_certificate(
+    server: Server, clean: App, authority: Pebble
+) -> None:
+    authority.lose("lost.acme.test")
+    clean.ssh("domains:add {} lost.acme.test").ok()
+    enabled = clean.ssh("letsencrypt:enable {}").ok()
+    assert "lost.acme.test: " in enabled.err
+    assert "They are tried again later" in enabled.err
+    assert verified(server, f"{clean.name}.{DOMAIN}", authority.root())
+    assert server.get(clean.name, host="lost.acme.test").status == 200
+    assert listed(clean)["failures"] == 1
+    assert challenges(server) == []
+
+    authority.find("lost.acme.test")
+    clean.ssh("letsencrypt:auto-renew {}").ok()
+    assert verified(server, "lost.acme.test", authority.root())
+    assert listed(clean)["failures"] == 0
 
 
 # -- what works -------------------------------------------------------------------------------
@@ -139,8 +166,7 @@ def test_all_domains_of_a_redirecting_app_get_one_certificate(
     for host in (f"{clean.name}.{DOMAIN}", "www.acme.test"):
         assert verified(server, host, authority.root())
     assert challenges(server) == []
-    (key,) = (server.layout.proxy / "accounts").glob("*.key")
-    assert key.stat().st_mode & 0o777 == 0o600
+    assert {key.stat().st_mode & 0o777 for key in account_keys(server)} == {0o600}
 
     again = shown(server, "www.acme.test")
     own = clean.ssh("certs:add {}", input=bundle(leaf("www.acme.test"))).failed()
@@ -169,3 +195,169 @@ def test_the_supervisor_renews_in_the_last_third(
         assert clean.serves("hello 1")
     finally:
         hasty.stop()
+
+
+def test_twenty_domains_an_rsa_key_and_an_authority_that_takes_its_time(
+    server: Server, clean: App, tmp_path: Path
+) -> None:
+    slow = Pebble(tmp_path / "slow", server.http_port, sleeps=True)
+    try:
+        ask(server, slow)
+        clean.ssh("letsencrypt:set {} key-type rsa-2048").ok()
+        names = [f"n{number}.acme.test" for number in range(20)]
+        clean.ssh(f"domains:add {{}} {' '.join(names)}").ok()
+        clean.ssh("letsencrypt:enable {}").ok()
+        assert verified(server, names[-1], slow.root())
+        with tls(server, names[0]) as secure:
+            assert key_of(secure) == ("rsa", 2048)
+    finally:
+        clean.ssh("letsencrypt:set {} key-type").ok()
+        slow.stop()
+
+
+def test_a_revoked_certificate_is_gone_here_and_there(
+    server: Server, clean: App, authority: Pebble
+) -> None:
+    assert "not enabled" in clean.ssh("letsencrypt:revoke {}").failed(20).err
+    clean.ssh("letsencrypt:enable {}").ok()
+    (found,) = report(clean)
+    authority.stop()
+    assert "cannot be reached" in clean.ssh("letsencrypt:revoke {}").failed().err
+    assert len(report(clean)) == 1
+    authority.start()
+    # Another life of pebble knows nothing of what it issued in the one before.
+    clean.ssh("letsencrypt:disable {}").ok()
+    clean.ssh("letsencrypt:enable {}").ok()
+    (found,) = report(clean)
+    clean.ssh("letsencrypt:revoke {} --reason keyCompromise").ok()
+    assert authority.is_revoked(found["serial"])
+    assert report(clean) == []
+    assert clean.serves("hello 1")
+    assert json.loads(server.ssh("letsencrypt:list --format json").ok().out) == []
+
+
+def test_the_account_gets_a_new_key_and_goes_on(
+    server: Server, clean: App, authority: Pebble
+) -> None:
+    clean.ssh("letsencrypt:enable {}").ok()
+    keys = {path: path.read_bytes() for path in account_keys(server)}
+    server.paas("letsencrypt:account-rollover").ok()
+    changed = [path for path in account_keys(server) if path.read_bytes() != keys.get(path)]
+    assert len(changed) == 1
+    assert changed[0].stat().st_mode & 0o777 == 0o600
+    clean.ssh("domains:add {} more.acme.test").ok()
+    clean.ssh("letsencrypt:auto-renew {}")
+    assert verified(server, "more.acme.test", authority.root())
+
+    # Killed behind the authority's answer: the new key is still the one beside.
+    changed[0].rename(changed[0].with_suffix(".next"))
+    clean.ssh("domains:add {} again.acme.test").ok()
+    clean.ssh("letsencrypt:auto-renew {}")
+    assert verified(server, "again.acme.test", authority.root())
+    assert not changed[0].with_suffix(".next").exists()
+
+
+def test_an_account_is_bound_to_one_elsewhere(server: Server, clean: App, tmp_path: Path) -> None:
+    secret = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
+    strict = Pebble(tmp_path / "strict", server.http_port, external={"kid-1": secret})
+    try:
+        ask(server, strict)
+        refused = clean.ssh("letsencrypt:enable {}").failed()
+        assert "eab-kid" in refused.err
+        server.paas("letsencrypt:set", "--global", "eab-kid", "kid-1").ok()
+        assert "has a key identifier and no key" in clean.ssh("letsencrypt:enable {}").failed().err
+        server.paas("letsencrypt:set", "--global", "eab-key", "-", input=secret.encode()).ok()
+        clean.ssh("letsencrypt:enable {}").ok()
+        assert verified(server, f"{clean.name}.{DOMAIN}", strict.root())
+    finally:
+        for key in ("eab-kid", "eab-key"):
+            server.paas("letsencrypt:set", "--global", key).ok()
+        strict.stop()
+
+
+def test_a_wildcard_is_certified_through_the_dns(
+    server: Server, clean: App, tmp_path: Path
+) -> None:
+    bind = Bind(tmp_path / "bind", "zone.acme.test")
+    pebble = Pebble(tmp_path / "pebble", server.http_port, dns=bind.address)
+    hook = tmp_path / "hook"
+    hook.write_text(HOOK.format(key=bind.key, port=bind.port, log=tmp_path / "hook.log"))
+    hook.chmod(0o700)
+    try:
+        ask(server, pebble)
+        clean.ssh("letsencrypt:set {} challenge dns-01").ok()
+        assert "how the DNS is changed" in clean.ssh("letsencrypt:enable {}").failed().err
+        server.paas("letsencrypt:set", clean.name, "dns-server", bind.address).ok()
+        # The default domain is in no zone of this server.
+        failed = clean.ssh("letsencrypt:enable {}").failed()
+        assert f"no zone that _acme-challenge.{clean.name}.{DOMAIN} is in" in failed.err
+        clean.ssh("domains:add {} *.zone.acme.test zone.acme.test").ok()
+        with without_default_domain(server):
+            assert "refused the update" in clean.ssh("letsencrypt:enable {}").failed().err
+            server.paas("letsencrypt:set", clean.name, "dns-key", str(bind.key)).ok()
+            clean.ssh("letsencrypt:enable {}").ok()
+            assert verified(server, "any.zone.acme.test", pebble.root())
+            assert verified(server, "zone.acme.test", pebble.root())
+            assert bind.records("_acme-challenge.zone.acme.test") == []
+
+            server.paas("letsencrypt:set", clean.name, "dns-hook", str(hook)).ok()
+            clean.ssh("domains:add {} *.deep.zone.acme.test").ok()
+            clean.ssh("letsencrypt:auto-renew {}")
+            assert verified(server, "any.deep.zone.acme.test", pebble.root())
+            calls = (tmp_path / "hook.log").read_text().splitlines()
+            assert {line.split()[0] for line in calls} == {"present", "cleanup"}
+            assert bind.records("_acme-challenge.deep.zone.acme.test") == []
+    finally:
+        for key in ("challenge", "dns-server", "dns-key", "dns-hook"):
+            server.paas("letsencrypt:set", clean.name, key).ok()
+        pebble.stop()
+        bind.stop()
+
+
+HOOK = """#!/bin/sh
+# What an administrator writes for a provider: here it is nsupdate.
+set -eu
+echo "$1 $2" >> {log}
+case $1 in present) verb=add ttl=60 ;; cleanup) verb=delete ttl= ;; esac
+nsupdate -v -k {key} <<END
+server 127.0.0.1 {port}
+update $verb $2 $ttl TXT "$3"
+send
+END
+"""
+
+
+@contextmanager
+def without_default_domain(server: Server) -> Iterator[None]:
+    """Apps have their own domains alone."""
+    store = Store(server.layout)
+    try:
+        store.settings.set(None, "domain", None)
+        yield
+    finally:
+        store.settings.set(None, "domain", DOMAIN)
+        store.close()
+
+
+@contextmanager
+def tls(server: Server, host: str) -> Iterator[ssl.SSLSocket]:
+    """A connection to a site, whoever signed its certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with (
+        socket.create_connection(("127.0.0.1", server.https_port), 10) as plain,
+        context.wrap_socket(plain, server_hostname=host) as secure,
+    ):
+        yield secure
+
+
+def key_of(secure: ssl.SSLSocket) -> tuple[str, int]:
+    """The kind of key a server has, and its bits."""
+    shown_der = secure.getpeercert(binary_form=True)
+    assert shown_der is not None
+    key: Any = x509.load_der_x509_certificate(shown_der).public_key()
+    return ("rsa" if isinstance(key, rsa.RSAPublicKey) else "ec", key.key_size)
+
+
+def account_keys(server: Server) -> list[Path]:
+    return sorted((server.layout.proxy / "accounts").glob("*.key"))

@@ -9,19 +9,15 @@ from typing import Any, cast
 
 import pytest
 
-from paas.deploy.letsencrypt import (
-    FIRST_WAIT_S,
-    LONGEST_WAIT_S,
-    Letsencrypt,
-    NotEnabled,
-    NotReady,
-)
+from paas.deploy.authority import NotReady
+from paas.deploy.letsencrypt import Letsencrypt, NotEnabled
 from paas.model.app import App
 from paas.model.certificate import Certificate, Source
 from paas.model.layout import Layout
+from paas.model.letsencrypt import CHALLENGE, EMAIL, SERVER
+from paas.model.renewing import FIRST_WAIT_S, LONGEST_WAIT_S
 from paas.model.report import Silent
-from paas.model.settings import LETSENCRYPT_EMAIL, LETSENCRYPT_SERVER
-from paas.plugin.acme import AcmeFailed
+from paas.plugin.acme.failure import AcmeFailed
 from paas.proxy.listening import Listening
 from paas.proxy.proxy import Proxy
 from paas.store.store import Store
@@ -55,6 +51,7 @@ class World:
     def issued(self, *names: str, until: float) -> None:
         new = Certificate("f", Source.LETSENCRYPT, names, "CA", "1", 0.0, until, self_signed=False)
         self.store.certificates.add(self.app.id, new)
+        self.store.renewals.suggested(self.app.id, None, ask_at=9e9)
 
     def due(self) -> bool:
         return [app.id for app in self.letsencrypt.due()] == [self.app.id]
@@ -72,8 +69,8 @@ class World:
 def world(tmp_path: Path) -> Iterator[World]:
     layout = Layout.at(tmp_path)
     store, hands = Store(layout), Hands()
-    store.settings.set(None, LETSENCRYPT_EMAIL.name, "me@a.example")
-    store.settings.set(None, LETSENCRYPT_SERVER.name, NOBODY)
+    store.settings.set(None, EMAIL.name, "me@a.example")
+    store.settings.set(None, SERVER.name, NOBODY)
     anybody = cast(Any, hands)
     proxy = Proxy(layout, Listening)
     letsencrypt = Letsencrypt(layout, store, proxy, anybody, anybody, anybody)
@@ -85,7 +82,7 @@ def test_nothing_is_asked_without_an_address_or_a_name(world: World) -> None:
     world.hands.names = ["*.a.example"]
     with pytest.raises(NotReady, match="no domain"):
         world.letsencrypt._names(world.app)
-    world.store.settings.set(None, LETSENCRYPT_EMAIL.name, None)
+    world.store.settings.set(None, EMAIL.name, None)
     world.hands.names = ["a.example"]
     with pytest.raises(NotReady, match="e-mail"):
         world.letsencrypt.enable(world.app, actor="me", report=Silent())
@@ -102,6 +99,14 @@ def test_a_failed_first_time_enables_nothing(world: World) -> None:
     with pytest.raises(AcmeFailed):
         world.letsencrypt.enable(world.app, actor="me", report=Silent())
     assert world.store.renewals.list() == []
+
+
+def test_an_authority_that_wants_to_be_left_alone_is(world: World) -> None:
+    world.store.renewals.enable(world.app.id)
+    world.letsencrypt._note(world.app, "supervisor", AcmeFailed("slow down", retry_after=7200))
+    renewal = world.store.renewals.find(world.app.id)
+    assert renewal is not None
+    assert renewal.not_before - world.hands.time == 7200
 
 
 def test_failures_wait_twice_as_long_each_time_but_never_for_ever(world: World) -> None:
@@ -126,7 +131,7 @@ def test_it_is_due_in_the_last_third_and_not_before(world: World) -> None:
     world.hands.time = 1999
     assert not world.due()
     assert not world.letsencrypt.renew(world.app, actor="me")
-    world.hands.time = 2000
+    world.hands.time = 2001  # the jitter of this certificate is less
     assert world.due()
 
 
@@ -138,3 +143,85 @@ def test_another_domain_makes_it_due_and_one_less_does_not(world: World) -> None
     assert world.due()
     world.hands.names = ["a.example", "*.c.example"]
     assert not world.due()
+
+
+def test_it_is_due_when_the_authority_wants_it(world: World) -> None:
+    world.store.renewals.enable(world.app.id)
+    world.issued("a.example", until=30000)
+    world.store.renewals.suggested(world.app.id, 1500, ask_at=9e9)
+    assert not world.due()
+    world.hands.time = 1500
+    assert world.due()
+
+
+def test_the_authority_is_asked_for_its_wish_now_and_then(world: World) -> None:
+    world.store.renewals.enable(world.app.id)
+    world.issued("a.example", until=30000)
+    world.store.renewals.suggested(world.app.id, None, ask_at=0)
+    assert world.due()
+    # Nobody answers: the certificate stays, and the question is put off.
+    assert not world.letsencrypt.renew(world.app, actor="supervisor")
+    assert not world.due()
+    (first, *_) = world.store.events.tail(1, "app")
+    assert first.what == "renewal time not known"
+
+
+def test_wildcards_are_certified_where_the_dns_can_be_changed(world: World) -> None:
+    world.hands.names = ["*.a.example"]
+    world.store.settings.set(world.app.id, CHALLENGE.name, "dns-01")
+    assert world.letsencrypt._names(world.app) == ["*.a.example"]
+    with pytest.raises(NotReady, match="how the DNS is changed"):
+        world.letsencrypt.enable(world.app, actor="me", report=Silent())
+
+
+# -- by itself -----------------------------------------------------------------------------------
+
+
+def adopted(world: World) -> bool:
+    world.letsencrypt.adopt()
+    return world.store.renewals.find(world.app.id) is not None
+
+
+def test_a_live_app_with_a_public_domain_is_enabled_once_there_is_an_address(world: World) -> None:
+    world.hands.names = ["www.shop.dev"]
+    assert not adopted(world)  # not deployed yet
+    go_live(world)
+    world.store.settings.set(None, EMAIL.name, None)
+    assert not adopted(world)
+    world.store.settings.set(None, EMAIL.name, "me@a.example")
+    assert adopted(world)
+
+
+@pytest.mark.parametrize(
+    "name", ["a.example", "shop.test", "shop.internal", "localhost", "*.x.dev"]
+)
+def test_a_domain_that_no_authority_could_find_is_left_alone(world: World, name: str) -> None:
+    go_live(world)
+    world.hands.names = [name]
+    assert not adopted(world)
+
+
+def test_whoever_disabled_it_is_not_asked_again(world: World) -> None:
+    go_live(world)
+    world.hands.names = ["www.shop.dev"]
+    assert adopted(world)
+    world.letsencrypt.disable(world.app, actor="me", report=Silent())
+    assert not adopted(world)
+
+
+def test_an_operator_s_certificate_is_enough(world: World) -> None:
+    go_live(world)
+    world.hands.names = ["www.shop.dev"]
+    given = Certificate(
+        "g", Source.GIVEN, ("www.shop.dev",), "CA", "1", 0.0, 9e9, self_signed=False
+    )
+    world.store.certificates.add(world.app.id, given)
+    assert not adopted(world)
+
+
+def go_live(world: World) -> None:
+    release = world.store.releases.add(
+        world.app.id, image="i", commit=None, config={}, processes={}, formation={},
+        health={}, reason="test", actor="me", created_at=0.0,
+    )  # fmt: skip
+    world.store.apps.set_live(world.app.id, release.number)

@@ -18,7 +18,10 @@ import pytest
 
 from paas.errors import PaasError
 from paas.model.report import Silent
-from paas.plugin.acme import AcmeFailed, Authority
+from paas.plugin.acme.account import Account
+from paas.plugin.acme.failure import AcmeFailed
+from paas.plugin.acme.http01 import Http01
+from paas.plugin.acme.order import issue
 from paas.proxy.certificates import self_signed
 from paas.proxy.challenges import Challenges
 
@@ -30,7 +33,7 @@ DIRECTORY = ("newNonce", "newAccount", "newOrder", "revokeCert", "keyChange")
 
 
 @contextmanager
-def authority(folder: Path, script: Script) -> Iterator[Authority]:
+def authority(folder: Path, script: Script) -> Iterator[Account]:
     """An authority over real HTTPS that answers as the script says."""
 
     class Scripted(BaseHTTPRequestHandler):
@@ -65,14 +68,14 @@ def authority(folder: Path, script: Script) -> Iterator[Authority]:
             server.shutdown()
 
 
-def of(folder: Path, directory: str, trust: str = "") -> Authority:
-    challenges = Challenges(folder / "acme")
-    return Authority(directory, "me@a.example", trust, folder / "accounts", challenges.answered)
+def of(folder: Path, directory: str, trust: str = "") -> Account:
+    return Account(directory, "me@a.example", trust, folder / "accounts")
 
 
-def refused(asked: Authority) -> PaasError:
+def refused(asked: Account) -> PaasError:
     with pytest.raises(PaasError) as caught:
-        asked.issue(["a.example"], time.time(), Silent())
+        control = Http01(Challenges(asked.folder.parent / "acme"))
+        issue(asked, ["a.example"], control, key_type="ec-256", now=time.time(), report=Silent())
     assert "\n" not in caught.value.brief
     return caught.value
 
