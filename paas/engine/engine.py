@@ -102,7 +102,9 @@ class Engine:
             runner,
             StepMounts(self.layout, workspace, self.rootfs, self.ranges, caches),
         )
-        return Builder(self.images, self.layers, tools, self._base_image, self.clock)
+        return Builder(
+            self.images, self.layers, tools, self._base_image, self.clock, self._end_thread
+        )
 
     @cached_property
     def collector(self) -> Collector:
@@ -118,6 +120,10 @@ class Engine:
         self.rootfs.idmapped(self.ranges.range_for(BUILD_OWNER))
         self.containers.recover()
         self.builder.recover()
+
+    def _end_thread(self) -> None:
+        self.database.close()
+        self.network.end_thread()
 
     def _base_image(self, ref: str, report: Report) -> Image:
         """An image that is not here: below `paas/` are the stacks, made on this server."""

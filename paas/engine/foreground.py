@@ -10,8 +10,8 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,13 @@ from paas.engine.container import ContainerNotFound, Live
 from paas.engine.containers import give_streams
 from paas.engine.images import Images
 from paas.engine.layers import LayerId
+from paas.engine.orphans import Orphans
 from paas.engine.pump import Pump
 from paas.engine.runtime import failure, invoke
 from paas.engine.spec import ContainerSpec
 from paas.engine.streams import Console, Streams, collect, connect, connect_terminal
 from paas.errors import PaasError
-from paas.host import identity, processes, syscalls
+from paas.host import processes
 from paas.host.identity import Identity
 from paas.host.terminal import Terminal
 
@@ -56,6 +57,7 @@ class Foreground:
     def __init__(self, bundler: Bundler, images: Images) -> None:
         self._bundler = bundler
         self._images = images
+        self._orphans = Orphans()
 
     def run(
         self,
@@ -95,12 +97,21 @@ class Foreground:
         upper: Path,
         output: Callable[[bytes], None],
         timeout_s: float | None = None,
+        waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> Ended:
         """Run a step of a build: what it writes is in `upper` afterwards, ready to become
         a layer, and what it says goes to `output`. Raises as `run`.
+
+        `waiting` is entered while it runs: `output` is then called, and nothing else done.
         """
         content = Content(config, layers, upper)
-        return self._run(spec, content, collect(output), None, timeout_s)
+        return self._run(spec, content, collect(output), None, timeout_s, waiting)
+
+    def kill(self, container_id: str) -> None:
+        """Kill a one-off that another thread runs; one that is gone is fine."""
+        live = self._bundler.bundles.of(container_id).live()
+        if live is not None:
+            live.init.signal(signal.SIGKILL)
 
     def exec(
         self,
@@ -134,7 +145,7 @@ class Foreground:
             words = ["--detach", "--process", f"/proc/self/fd/{description}"]
             command = ["exec", *words, "--pid-file", str(pid_file)]
             call = _Call(self._bundler, bundle, streams, terminal, (description,))
-            with orphans_adopted(), call:
+            with self._orphans.adopted(), call:
                 init = call.begin(command, [container_id], pid_file)
                 code = call.finish(init, timeout_s)
         return Ended(code)
@@ -146,12 +157,13 @@ class Foreground:
         streams: Streams,
         terminal: Terminal | None,
         timeout_s: float | None,
+        waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> Ended:
         with ExitStack() as undo:
             undo.callback(self._bundler.destroy, spec.id)
             bundle = self._bundler.make(spec, content, terminal=terminal is not None)
             address = self._bundler.give_address(spec, bundle)
-            with orphans_adopted(), _Call(self._bundler, bundle, streams, terminal) as call:
+            with self._orphans.adopted(), _Call(self._bundler, bundle, streams, terminal) as call:
                 pid_file = bundle.init_pid_file
                 command = ["create", "--bundle", str(bundle.path), "--pid-file", str(pid_file)]
                 init = call.begin(command, [spec.id], pid_file)
@@ -161,7 +173,8 @@ class Foreground:
                 if terminal is None:
                     give_streams(init, bundle)
                 invoke(self._bundler.runtime, "start", spec.id)
-                ended = Ended(call.finish(init, timeout_s))
+                with waiting():
+                    ended = Ended(call.finish(init, timeout_s))
             ended.oom_killed = self._bundler.cgroups.instance(spec.id).oom_kills() > 0
             return ended
 
@@ -269,27 +282,6 @@ def joining(
         "args": list(args),
         "env": [f"{key}={value}" for key, value in variables.items()],
     }
-
-
-@contextmanager
-def orphans_adopted() -> Iterator[None]:
-    """Have what the runtime starts and leaves become our child: only a parent sees exit codes.
-
-    At the end, what was adopted and is left over (a call failed half-way) is killed and
-    reaped: the first process of a container cannot end while a zombie of ours is in its
-    process id namespace (pid_namespaces(7)). Source: prctl(2), PR_SET_CHILD_SUBREAPER.
-    """
-    before = identity.children()
-    syscalls.become_subreaper()
-    try:
-        yield
-    finally:
-        syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 0)
-        for pid in identity.children() - before:
-            # Our own children have an id in our namespace alone.
-            if identity.namespace_depth(pid) > 1:
-                os.kill(pid, signal.SIGKILL)
-                os.waitid(os.P_PID, pid, os.WEXITED)
 
 
 def _kill(pidfd: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -10,9 +11,10 @@ from paas.engine.build import instructions as ins
 from paas.engine.build.context import Context
 from paas.engine.build.dockerignore import filtered
 from paas.engine.build.errors import ContextError, DockerfileError
+from paas.engine.build.lanes import Baton, Lanes
 from paas.engine.build.maker import Maker, Tools
 from paas.engine.build.parse import parse_trigger
-from paas.engine.build.progress import Progress
+from paas.engine.build.progress import Count, Progress, Woven
 from paas.engine.build.read import read
 from paas.engine.build.rules import BuildTimedOut, Offer, Rules
 from paas.engine.build.sources import ContextSource, resolve
@@ -44,7 +46,10 @@ class Builder:
         tools: Tools,
         pull: Pull,
         clock: Clock | None = None,
+        end_thread: Callable[[], None] = lambda: None,
     ) -> None:
+        """`end_thread` closes what a thread that built a stage has open."""
+        self.end_thread = end_thread
         self._images = images
         self._layers = layers
         self.tools = tools
@@ -135,18 +140,35 @@ class _Build:
         self._plan = chosen
         self._context = context
         self._args = args
-        self._rules = rules
+        self._baton = Baton()
+        self._rules = replace(rules, waiting=self._baton.given_up)
         self._report = report
-        self._progress = Progress(report, chosen.steps)
+        self._count = Count(chosen.steps)
+        self._output = threading.Lock()
         self._states: dict[int, State] = {}
         self._declared: set[str] = set()
 
     def state_of(self, last: Stage) -> State:
-        """What the stage `last` made, after those it needs, in the order of the file."""
-        for stage in self._plan.stages:
-            if stage.index not in self._states:
-                self._states[stage.index] = self._build(stage)
+        """What the stage `last` made, after those it needs; independent ones at once."""
+        stages = {stage.index: stage for stage in self._plan.stages}
+        needs = {index: self._plan.needs(stage) for index, stage in stages.items()}
+        lanes = Lanes(self._baton, self._builder.tools.runner.interrupt)
+        with self._baton:
+            lanes.run(
+                needs,
+                lambda index: self._build(stages[index], self._report),
+                lambda index: self._build_beside(stages[index]),
+            )
         return self._states[last.index]
+
+    def _build_beside(self, stage: Stage) -> None:
+        name = stage.begin.name or f"stage-{stage.index}"
+        woven = Woven(self._report, self._output, name)
+        try:
+            self._build(stage, woven)
+        finally:
+            woven.finish()
+            self._builder.end_thread()
 
     def warn_of_unused_args(self) -> None:
         """Say which build arguments no ARG takes: they are often misspelled."""
@@ -157,21 +179,22 @@ class _Build:
         if unused:
             self._report.warn(f"Build arguments that no ARG takes: {', '.join(unused)}")
 
-    def _build(self, stage: Stage) -> State:
-        self._progress.begin(stage.begin)
-        self._progress.done()
+    def _build(self, stage: Stage, report: Report) -> None:
+        progress = Progress(report, self._count)
+        progress.begin(stage.begin)
+        progress.done()
         base = self._base_state(self._plan.bases[stage.index], stage.begin).begin()
         triggers = self._triggers(base, stage.begin)
-        self._progress.add(len(triggers))
+        progress.add(len(triggers))
         escape = self._plan.dockerfile.escape
         walk = StageWalk(
-            Maker(self._builder.tools, self._rules, self._progress),
+            Maker(self._builder.tools, self._rules, progress),
             self._context,
             Variables(self._args, self._plan.global_args, escape),
             lambda step, name: self._origin(stage, step, name),
         )
         state = replace(base, config=replace(base.config, onbuild=()))
-        return walk.walk(state, [*triggers, *stage.steps])
+        self._states[stage.index] = walk.walk(state, [*triggers, *stage.steps])
 
     def _base_state(self, base: Base, step: ins.Instruction) -> State:
         if base.stage is not None:

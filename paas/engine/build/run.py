@@ -79,6 +79,7 @@ class Runner:
         self._layers = layers
         self._foreground = foreground
         self._ask_host = host
+        self._running: set[str] = set()
 
     @cached_property
     def _host(self) -> BuildHost:
@@ -129,10 +130,12 @@ class Runner:
             report.output(data)
             tail.add(data)
 
-        with self._files(name, command) as mounts:
+        with self._files(name, command) as mounts, self._named(name):
             spec = self._spec(name, command, mounts, rules)
             left = rules.seconds_left()
-            ended = self._foreground.run_on(spec, config, below, upper, output, left)
+            ended = self._foreground.run_on(
+                spec, config, below, upper, output, left, waiting=rules.waiting
+            )
         targets = [*_SYSTEM_MOUNTS, *BOUND, *command.tmpfs, *(mount.target for mount in mounts)]
         remove_stubs(upper, [self._layers.path(layer) for layer in below], targets)
         return Result(ended, tail.lines())
@@ -154,6 +157,19 @@ class Runner:
             # setcap and sudo work in what is built, so they must in the build.
             no_new_privileges=False,
         )
+
+    def interrupt(self) -> None:
+        """Kill every command that runs; whoever waits for one sees it end."""
+        for name in list(self._running):
+            self._foreground.kill(name)
+
+    @contextmanager
+    def _named(self, name: str) -> Iterator[None]:
+        self._running.add(name)
+        try:
+            yield
+        finally:
+            self._running.discard(name)
 
     @contextmanager
     def _files(self, name: str, command: Command) -> Iterator[tuple[Mount, ...]]:

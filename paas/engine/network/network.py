@@ -155,6 +155,10 @@ class Network:
         for name in ("network.db", "network.db-wal", "network.db-shm"):
             (self.directory / name).unlink(missing_ok=True)
 
+    def end_thread(self) -> None:
+        """Close what the calling thread has open; it is about to end."""
+        self._observed.close()
+
     def exists(self) -> bool:
         """Whether the router is there at all (not after a reboot)."""
         return self._router.exists()

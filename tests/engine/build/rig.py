@@ -143,7 +143,9 @@ class Rig:
         self.caches = CacheMounts(self.layout, self.db, self.clock)
         mounts = StepMounts(self.layout, self.workspace, self.rootfs, ranges, self.caches)
         tools = Tools(self.cache, self.workspace, runner, mounts)
-        self.builder = Builder(self.images, self.layers, tools, self._pull, self.clock)
+        self.builder = Builder(
+            self.images, self.layers, tools, self._pull, self.clock, self._end_thread
+        )
         self.pulled: list[str] = []
 
     def make_base(self) -> Image:
@@ -240,6 +242,10 @@ class Rig:
             found += [str(path) for path in directory.glob("*")]
         found += [str(path) for path in self.layout.containers.glob("*")]
         return found
+
+    def _end_thread(self) -> None:
+        self.db.close()
+        self.network.end_thread()
 
     def _pull(self, ref: str, _: Report) -> Image:
         self.pulled.append(ref)
