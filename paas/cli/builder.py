@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
+import click
+
 from paas.cli.access import Access
 from paas.cli.command import Command, Names
 from paas.cli.options import format_option, one_word
@@ -12,6 +14,7 @@ from paas.cli.output import columns
 from paas.cli.parsing import Misused
 from paas.cli.session import Session
 from paas.deploy.build import builder_options
+from paas.deploy.tryout import Tryout
 from paas.model.app import App
 from paas.model.builder import (
     BUILD_ARGS,
@@ -23,6 +26,7 @@ from paas.model.builder import (
     BuilderOptions,
     argument,
 )
+from paas.model.env import Secret
 from paas.model.names import shown
 from paas.model.settings import BUILD_MEMORY, BUILD_SECONDS, Setting
 
@@ -64,6 +68,56 @@ def report(session: Session, app: App | None, form: str) -> None:
         session.report.result(f"{name} builder information")
         for line in columns([(f"{key}:", text) for key, text in _rows(options)]):
             session.output.line(f"       {line}")
+
+
+def build(
+    session: Session,
+    directory: str | None,
+    file: str,
+    target: str | None,
+    tag: str | None,
+    build_args: tuple[str, ...],
+    secrets: tuple[str, ...],
+    no_cache: bool,  # noqa: FBT001  (a flag of the command)
+) -> None:
+    """Build a directory, to try a Dockerfile out."""
+    # Until a name is given to it, nothing but this command needs the image.
+    session.request.channel.end_with_client()
+    tryout = Tryout(
+        directory=session.request.cwd / (directory or "."),
+        dockerfile=DOCKERFILE_PATH.parse(file),
+        target=target,
+        tag=tag,
+        args={name: text or "" for name, text in map(argument, build_args)},
+        secrets=dict(_secret(session, text) for text in secrets),
+        use_cache=not no_cache,
+    )
+    image = session.platform.build_directory(tryout, session.report)
+    session.report.step(f"Built {tag or directory or 'the image'}")
+    session.output.line(image)
+
+
+def purge(session: Session, app: App) -> None:
+    """Remove what builds of an app keep for the next one."""
+    freed = session.platform.purge_cache(app)
+    session.report.step(f"Purged the build cache of {app.name}: {freed / 1e6:.1f} MB")
+
+
+def _secret(session: Session, text: str) -> tuple[str, Secret]:
+    """`id=NAME,src=FILE`, or `id=NAME,env=VARIABLE`, as `docker build --secret` has it."""
+    fields = dict(field.partition("=")[::2] for field in text.split(","))
+    name = fields.get("id", "")
+    if not name or fields.keys() - {"id", "src", "source", "env", "type"}:
+        raise Misused(f"{shown(text)} is not of the form id=NAME,src=FILE or id=NAME,env=VARIABLE")
+    if "env" in fields:
+        if fields["env"] not in session.request.env:
+            raise Misused(f"The variable {shown(fields['env'])} is not set")
+        return name, Secret(session.request.env[fields["env"]])
+    path = session.request.cwd / fields.get("src", fields.get("source", name))
+    try:
+        return name, Secret(path.read_text("utf-8", "surrogateescape"))
+    except OSError as error:
+        raise Misused(f"{path}: {error.strerror}") from None
 
 
 def _change_argument(session: Session, app: App, value: str | None) -> None:
@@ -108,6 +162,43 @@ def _fields(options: BuilderOptions) -> dict[str, object]:
 
 
 COMMANDS = (
+    Command(
+        "build",
+        "Build a directory of the server, to try a Dockerfile out",
+        Access.ROOT,
+        build,
+        arguments=(one_word("directory", "DIR", required=False),),
+        options=(
+            click.Option(
+                ["--file", "-f"],
+                default=DOCKERFILE_PATH.default,
+                metavar="FILE",
+                help="The Dockerfile, within the directory.",
+            ),
+            click.Option(["--target"], metavar="STAGE", help="Build this stage, not the last."),
+            click.Option(["--tag", "-t"], metavar="NAME", help="Keep the image under a name."),
+            click.Option(
+                ["--build-arg", "build_args"],
+                multiple=True,
+                metavar="NAME=VALUE",
+                help="The value of an ARG.",
+            ),
+            click.Option(
+                ["--secret", "secrets"],
+                multiple=True,
+                metavar="id=NAME,src=FILE",
+                help="What RUN --mount=type=secret may mount.",
+            ),
+            click.Option(["--no-cache"], is_flag=True, help="Make every step again."),
+        ),
+    ),
+    Command(
+        "repo:purge-cache",
+        "Remove what builds of an app keep for the next one",
+        Access.DEPLOY,
+        purge,
+        Names.AN_APP,
+    ),
     Command(
         "builder:set",
         "Change how an app is built",

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from paas.deploy.certificates import Certificates
 from paas.deploy.letsencrypt import Letsencrypt
+from paas.deploy.tryout import Tryout
 from paas.host.terminal import Terminal
 from paas.model.app import App
 from paas.model.caller import Caller
@@ -112,6 +113,12 @@ class Platform(Protocol):
 
     def destroy(self, app: App, *, actor: str, report: Report) -> None:
         """End an app and remove everything of it."""
+
+    def build_directory(self, tryout: Tryout, report: Report) -> str:
+        """Build a directory of this machine; the image's id."""
+
+    def purge_cache(self, app: App) -> int:
+        """Remove what builds of an app keep for the next one; the bytes of it."""
 
     def rename(self, app: App, new: str, *, actor: str, report: Report) -> None:
         """Give an app another name, under which it is then served."""

@@ -12,6 +12,7 @@ from paas.deploy.parts import Parts
 from paas.deploy.receive import ErrorLines
 from paas.deploy.repository import Repository
 from paas.deploy.running import log_directory
+from paas.deploy.tryout import Tryout
 from paas.errors import PaasError
 from paas.host.terminal import Terminal
 from paas.model.app import App
@@ -132,6 +133,14 @@ class Platform:
     def destroy(self, app: App, *, actor: str, report: Report) -> None:
         """End an app and remove everything of it."""
         self._parts.lifecycle.destroy(app, actor=actor, report=report)
+
+    def build_directory(self, tryout: Tryout, report: Report) -> str:
+        """Build a directory of this machine; the image's id."""
+        return tryout.build(self._parts.engine, report).id
+
+    def purge_cache(self, app: App) -> int:
+        """Remove what builds of an app keep for the next one; the bytes of it."""
+        return self._parts.lifecycle.purge_cache(app)
 
     def rename(self, app: App, new: str, *, actor: str, report: Report) -> None:
         """Give an app another name, under which it is then served."""

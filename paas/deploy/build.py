@@ -11,6 +11,7 @@ from paas.deploy.buildpacks import AppTree, BuildpackBuilder, cache_volume, noth
 from paas.deploy.draft import RELEASE, WEB
 from paas.deploy.subtree import SourceTree, Subtree
 from paas.deploy.tree import PushRefused, read_text
+from paas.engine.build.rules import Offer
 from paas.engine.engine import Engine
 from paas.host.content import content
 from paas.model.app import App
@@ -70,6 +71,11 @@ def builder_options(settings: Settings, app_id: int) -> BuilderOptions:
         seconds=settings.value(BUILD_SECONDS, app_id),
         memory_bytes=settings.value(BUILD_MEMORY, app_id),
     )
+
+
+def cache_scope(app_id: int) -> str:
+    """Whose the cache mounts of an app's builds are."""
+    return f"app-{app_id}"
 
 
 def read_source(context: SourceTree, builder: BuilderOptions) -> Source:
@@ -132,6 +138,10 @@ def build(
         report=report,
         limits=replace(BUILD_LIMITS, memory_bytes=builder.memory_bytes),
         deadline_s=float(builder.seconds),
+        offer=Offer(
+            secrets={name: value for name, value in config.items() if builder.wants(name)},
+            scope=cache_scope(app.id),
+        ),
     )
     processes: dict[str, str | None] = dict(source.procfile)
     if not set(processes) - {RELEASE}:

@@ -93,9 +93,11 @@ class Compiler:
 
         return Compiled(tools.workspace.layer(build.layers, make), defaults)
 
-    def forget_cache(self, cache: str) -> None:
-        """Remove the CACHE_DIR of an app that is gone."""
+    def forget_cache(self, cache: str) -> int:
+        """Remove the CACHE_DIR of an app; the bytes of it."""
+        freed = self._volumes.size(cache)
         self._volumes.remove(cache)
+        return freed
 
     def _lay(self, context: Context, build: Image, upper: Path) -> None:
         """Write the tree below /app, as the user that compiles it and that runs it."""

@@ -51,6 +51,7 @@ class Housekeeping:
     def _collect(self) -> Collected | None:
         cache = self.engine.builder.tools.cache
         cache.prune(CACHE_SECONDS)
+        self.engine.caches.prune(unused_s=CACHE_SECONDS)
         used = {container.image for container in self.engine.containers.list()}
         return self.engine.collector.collect(
             images=self.store.releases.images() | used, layers=cache.layers(CACHE_SECONDS)

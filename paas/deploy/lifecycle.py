@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from paas.deploy.attempt import Attempts
+from paas.deploy.build import cache_scope
 from paas.deploy.buildpacks import cache_volume
 from paas.deploy.compile import Compiler
 from paas.deploy.pipeline import Pipeline
@@ -68,6 +69,7 @@ class Lifecycle:
             parts.engine.ranges.release(owner_of(app_id))
             remove_tree(log_directory(parts.layout, app_id))
             Compiler(parts.engine).forget_cache(cache_volume(app_id))
+            parts.engine.caches.prune(cache_scope(app_id))
             self.attempts.free()
             # Last: by it `sweep` knows that there is something left.
             remove_tree(parts.layout.repo(app_id))
@@ -80,6 +82,12 @@ class Lifecycle:
         for container in containers.list():
             if container.owner == owner_of(app_id):
                 containers.remove(container.id)
+
+    def purge_cache(self, app: App) -> int:
+        """Remove the cache mounts of an app, and its buildpacks' CACHE_DIR; the bytes."""
+        engine, volume = self.pipeline.engine, cache_volume(app.id)
+        freed = Compiler(engine).forget_cache(volume)
+        return freed + engine.caches.prune(cache_scope(app.id))
 
     def forget(self, app: App) -> None:
         """Remove an app that was made for a push and never got anything to deploy."""

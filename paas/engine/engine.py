@@ -95,16 +95,20 @@ class Engine:
         # What the host says about proxies and mirrors is asked when a step first runs.
         runner = Runner(self.layout, self.layers, self.foreground, lambda: this_host(os.environ))
         workspace = Workspace(self.layout, self.layers, self.rootfs)
-        caches = CacheMounts(self.layout, self.database, self.clock)
         tools = Tools(
             Cache(self.layout, self.database, self.layers, self.clock),
             workspace,
             runner,
-            StepMounts(self.layout, workspace, self.rootfs, self.ranges, caches),
+            StepMounts(self.layout, workspace, self.rootfs, self.ranges, self.caches),
         )
         return Builder(
             self.images, self.layers, tools, self._base_image, self.clock, self._end_thread
         )
+
+    @cached_property
+    def caches(self) -> CacheMounts:
+        """What `RUN --mount=type=cache` keeps between builds."""
+        return CacheMounts(self.layout, self.database, self.clock)
 
     @cached_property
     def collector(self) -> Collector:

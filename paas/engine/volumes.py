@@ -72,6 +72,11 @@ class Volumes:
             return []
         return sorted(path.name for path in self._directory.iterdir() if path.name[0] != ".")
 
+    def size(self, name: str) -> int:
+        """Bytes on disk; none of an absent one."""
+        path = self._path(name)
+        return files.tree_size(path) if path.is_dir() else 0
+
     def remove(self, name: str) -> None:
         """Delete a volume and all in it; an absent one is fine."""
         files.remove_tree(self._path(name))

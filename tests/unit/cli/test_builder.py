@@ -7,7 +7,7 @@ import json
 import pytest
 
 from paas.deploy.build import builder_options
-from tests.unit.cli.caller import KEY, Paas
+from tests.unit.cli.caller import KEY, ROOT, Paas
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,51 @@ def test_what_is_set_is_what_a_build_gets_and_the_report_shows(paas: Paas) -> No
     assert "s3=cret" not in shown.out
     fields = json.loads(paas("builder:report", "app", "--format", "json", caller=KEY).out)
     assert fields["app"]["build-arg"] == ["A", "TOKEN"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--build-arg", "1=2"), "cannot name a build argument"),
+        (("--file", "../Dockerfile"), "leads out"),
+        (("--secret", "src=x"), "id=NAME,src=FILE"),
+        (("--secret", "id=a,src=none"), "No such file"),
+        (("--secret", "id=a,env=NOT_SET"), "is not set"),
+    ],
+)
+def test_a_build_that_cannot_begin_is_one_sentence(
+    paas: Paas, words: tuple[str, ...], said: str
+) -> None:
+    failed = paas("build", ".", *words, caller=ROOT)
+    assert failed.code == 1
+    assert said in failed.err
+    assert "root on the server" in paas("build", caller=KEY).err
+
+
+def test_a_directory_is_built_with_what_docker_build_takes(paas: Paas) -> None:
+    (paas.folder / "token").write_text("s3cret\n")
+    built = paas(
+        *("build", "sub", "-f", "Docker.file", "-t", "paas/try:1", "--target", "two"),
+        *("--build-arg", "A=1", "--build-arg", "B", "--secret", f"id=T,src={paas.folder}/token"),
+        "--no-cache",
+        caller=ROOT,
+    )
+    assert built.code == 0
+    assert built.out.endswith("sha256:c0ffee\n")
+    (what, tryout), *_ = paas.platform.asked
+    assert what == "build"
+    assert tryout.directory.name == "sub"
+    assert (tryout.dockerfile, tryout.target, tryout.tag) == ("Docker.file", "two", "paas/try:1")
+    assert tryout.args == {"A": "1", "B": ""}
+    assert tryout.secrets["T"].reveal() == "s3cret\n"
+    assert "s3cret" not in repr(tryout)
+    assert not tryout.use_cache
+
+
+def test_the_cache_of_an_app_is_purged(paas: Paas) -> None:
+    paas.store.apps.create("app")
+    assert "3.1 MB" in paas("repo:purge-cache", "app", caller=KEY).out
+    assert paas("repo:purge-cache", "nope", caller=KEY).code == 20
 
 
 def test_without_a_value_all_is_as_at_first(paas: Paas) -> None:
