@@ -190,6 +190,7 @@ class Supervisor:
         now = self._clock.monotonic()
         if now - self._tidied >= TIDY_SECONDS:
             self._tidy_up()
+            self._parts.expiry.warn()
             self._parts.letsencrypt.adopt()
             for app in self._parts.letsencrypt.due():
                 renew = partial(self._parts.letsencrypt.renew, app, actor="supervisor")

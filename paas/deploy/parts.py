@@ -8,6 +8,7 @@ from functools import cached_property
 from paas.deploy.attempt import Attempts
 from paas.deploy.certificates import Certificates
 from paas.deploy.draft import Draft, of
+from paas.deploy.expiry import Expiry
 from paas.deploy.explain import Explainer
 from paas.deploy.health import Health
 from paas.deploy.housekeeping import Housekeeping
@@ -65,6 +66,11 @@ class Parts:
     def certificates(self) -> Certificates:
         """Adding, making and removing certificates."""
         return Certificates(self.store, self.proxy, self.router, self.clock)
+
+    @cached_property
+    def expiry(self) -> Expiry:
+        """Warnings about certificates that nobody renews."""
+        return Expiry(self.store, self.router, self.clock)
 
     @cached_property
     def letsencrypt(self) -> Letsencrypt:

@@ -43,3 +43,12 @@ class Events:
             Event(row["at"], row["actor"], row["app"], row["what"], row["detail"])
             for row in reversed(rows)
         ]
+
+    def last(self, app: str, what: str) -> Event | None:
+        """The newest event of a kind for an app."""
+        rows = self._db.execute(
+            "SELECT * FROM events WHERE app = ? AND what = ? ORDER BY id DESC LIMIT 1", (app, what)
+        )
+        for row in rows:
+            return Event(row["at"], row["actor"], row["app"], row["what"], row["detail"])
+        return None

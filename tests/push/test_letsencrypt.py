@@ -14,12 +14,15 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from paas.deploy.authority import Authorities
+from paas.proxy.listening import Listening
+from paas.proxy.proxy import Proxy
 from paas.store.store import Store
 from tests.authority import bundle, leaf
 from tests.push.app import App
 from tests.push.bind import Bind
 from tests.push.outcome import eventually
-from tests.push.pebble import Pebble
+from tests.push.pebble import Pebble, newest_program
 from tests.push.server import DOMAIN, Server
 from tests.push.test_tls import report, shown
 
@@ -44,8 +47,8 @@ def clean(live: App) -> Iterator[App]:
     yield live
     live.ssh("letsencrypt:disable {}")
     live.ssh("certs:remove {}")
-    for name in json.loads(live.ssh("domains:list {} --format json").ok().out)[1:]:
-        live.ssh(f"domains:remove {{}} {name}").ok()
+    if names := json.loads(live.ssh("domains:list {} --format json").ok().out)[1:]:
+        live.ssh(f"domains:remove {{}} {' '.join(names)}").ok()
 
 
 def ask(server: Server, pebble: Pebble) -> None:
@@ -234,6 +237,31 @@ def test_a_revoked_certificate_is_gone_here_and_there(
     assert report(clean) == []
     assert clean.serves("hello 1")
     assert json.loads(server.ssh("letsencrypt:list --format json").ok().out) == []
+
+
+def test_it_is_renewed_when_the_authority_wants_it(
+    server: Server, clean: App, tmp_path: Path
+) -> None:
+    modern = Pebble(tmp_path / "modern", server.http_port, program=newest_program())
+    host, store = f"{clean.name}.{DOMAIN}", Store(server.layout)
+    try:
+        ask(server, modern)
+        clean.ssh("letsencrypt:enable {}").ok()
+        first, ours = shown(server, host), listed(clean)["renew_at"]
+        clean.ssh("letsencrypt:auto-renew {}").ok()
+        assert shown(server, host) == first
+        assert listed(clean)["renew_at"] != ours
+        # What it has revoked is to be replaced at once (RFC 9773, section 4.2).
+        chain = server.layout.proxy / f"certificates/{first}.pem"
+        account = Authorities(server.layout, store, Proxy(server.layout, Listening)).account()
+        account.revoke(chain.read_bytes(), 0)
+        app = store.apps.get(clean.name)
+        store.renewals.suggested(app.id, None, ask_at=0)
+        clean.ssh("letsencrypt:auto-renew {}")
+        eventually(lambda: shown(server, host) != first)
+    finally:
+        store.close()
+        modern.stop()
 
 
 def test_the_account_gets_a_new_key_and_goes_on(

@@ -12,10 +12,9 @@ from pathlib import Path
 
 from paas.daemon.checks.check import Unwell
 from paas.model.certificate import Certificate
+from paas.model.renewing import warn_at
 
 ANSWER_S = 3.0
-ENDING_S = 21 * 86400.0
-"""A certificate that ends sooner is worth a word; renewal should have come by then."""
 
 
 def takes_datagrams(path: Path) -> bool:
@@ -51,7 +50,7 @@ def certificates(served: Iterable[tuple[str, Certificate]], now: float) -> str:
         f"{app}: {one.names[0]} {'expired' if one.not_after < now else 'expires'} "
         f"{time.strftime('%Y-%m-%d', time.gmtime(one.not_after))}"
         for app, one in known
-        if one.not_after - now < min(ENDING_S, (one.not_after - one.not_before) / 4)
+        if warn_at(one) <= now
     ]
     if ending:
         raise Unwell(
