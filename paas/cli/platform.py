@@ -12,6 +12,7 @@ from typing import Protocol
 from paas.deploy.certificates import Certificates
 from paas.deploy.letsencrypt import Letsencrypt
 from paas.deploy.tryout import Tryout
+from paas.engine.engine import Engine
 from paas.host.terminal import Terminal
 from paas.model.app import App
 from paas.model.caller import Caller
@@ -57,6 +58,10 @@ class ProcessStatus(Protocol):
 
 class Platform(Protocol):
     """Everything that changes or reads what runs. Each method raises `PaasError`."""
+
+    @property
+    def engine(self) -> Engine:
+        """The containers of all apps and services, for root."""
 
     @property
     def certificates(self) -> Certificates:

@@ -16,12 +16,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-from paas.daemon.backoff import Backoff
 from paas.daemon.jobs import Jobs
+from paas.daemon.keeping import Keeping
 from paas.daemon.services import Services
 from paas.deploy.fleet import Member, place_of
 from paas.deploy.heal import Healing
 from paas.deploy.parts import Parts
+from paas.engine.backoff import Backoff
 from paas.engine.container import ContainerNotFound
 from paas.errors import PaasError
 from paas.host.files import FileLock
@@ -37,6 +38,9 @@ HEALS = 8 * (os.cpu_count() or 1)
 
 RETIRES = 64
 UPKEEPS = 2
+KEPT = 16
+"""Containers that are started again or probed at once."""
+
 RENEWALS = 4
 """Certificates that are asked for at once: an authority that hangs holds up no more."""
 
@@ -94,6 +98,8 @@ class Supervisor:
         self._retires = Jobs(RETIRES, lock.release_after_fork)
         self._upkeep = Jobs(UPKEEPS, lock.release_after_fork)
         self._renewals = Jobs(RENEWALS, lock.release_after_fork)
+        self._kept = Jobs(KEPT, lock.release_after_fork)
+        self._keeping = Keeping(self._parts.engine, self._kept)
         self._exits: dict[str, int] = {}
         self._tidied = self._cleaned = self._clock.monotonic()
         self._due: list[float] = []
@@ -108,7 +114,7 @@ class Supervisor:
 
     @property
     def _pools(self) -> tuple[Jobs, ...]:
-        return (self._heals, self._retires, self._upkeep, self._renewals)
+        return (self._heals, self._retires, self._upkeep, self._renewals, self._kept)
 
     def _listen(self) -> socket.socket:
         path = self._layout.supervisor_socket
@@ -144,6 +150,7 @@ class Supervisor:
             self._settle_abandoned,
             parts.router.mend,
             self._healing.reap,
+            parts.engine.containers.release,
             parts.engine.builder.recover,
             lambda: parts.lifecycle.sweep(Silent()),
             lambda: parts.router.publish(Silent()),
@@ -187,6 +194,8 @@ class Supervisor:
             for member in self._healing.missing(app):
                 place = Heal(app.id, app.live or 0, member)
                 self._start(self._heals, place, partial(self._heal, app, member))
+        self._keeping.look()
+        self._due += self._keeping.due
         now = self._clock.monotonic()
         if now - self._tidied >= TIDY_SECONDS:
             self._tidy_up()
@@ -231,7 +240,7 @@ class Supervisor:
 
     def _reason(self, container: str) -> str:
         try:
-            status = self._parts.engine.containers.status(container)
+            status = self._parts.engine.containers.settle(container)
         except ContainerNotFound:
             return "its container is gone"
         if status.oom_killed:
@@ -247,7 +256,7 @@ class Supervisor:
         poller.register(self._wake, select.POLLIN)
         watched = {pidfd: container for container, pidfd in self._exits.items()}
         jobs = [job for pool in self._pools for job in pool.descriptors]
-        for descriptor in (*watched, *jobs):
+        for descriptor in (*watched, *jobs, *self._keeping.descriptors):
             poller.register(descriptor, select.POLLIN)
         ready = [descriptor for descriptor, _ in poller.poll(self._patience_ms())]
         # First who started, then who ended: an instance may crash behind its start.
@@ -273,6 +282,8 @@ class Supervisor:
     def _collect(self) -> None:
         now = self._clock.monotonic()
         for key, code in [ended for pool in self._pools for ended in pool.finished()]:
+            if self._keeping.finished(key, code):
+                continue
             if code != 0:
                 self._backoff.failed(key, now)
             elif isinstance(key, Heal):

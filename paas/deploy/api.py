@@ -13,6 +13,7 @@ from paas.deploy.receive import ErrorLines
 from paas.deploy.repository import Repository
 from paas.deploy.running import log_directory
 from paas.deploy.tryout import Tryout
+from paas.engine.engine import Engine
 from paas.errors import PaasError
 from paas.host.terminal import Terminal
 from paas.model.app import App
@@ -55,6 +56,11 @@ class Platform:
         """`tell` words an error on a report and gives its exit code."""
         self._parts = Parts(layout, store)
         self._tell = tell
+
+    @property
+    def engine(self) -> Engine:
+        """The containers of all apps and services, for root."""
+        return self._parts.engine
 
     @property
     def certificates(self) -> Certificates:

@@ -10,10 +10,15 @@ from typing import Protocol
 
 from paas.deploy.draft import WEB, Draft
 from paas.deploy.running import Running
+from paas.engine.healthcheck import Condition
+from paas.engine.probes import Probes
 from paas.model.health import Healthcheck, Probe
 
 CONNECT_SECONDS = 1.0
 LARGEST_BODY_BYTES = 1024 * 1024
+PROBE_SECONDS = 1.0
+"""A HEALTHCHECK is asked at least so often while a deploy waits for it."""
+
 WORKER_UPTIME_SECONDS = 1.0
 """A process that serves nothing counts as started once it stayed up this long."""
 
@@ -77,11 +82,37 @@ class Http:
         return 200 <= response.status < 400 and self.wanted.content.encode() in body
 
 
-def checks_for(draft: Draft, process_type: str) -> Sequence[Check]:
-    """The startup checks of one process type: the declared ones, else the default."""
+@dataclass
+class Probed:
+    """The HEALTHCHECK of the image says that the instance is healthy."""
+
+    probes: Probes
+    asked_s: float | None = None
+
+    def holds(self, running: Running, age_s: float) -> bool:
+        # At once, and then as often as the image wants it while it starts.
+        if self.asked_s is not None and age_s - self.asked_s < self._pause_s(running):
+            return False
+        self.asked_s = age_s
+        health = self.probes.probe(running.container)
+        return health is None or health.condition is Condition.HEALTHY
+
+    def _pause_s(self, running: Running) -> float:
+        plan = self.probes.plan(running.container)
+        return min(plan.start_interval, plan.interval, PROBE_SECONDS) if plan else 0.0
+
+
+def checks_for(
+    draft: Draft, process_type: str, probes: Probes | None = None, container: str = ""
+) -> Sequence[Check]:
+    """The startup checks of one process type: the declared ones, else those of the image
+    (`probes` knows `container`'s), else the default.
+    """
     declared = [one for one in draft.health.get(process_type, ()) if one.probe is Probe.STARTUP]
     if declared:
         return [_check(one, draft.port) for one in declared]
+    if probes is not None and probes.plan(container) is not None:
+        return [Probed(probes)]
     if process_type == WEB:
         return [Listening(draft.port)]
     return [Uptime(WORKER_UPTIME_SECONDS)]

@@ -24,8 +24,8 @@ from paas.engine.build.rules import BuildTimedOut, Rules
 from paas.engine.build.run import Command, Result
 from paas.engine.build.sources import ContextSource
 from paas.engine.build.target import Attributes, Target
+from paas.engine.call import RanTooLong
 from paas.engine.engine import Engine
-from paas.engine.foreground import RanTooLong
 from paas.engine.images import Image
 from paas.engine.layers import LayerId
 from paas.engine.spec import Mount

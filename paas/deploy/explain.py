@@ -49,6 +49,14 @@ class Explainer:
 
     def too_late(self, running: Running, draft: Draft, deadline_s: float) -> Unhealthy:
         """The instance runs, but did not pass its checks."""
+        probed = self._engine.probes.health(running.container)
+        if probed is not None and probed.at is not None:
+            return Unhealthy(
+                f"{running.member} did not become healthy within {deadline_s:g} seconds:"
+                f" the HEALTHCHECK of its image exits with code {probed.exit_code}",
+                [*(f"  {line}" for line in probed.output.splitlines()), *self._log(running)],
+                "Mend the HEALTHCHECK in the Dockerfile, or write `healthchecks` in app.json.",
+            )
         brief, remedy = misplaced(
             str(running.member), listeners(running.pid), draft.port, deadline_s
         )

@@ -121,12 +121,17 @@ class Healing:
             return False
 
     def reap(self) -> list[str]:
-        """Remove containers that no row names and whose maker is gone."""
+        """Remove containers that no row names and whose maker is gone.
+
+        What has a restart policy is meant to stay until somebody removes it.
+        """
         store, engine = self.pipeline.store, self.pipeline.engine
         garbage = []
         for container in engine.containers.list():
             # In this order: a maker that commits and ends in between has left a row.
-            if not container.keeper.alive and store.instances.by_container(container.id) is None:
+            if container.restarts or container.keeper.alive:
+                continue
+            if store.instances.by_container(container.id) is None:
                 engine.containers.remove(container.id)
                 garbage.append(container.id)
         return garbage

@@ -51,9 +51,7 @@ class Health:
         exits = {self._engine.containers.watch(one.container): one for one in started}
         for descriptor in exits:
             poller.register(descriptor, select.POLLIN)
-        waiting = [
-            Watched(one, list(checks_for(draft, one.member.process_type))) for one in started
-        ]
+        waiting = [Watched(one, list(self._checks(draft, one))) for one in started]
         pause_ms = FIRST_POLL_MS
         try:
             while waiting := self._round(waiting, began, passed):
@@ -65,6 +63,9 @@ class Health:
         finally:
             for descriptor in exits:
                 os.close(descriptor)
+
+    def _checks(self, draft: Draft, one: Running) -> Sequence[Check]:
+        return checks_for(draft, one.member.process_type, self._engine.probes, one.container)
 
     def _round(
         self, waiting: Sequence[Watched], began: float, passed: Callable[[Running], None]

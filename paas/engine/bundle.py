@@ -5,6 +5,10 @@
     live.json                      `Live`, when the runtime has created it
     hosts, resolv.conf, hostname   bound into the container, read-only
     exits/<id>                     the exit code, written by conmon
+    restarts.json                  `Restarts`, once it was started again
+    health.json                    what its health checks found
+    still.json                     who holds it still for a moment, and lets it go on
+    stopped, died                  empty: it was told to end; its end is in the journal
     conmon.pid, init.pid, attach, ctl, winsz, oom    conmon's
 
 It is on a tmpfs, below a 0700 directory, and gone after a restart of the machine.
@@ -22,7 +26,8 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
-from paas.engine.container import Container, Live, Record
+from paas.engine.container import Container, ContainerNotFound, Live, Record, Restarts
+from paas.engine.policy import RestartPolicy
 from paas.host import files
 from paas.host.identity import Identity
 from paas.model.layout import Layout
@@ -53,6 +58,11 @@ class Bundle:
     def control(self) -> Path:
         """conmon's control fifo."""
         return self.path / "ctl"
+
+    @property
+    def attachment(self) -> Path:
+        """conmon's socket for who attaches."""
+        return self.path / "attach"
 
     def bound_files(self) -> dict[str, Path]:
         """Paths in the container and the files that are bound there."""
@@ -91,6 +101,13 @@ class Bundle:
             return None
         return Record(**{**document, "keeper": Identity(**document["keeper"])})
 
+    def known_record(self) -> Record:
+        """`record`. Raises `ContainerNotFound` for a directory without one."""
+        record = self.record()
+        if record is None:
+            raise ContainerNotFound(self.id)
+        return record
+
     def write_live(self, live: Live) -> None:
         self._write("live.json", asdict(live))
 
@@ -100,6 +117,58 @@ class Bundle:
             return None
         init, monitor = _identity(document["init"]), _identity(document["monitor"])
         return replace(Live(**document), init=init, monitor=monitor) if init else None
+
+    def write_restarts(self, restarts: Restarts) -> None:
+        self._write("restarts.json", asdict(restarts))
+
+    def restarts(self) -> Restarts:
+        """How often it was started again, and by whom last."""
+        document = self._read("restarts.json")
+        if document is None:
+            return Restarts()
+        return Restarts(**{**document, "keeper": _identity(document["keeper"])})
+
+    def write_health(self, document: Mapping[str, Any]) -> None:
+        self._write("health.json", document)
+
+    def health(self) -> dict[str, Any] | None:
+        """What was kept of its health checks; None before the first."""
+        return self._read("health.json")
+
+    def write_holder(self, holder: Identity | None) -> None:
+        """Who holds it still and will let it go on; None for nobody any more."""
+        if holder is None:
+            (self.path / "still.json").unlink(missing_ok=True)
+        else:
+            self._write("still.json", asdict(holder))
+
+    def holder(self) -> Identity | None:
+        return _identity(self._read("still.json"))
+
+    def mark(self, name: str) -> bool:
+        """Leave a mark; whether it was not there before, which one caller alone hears."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        try:
+            os.close(os.open(self.path / name, flags, 0o600))
+        except FileExistsError:
+            return False
+        return True
+
+    def marked(self, name: str) -> bool:
+        return (self.path / name).exists()
+
+    def forget_run(self) -> None:
+        """Forget all of the run that ended: the container is about to run again."""
+        (self.exits / self.id).unlink(missing_ok=True)
+        for name in ("live.json", "health.json", "stopped", "died", "oom", "attach", "ctl"):
+            (self.path / name).unlink(missing_ok=True)
+
+    def ended_at(self) -> float | None:
+        """When conmon wrote the exit code (epoch seconds)."""
+        try:
+            return (self.exits / self.id).stat().st_mtime
+        except FileNotFoundError:
+            return None
 
     def exit_code(self) -> int | None:
         """What conmon wrote when the container ended, if it has."""
@@ -127,6 +196,7 @@ class Bundle:
             keeper=record.keeper,
             pid=live.init.pid if live else 0,
             address=IPv4Address(address) if address else None,
+            restarts=RestartPolicy.parse(record.restart).restarts,
         )
 
     @contextmanager

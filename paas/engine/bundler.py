@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Protocol
 
-from paas.engine import capabilities, inside, seccomp
+from paas.engine import capabilities, devices, inside, seccomp
 from paas.engine.bundle import Bundle, Bundles
 from paas.engine.config import ImageConfig
 from paas.engine.container import Record
+from paas.engine.events import Journal
 from paas.engine.layers import LayerId
 from paas.engine.resources import HostFacts, host_facts
 from paas.engine.rootfs import Rootfs
@@ -78,6 +79,7 @@ class Bundler:
     ) -> None:
         self.bundles = Bundles(layout)
         self.cgroups = cgroups
+        self.events = Journal(layout, clock)
         self._rootfs = rootfs
         self._ranges = ranges
         self._network = network
@@ -101,10 +103,12 @@ class Bundler:
         Raises `CommandNotFound`, `NoSuchUser`, `CannotMount`, `EnvironmentTooLarge`.
         """
         bundle = self.bundles.of(spec.id)
+        spec = replace(spec, terminal=terminal or spec.terminal)
         self.bundles.prepare()
         user_range = self._ranges.range_for(spec.owner)
+        record = self._record(spec, content.config, user_range.base)
         try:
-            bundle.create(self._record(spec, user_range.base))
+            bundle.create(record)
         except FileExistsError:
             raise ContainerExists(
                 f"The container {spec.id} exists",
@@ -123,7 +127,7 @@ class Bundler:
             cwd=spec.cwd or content.config.workdir,
             mounts=[mount.target for mount in spec.mounts],
         )
-        self._write_bound(spec, bundle, None)
+        self._write_bound(record, bundle, None)
         bundle.write_config(
             oci_config(
                 spec,
@@ -133,23 +137,34 @@ class Bundler:
                 root,
                 self._facts(spec.id),
                 files=bundle.bound_files(),
-                terminal=terminal,
+                nodes=devices.find(spec.devices),
             )
         )
+        self.events.add("create", spec.id, image=spec.image, owner=spec.owner)
         return bundle
 
-    def give_address(self, spec: ContainerSpec, bundle: Bundle) -> IPv4Address | None:
+    def give_address(self, record: Record, bundle: Bundle) -> IPv4Address | None:
         """Choose its address, while the runtime makes the process that will have it."""
-        if spec.network != "private":
+        if record.network != "private":
             return None
-        address = self._network.prepare(spec.id, owner=spec.owner)
-        self._write_bound(spec, bundle, str(address))
+        address = self._network.prepare(record.id, owner=record.owner)
+        self._write_bound(record, bundle, str(address))
         return address
 
-    def wire(self, spec: ContainerSpec, pid: int) -> None:
+    def wire(self, record: Record, pid: int) -> None:
         """Connect a created container whose address is chosen."""
-        if spec.network == "private":
-            self._network.wire(spec.id, pid)
+        if record.network == "private":
+            self._network.wire(record.id, pid)
+
+    def end_run(self, bundle: Bundle) -> None:
+        """Remove what is left of a run that ended, so that the container can run again.
+
+        What it wrote, its address and its place stay.
+        """
+        self.cgroups.monitor(bundle.id).remove()
+        self.cgroups.instance(bundle.id).remove()
+        files.remove_tree(self._runtimes.state_of(bundle.id))
+        bundle.forget_run()
 
     def destroy(self, container_id: str) -> None:
         """Remove all of a container in whatever state; nothing there is no error."""
@@ -158,7 +173,7 @@ class Bundler:
             self._destroy(container_id, bundle)
 
     def _destroy(self, container_id: str, bundle: Bundle) -> None:
-        live = bundle.live()
+        known, live = bundle.record() is not None, bundle.live()
         self.cgroups.monitor(container_id).remove()
         if live is not None:
             live.init.signal(signal.SIGKILL)
@@ -168,6 +183,8 @@ class Bundler:
         self._rootfs.unmount(container_id)
         # Last: while it is there, `recover` and `list` know of the container.
         bundle.remove()
+        if known:
+            self.events.add("destroy", container_id)
 
     def leftovers(self) -> set[str]:
         """Ids of which something is mounted or on disk without a bundle: a restart was between."""
@@ -180,20 +197,21 @@ class Bundler:
     def _seccomp(self) -> dict[str, object]:
         return seccomp.profile(capabilities.DEFAULT)
 
-    def _write_bound(self, spec: ContainerSpec, bundle: Bundle, address: str | None) -> None:
+    def _write_bound(self, record: Record, bundle: Bundle, address: str | None) -> None:
         bundle.write_bound(
-            hostname=hostname_of(spec), address=address, resolver=self._resolver(spec)
+            hostname=record.hostname, address=address, resolver=self._resolver(record.network)
         )
 
-    def _resolver(self, spec: ContainerSpec) -> str:
+    def _resolver(self, network: str) -> str:
         """The text of its /etc/resolv.conf."""
-        if spec.network == "none":
+        if network == "none":
             return ""
-        if spec.network == "host":
+        if network == "host":
             return Path("/etc/resolv.conf").read_text()
         return self._network.resolv_conf
 
-    def _record(self, spec: ContainerSpec, base: int) -> Record:
+    def _record(self, spec: ContainerSpec, config: ImageConfig, base: int) -> Record:
+        health = spec.healthcheck or config.healthcheck
         return Record(
             id=spec.id,
             image=spec.image,
@@ -207,4 +225,8 @@ class Bundler:
             stop_timeout=spec.stop_timeout,
             created_at=self._clock.now(),
             keeper=Identity.current(),
+            restart=str(spec.restart),
+            healthcheck=health.to_json() if health else None,
+            terminal=spec.terminal,
+            stdin=spec.stdin,
         )

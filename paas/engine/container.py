@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import Any
 
 from paas.errors import NotFound
 from paas.host.identity import Identity
@@ -20,27 +21,37 @@ class ContainerNotFound(NotFound):
 
 
 class State(Enum):
-    """CREATING → CREATED → RUNNING → EXITED; LOST when nobody saw how it ended."""
+    """CREATING → CREATED → RUNNING ⇄ PAUSED, → EXITED; LOST when nobody saw how it ended."""
 
     CREATING = "creating"
     CREATED = "created"
     RUNNING = "running"
+    PAUSED = "paused"
     EXITED = "exited"
     LOST = "lost"
 
     @property
     def can_start(self) -> bool:
-        return self is State.CREATED
+        """Also again, after its end."""
+        return self in (State.CREATED, State.EXITED, State.LOST)
 
     @property
     def can_stop(self) -> bool:
         """Has a process that takes signals."""
-        return self in (State.CREATED, State.RUNNING)
+        return self in (State.CREATED, State.RUNNING, State.PAUSED)
 
     @property
     def can_join(self) -> bool:
         """Another process may be started in it."""
         return self is State.RUNNING
+
+    @property
+    def can_pause(self) -> bool:
+        return self is State.RUNNING
+
+    @property
+    def can_unpause(self) -> bool:
+        return self is State.PAUSED
 
     @property
     def has_ended(self) -> bool:
@@ -62,6 +73,8 @@ class Container:
     """The process that made it."""
     pid: int = 0
     address: IPv4Address | None = None
+    restarts: bool = False
+    """Whether a restart policy keeps it."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +119,24 @@ class Record:
     created_at: float
     keeper: Identity
     """Who made it. Until a monitor watches it, it must not outlive that process."""
+    restart: str = "no"
+    """A `RestartPolicy` in words."""
+    healthcheck: Mapping[str, Any] | None = None
+    """As in the configuration of an image."""
+    terminal: bool = False
+    stdin: bool = False
+
+
+@dataclass(frozen=True)
+class Restarts:
+    """How often a container was started again: in all, and in a row without a good run.
+
+    `keeper` is who started it again last, None when that failed.
+    """
+
+    count: int = 0
+    failures: int = 0
+    keeper: Identity | None = None
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,12 @@
-"""Containers: create, start, stop, look, remove."""
+"""Containers: create, start, stop, pause, look, remove."""
 
 from __future__ import annotations
 
 import os
+import select
 import signal
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from paas.engine import logs, monitor
@@ -15,19 +16,20 @@ from paas.engine.container import (
     Container,
     ContainerNotFound,
     ExitStatus,
-    Live,
+    Restarts,
     State,
     Status,
 )
+from paas.engine.events import Journal
 from paas.engine.images import Images
-from paas.engine.runtime import invoke
+from paas.engine.launch import Launcher, is_abandoned, unseen
+from paas.engine.signals import signal_number
 from paas.engine.spec import ContainerSpec
 from paas.errors import PaasError
 from paas.host.clock import Clock
 from paas.host.identity import Identity
 
 KILL_SECONDS = 10.0
-STREAMS = (1, 2)
 
 
 class WrongState(PaasError):
@@ -41,6 +43,8 @@ class Containers:
         self._bundler = bundler
         self._images = images
         self._clock = clock
+        self._events = bundler.events
+        self._launcher = Launcher(bundler, clock)
 
     def create(self, spec: ContainerSpec) -> Container:
         """Make a container that only has to be started; on failure nothing of it is left.
@@ -50,36 +54,51 @@ class Containers:
         image = self._images.get(spec.image)
         with self._destroyed_on_failure(spec.id):
             bundle = self._bundler.make(spec, Content(image.config, image.layers))
-            group = self._bundler.cgroups.monitor(spec.id)
-            creation = monitor.begin(bundle, self._bundler.runtime, spec.log, group)
-            address = self._bundler.give_address(spec, bundle)
-            init, watcher = creation.wait()
-            self._bundler.wire(spec, init.pid)
-            give_streams(init, bundle)
-            bundle.write_live(Live(init, watcher, str(address) if address else None))
+            self._launcher.create(bundle)
         return self.get(spec.id)
 
     def start(self, container_id: str) -> None:
-        """Let a created container run. Raises `WrongState`, `RuntimeFailed`."""
+        """Let a created container run, or one that has ended run again.
+
+        What it wrote and its address are kept. Raises `WrongState`, `RuntimeFailed`.
+        """
         bundle = self._existing(container_id)
-        live = bundle.live()
-        state = self.status(container_id).state
-        if live is None or not state.can_start:
-            raise WrongState(
-                f"The container {container_id} is {state.value} and cannot be started",
-                resolution="A container runs once: create another.",
-            )
-        bundle.write_live(replace(live, started_at=self._clock.now()))
-        invoke(self._bundler.runtime, "start", container_id)
+        state = self._must(container_id, "started", lambda state: state.can_start)
+        if state.has_ended:
+            self._create_again(bundle, replace(bundle.restarts(), failures=0))
+        self._launcher.run(bundle)
+
+    def restart(self, container_id: str, timeout_s: float | None = None) -> None:
+        """Stop it if it runs, and start it. Raises as `stop` and `start`."""
+        if self.status(container_id).state.can_stop:
+            self.stop(container_id, timeout_s)
+        self.start(container_id)
+        self._events.add("restart", container_id)
+
+    def start_again(self, container_id: str, failures: int) -> None:
+        """Start what ended on its own, for the `failures`th time in a row.
+
+        Raises `WrongState` when it was started meanwhile, `RuntimeFailed`.
+        """
+        bundle = self._existing(container_id)
+        self._must(container_id, "started again", lambda state: state.has_ended)
+        self._create_again(bundle, replace(bundle.restarts(), failures=failures))
+        self._launcher.run(bundle)
 
     def stop(self, container_id: str, timeout_s: float | None = None) -> ExitStatus:
-        """Its stop signal, then SIGKILL after `timeout_s` (its own grace unless given)."""
+        """Its stop signal, then SIGKILL after `timeout_s` (its own grace unless given).
+
+        No restart policy starts it again.
+        """
         bundle = self._existing(container_id)
         record, live = bundle.record(), bundle.live()
         forced = False
+        bundle.mark("stopped")
         if record is not None and live is not None:
             grace = record.stop_timeout if timeout_s is None else timeout_s
             live.init.signal(signal_number(record.stop_signal))
+            # One that is paused takes the signal when it goes on.
+            self._bundler.cgroups.instance(container_id).thaw()
             forced = not live.init.wait(grace)
             if forced:
                 live.init.signal(signal.SIGKILL)
@@ -87,14 +106,77 @@ class Containers:
             if live.monitor is not None:
                 # The exit code is written by the monitor's last act.
                 live.monitor.wait(KILL_SECONDS)
-        status = self.status(container_id)
+        status = self.settle(container_id)
+        self._events.add("stop", container_id)
         return ExitStatus(status.exit_code, status.oom_killed, forced)
 
     def kill(self, container_id: str, number: int = signal.SIGKILL) -> None:
-        """Send a signal to its first process; one that has ended takes none."""
-        live = self._existing(container_id).live()
-        if live is not None:
-            live.init.signal(number)
+        """Send a signal to its first process; one that has ended takes none.
+
+        SIGKILL and its stop signal end it on purpose: no restart policy starts it again.
+        """
+        bundle = self._existing(container_id)
+        record, live = bundle.record(), bundle.live()
+        if record is None or live is None:
+            return
+        ends = number in (signal.SIGKILL, signal_number(record.stop_signal))
+        if ends:
+            bundle.mark("stopped")
+        if live.init.signal(number):
+            self._events.add("kill", container_id, signal=str(int(number)))
+        if ends:
+            self._bundler.cgroups.instance(container_id).thaw()
+
+    def pause(self, container_id: str) -> None:
+        """Hold all its processes still. Raises `WrongState`, `CgroupStuck`."""
+        self._must(container_id, "paused", lambda state: state.can_pause)
+        self._bundler.cgroups.instance(container_id).freeze()
+        self._events.add("pause", container_id)
+
+    def unpause(self, container_id: str) -> None:
+        """Let its processes go on. Raises `WrongState`."""
+        self._must(container_id, "unpaused", lambda state: state.can_unpause)
+        self._bundler.cgroups.instance(container_id).thaw()
+        self._events.add("unpause", container_id)
+
+    @contextmanager
+    def still(self, container_id: str) -> Iterator[None]:
+        """Nothing in it runs within the block; one that does not run is left as it is.
+
+        If this process is killed meanwhile, `release` lets it go on.
+        """
+        if self.status(container_id).state is not State.RUNNING:
+            yield
+            return
+        bundle = self._existing(container_id)
+        bundle.write_holder(Identity.current())
+        try:
+            self.pause(container_id)
+            yield
+        finally:
+            # Killed or removed meanwhile, it is not to be let go on.
+            with suppress(WrongState, ContainerNotFound):
+                self.unpause(container_id)
+            bundle.write_holder(None)
+
+    def release(self) -> None:
+        """Let containers go on that were held still by processes that are gone."""
+        for bundle in self._bundler.bundles:
+            holder = bundle.holder()
+            if holder is not None and not holder.alive:
+                self._bundler.cgroups.instance(bundle.id).thaw()
+                bundle.write_holder(None)
+
+    def wait(self, container_id: str, timeout_s: float | None = None) -> Status:
+        """Its status when it has ended, or after `timeout_s`. Raises `ContainerNotFound`."""
+        descriptor = self.watch(container_id)
+        try:
+            poll = select.poll()
+            poll.register(descriptor, select.POLLIN)
+            poll.poll(None if timeout_s is None else timeout_s * 1000)
+        finally:
+            os.close(descriptor)
+        return self.settle(container_id)
 
     def remove(self, container_id: str) -> None:
         """Remove a container in any state, killing it; removing it again is harmless."""
@@ -117,7 +199,7 @@ class Containers:
         bundle = self._existing(container_id)
         live = bundle.live()
         if live is None:
-            return Status(State.CREATING)
+            return Status(unseen(bundle))
         # Looked at before the exit code: the monitor writes that and then ends.
         watched = not (live.monitor or live.init).wait(0)
         code = bundle.exit_code()
@@ -127,7 +209,27 @@ class Containers:
         if not watched or (Identity.of(live.init.pid) is None and live.monitor is None):
             return Status(State.LOST, started_at=live.started_at)
         state = State.CREATED if live.started_at is None else State.RUNNING
+        if state is State.RUNNING and self._bundler.cgroups.instance(container_id).frozen:
+            state = State.PAUSED
         return Status(state, pid=live.init.pid, started_at=live.started_at)
+
+    def settle(self, container_id: str) -> Status:
+        """`status`; an end goes into the journal, once whoever sees it first.
+
+        Raises `ContainerNotFound`.
+        """
+        bundle = self._existing(container_id)
+        status = self.status(container_id)
+        live = bundle.live()
+        # A one-off's end is its caller's to see.
+        if status.state.has_ended and live is not None and live.monitor is not None:
+            try:
+                first = bundle.mark("died")
+            except FileNotFoundError:
+                raise ContainerNotFound(container_id) from None
+            if first:
+                record_end(self._events, container_id, status.exit_code, oom=status.oom_killed)
+        return status
 
     def watch(self, container_id: str) -> int:
         """A descriptor that becomes readable when it has ended; the caller closes it.
@@ -163,20 +265,34 @@ class Containers:
         Only for the one supervisor: a container being created looks half-made to it unless
         its keeper lives.
         """
-        gone = [bundle.id for bundle in self._bundler.bundles if self._is_abandoned(bundle)]
+        gone = [bundle.id for bundle in self._bundler.bundles if is_abandoned(bundle)]
         found = sorted({*gone, *self._bundler.leftovers()})
         for container_id in found:
             self.remove(container_id)
+        self.release()
+        for bundle in self._bundler.bundles:
+            if unseen(bundle) is State.LOST:
+                # Killed while it was started again: what it wrote is worth another start.
+                with bundle.alone():
+                    self._bundler.end_run(bundle)
         return found
 
-    @staticmethod
-    def _is_abandoned(bundle: Bundle) -> bool:
-        record = bundle.record()
-        if record is None:
-            return True
-        live = bundle.live()
-        monitored = live is not None and live.monitor is not None
-        return not monitored and record.keeper.wait(0)
+    def _must(self, container_id: str, what: str, can: Callable[[State], bool]) -> State:
+        """Its state, if that can be done in it. Raises `WrongState`."""
+        state = self.status(container_id).state
+        if not can(state):
+            raise WrongState(
+                f"The container {container_id} is {state.value} and cannot be {what}",
+                resolution="See `paas containers:list`.",
+            )
+        return state
+
+    def _create_again(self, bundle: Bundle, restarts: Restarts) -> None:
+        self.settle(bundle.id)
+        # Who removes it, or starts it too, waits.
+        with bundle.alone():
+            self._must(bundle.id, "started", lambda state: state.has_ended)
+            self._launcher.create_again(bundle, restarts)
 
     def _existing(self, container_id: str) -> Bundle:
         bundle = self._bundler.bundles.of(container_id)
@@ -195,28 +311,8 @@ class Containers:
             raise
 
 
-def give_streams(init: Identity, bundle: Bundle) -> None:
-    """Make the container's user the owner of its output pipes.
-
-    Programs that open /dev/stdout or /dev/stderr by name (the official nginx and httpd
-    images) are refused otherwise.
-    """
-    document = bundle.config()
-    user, ids = document["process"]["user"], document["linux"]["uidMappings"][0]
-    for stream in STREAMS:
-        path = f"/proc/{init.pid}/fd/{stream}"
-        os.chown(path, ids["hostID"] + user["uid"], ids["hostID"] + user["gid"])
-
-
-def signal_number(name: str) -> int:
-    """`SIGTERM`, `TERM` or `15` as a number. Raises `PaasError` for none of these."""
-    text = name.strip().upper()
-    if text.isdecimal() and 0 < int(text) < signal.NSIG:
-        return int(text)
-    try:
-        return signal.Signals[text if text.startswith("SIG") else f"SIG{text}"]
-    except KeyError:
-        raise PaasError(
-            f"{name} is not a signal",
-            resolution="Use a name such as SIGTERM or SIGQUIT in STOPSIGNAL.",
-        ) from None
+def record_end(events: Journal, container_id: str, code: int | None, *, oom: bool) -> None:
+    """Write the end of a container into the journal; `code` None when nobody saw it."""
+    if oom:
+        events.add("oom", container_id)
+    events.add("die", container_id, exit_code="" if code is None else str(int(code)))

@@ -6,6 +6,7 @@ import os
 from functools import cached_property
 from importlib.resources import files
 
+from paas.engine.attach import Attachments
 from paas.engine.build.builder import Builder
 from paas.engine.build.buildhost import this_host
 from paas.engine.build.cache import Cache
@@ -15,16 +16,22 @@ from paas.engine.build.mounts import StepMounts
 from paas.engine.build.run import Runner
 from paas.engine.build.workspace import Workspace
 from paas.engine.bundler import Bundler
+from paas.engine.commit import Commits
 from paas.engine.containers import Containers
+from paas.engine.events import Journal
 from paas.engine.foreground import Foreground
 from paas.engine.gc import Collector
 from paas.engine.images import Image, Images
 from paas.engine.layers import Layers
 from paas.engine.network.network import Network
+from paas.engine.observe import Observer
+from paas.engine.probes import Probes
 from paas.engine.reference import parse_reference
 from paas.engine.registry import Registry
+from paas.engine.restarts import Restarts
 from paas.engine.rootfs import Rootfs
 from paas.engine.stack import Stack
+from paas.engine.transfer import Transfer
 from paas.engine.userns import BUILD_OWNER, UserRanges
 from paas.host.cgroups import Cgroups
 from paas.host.clock import Clock, SystemClock
@@ -73,6 +80,42 @@ class Engine:
     @cached_property
     def containers(self) -> Containers:
         return Containers(self.bundler, self.images, self.clock)
+
+    @cached_property
+    def events(self) -> Journal:
+        """What happened to containers."""
+        return self.bundler.events
+
+    @cached_property
+    def attachments(self) -> Attachments:
+        return Attachments(self.bundler, self.containers)
+
+    @cached_property
+    def transfer(self) -> Transfer:
+        """Copies files into and out of containers."""
+        return Transfer(self.bundler, self.containers, self.rootfs)
+
+    @cached_property
+    def commits(self) -> Commits:
+        """What containers changed, and images made of that."""
+        return Commits(
+            self.bundler, self.containers, self.images, self.layers, self.rootfs, self.clock
+        )
+
+    @cached_property
+    def probes(self) -> Probes:
+        """The health checks of images."""
+        return Probes(self.bundler, self.containers, self.foreground, self.clock)
+
+    @cached_property
+    def restarts(self) -> Restarts:
+        """Containers that are started again when they end; for one supervisor."""
+        return Restarts(self.bundler, self.containers, self.clock)
+
+    @cached_property
+    def observer(self) -> Observer:
+        """What containers are, run and use."""
+        return Observer(self.bundler, self.containers, self.probes)
 
     @cached_property
     def network(self) -> Network:

@@ -11,44 +11,23 @@ import os
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from paas.engine.bundle import Bundle
 from paas.engine.bundler import Bundler, Content
+from paas.engine.call import Call, Ended, joining
 from paas.engine.config import ImageConfig
 from paas.engine.container import ContainerNotFound, Live
-from paas.engine.containers import give_streams
+from paas.engine.containers import WrongState, record_end
 from paas.engine.images import Images
+from paas.engine.launch import give_streams
 from paas.engine.layers import LayerId
 from paas.engine.orphans import Orphans
-from paas.engine.pump import Pump
-from paas.engine.runtime import failure, invoke
+from paas.engine.runtime import invoke
 from paas.engine.spec import ContainerSpec
-from paas.engine.streams import Console, Streams, collect, connect, connect_terminal
-from paas.errors import PaasError
-from paas.host import processes
-from paas.host.identity import Identity
+from paas.engine.streams import Streams, collect, connect
 from paas.host.terminal import Terminal
-
-
-class RanTooLong(PaasError):
-    """A one-off was killed at its time limit (exit code 124, as of timeout(1))."""
-
-    code = 124
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(
-            f"It was killed because it ran longer than {seconds:g} seconds",
-            resolution="Make it faster, or give it more time.",
-        )
-
-
-class Ended(int):
-    """An exit code: 128 and the signal's number after one. It also says why."""
-
-    oom_killed: bool = False
 
 
 class Foreground:
@@ -129,12 +108,40 @@ class Foreground:
 
         Raises `ContainerNotFound`, `RuntimeFailed` (no such command), `RanTooLong`.
         """
+        given = Streams if terminal else partial(connect, stdin, stdout, stderr)
+        return self._exec(container_id, args, given, terminal, env or {}, timeout_s)
+
+    def exec_reported(
+        self,
+        container_id: str,
+        args: Sequence[str],
+        output: Callable[[bytes], None],
+        timeout_s: float | None = None,
+    ) -> Ended:
+        """The same without input; what it says goes to `output`. Raises as `exec`."""
+        given = partial(collect, output)
+        return self._exec(container_id, args, given, None, {}, timeout_s)
+
+    def _exec(
+        self,
+        container_id: str,
+        args: Sequence[str],
+        open_streams: Callable[[], Streams],
+        terminal: Terminal | None,
+        env: Mapping[str, str],
+        timeout_s: float | None,
+    ) -> Ended:
         bundle = self._bundler.bundles.of(container_id)
         if bundle.live() is None:
             raise ContainerNotFound(container_id)
+        if self._bundler.cgroups.instance(container_id).frozen:
+            # The command would stand still with the others, and so would its caller.
+            raise WrongState(
+                f"The container {container_id} is paused",
+                resolution=f"Let it go on first: paas containers:unpause {container_id}",
+            )
         process = bundle.config()["process"]
-        document = joining(process, args, env or {}, terminal=terminal is not None)
-        streams = Streams() if terminal else connect(stdin, stdout, stderr)
+        document = joining(process, args, env, terminal=terminal is not None)
         # Not in the bundle: two may join at once.
         description = os.memfd_create("process", os.MFD_CLOEXEC)
         pid_file = bundle.path / f"exec-{os.getpid()}"
@@ -144,7 +151,7 @@ class Foreground:
             os.write(description, json.dumps(document).encode())
             words = ["--detach", "--process", f"/proc/self/fd/{description}"]
             command = ["exec", *words, "--pid-file", str(pid_file)]
-            call = _Call(self._bundler, bundle, streams, terminal, (description,))
+            call = Call(self._bundler, bundle, open_streams(), terminal, (description,))
             with self._orphans.adopted(), call:
                 init = call.begin(command, [container_id], pid_file)
                 code = call.finish(init, timeout_s)
@@ -162,145 +169,21 @@ class Foreground:
         with ExitStack() as undo:
             undo.callback(self._bundler.destroy, spec.id)
             bundle = self._bundler.make(spec, content, terminal=terminal is not None)
-            address = self._bundler.give_address(spec, bundle)
-            with self._orphans.adopted(), _Call(self._bundler, bundle, streams, terminal) as call:
+            record = bundle.known_record()
+            address = self._bundler.give_address(record, bundle)
+            with self._orphans.adopted(), Call(self._bundler, bundle, streams, terminal) as call:
                 pid_file = bundle.init_pid_file
                 command = ["create", "--bundle", str(bundle.path), "--pid-file", str(pid_file)]
                 init = call.begin(command, [spec.id], pid_file)
                 live = Live(init, None, str(address) if address else None, time.time())
                 bundle.write_live(live)
-                self._bundler.wire(spec, init.pid)
+                self._bundler.wire(record, init.pid)
                 if terminal is None:
                     give_streams(init, bundle)
                 invoke(self._bundler.runtime, "start", spec.id)
+                self._bundler.events.add("start", spec.id)
                 with waiting():
                     ended = Ended(call.finish(init, timeout_s))
             ended.oom_killed = self._bundler.cgroups.instance(spec.id).oom_kills() > 0
+            record_end(self._bundler.events, spec.id, ended, oom=ended.oom_killed)
             return ended
-
-
-class _Call:
-    """One process that the runtime starts for us, from its begin to its exit code."""
-
-    def __init__(
-        self,
-        bundler: Bundler,
-        bundle: Bundle,
-        streams: Streams,
-        terminal: Terminal | None,
-        pass_fds: tuple[int, ...] = (),
-    ) -> None:
-        self._bundler = bundler
-        self._bundle = bundle
-        self._streams = streams
-        self._terminal = terminal
-        self._pass_fds = pass_fds
-        self._undo = ExitStack()
-
-    def __enter__(self) -> _Call:
-        self._undo.callback(lambda: Pump(self._streams.flows).close())
-        self._undo.callback(self._streams.release)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._undo.close()
-
-    def begin(self, command: Sequence[str], last: Sequence[str], pid_file: Path) -> Identity:
-        """Have the runtime make the process. Raises `RuntimeFailed` with its words."""
-        words = list(command)
-        console = None
-        errors = os.memfd_create("runtime", os.MFD_CLOEXEC)
-        self._undo.callback(os.close, errors)
-        given = self._streams.given
-        if self._terminal is not None:
-            console = Console(self._bundle.path / f"console-{os.getpid()}")
-            self._undo.callback(console.close)
-            words += ["--console-socket", str(console.path)]
-            given = [errors, errors, errors]
-        log = self._bundle.path / f"runtime-{os.getpid()}.log"
-        self._undo.callback(log.unlink, missing_ok=True)
-        runtime = self._bundler.runtime
-        options = ["--log-format", "json", "--log", str(log)]
-        full = runtime.command(*options, *words, *last, creating=command[0] == "create")
-        call = processes.spawn(
-            full,
-            stdin=given[0],
-            stdout=given[1],
-            stderr=given[2],
-            pass_fds=self._pass_fds,
-            cgroup=self._bundler.cgroups.monitor(self._bundle.id).create(),
-        )
-        try:
-            if console is not None and self._terminal is not None:
-                master = console.receive(call)
-                if master is not None:
-                    self._undo.callback(os.close, master)
-                    self._streams.flows += connect_terminal(master, self._terminal)
-            code = call.wait()
-        except BaseException:
-            call.kill()
-            call.wait()
-            raise
-        if code != 0:
-            raise failure(_words(log), full)
-        self._streams.release()
-        init = Identity.of(int(pid_file.read_text()))
-        if init is None:
-            raise failure("It was gone as soon as it was created", full)
-        return init
-
-    def finish(self, init: Identity, timeout_s: float | None) -> int:
-        """Copy until it ends, and return its exit code. Raises `RanTooLong`."""
-        ended = os.pidfd_open(init.pid)
-        self._undo.callback(os.close, ended)
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        with ExitStack() as mode:
-            if self._terminal is not None:
-                mode.enter_context(self._terminal.raw())
-            try:
-                in_time = Pump(self._streams.flows).run(ended, deadline)
-            except BaseException:
-                _kill(ended)
-                raise
-        if not in_time:
-            _kill(ended)
-            raise RanTooLong(timeout_s or 0)
-        return _reap(ended)
-
-
-def joining(
-    process: Mapping[str, Any], args: Sequence[str], env: Mapping[str, str], *, terminal: bool
-) -> dict[str, Any]:
-    """The `process` of a further process of a container, from that of its first."""
-    variables = dict(pair.partition("=")[::2] for pair in process["env"])
-    if terminal:
-        variables.setdefault("TERM", "xterm")
-    variables.update(env)
-    return {
-        **process,
-        "terminal": terminal,
-        "args": list(args),
-        "env": [f"{key}={value}" for key, value in variables.items()],
-    }
-
-
-def _kill(pidfd: int) -> None:
-    with suppress(ProcessLookupError):
-        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-    _reap(pidfd)
-
-
-def _reap(pidfd: int) -> int:
-    result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
-    if result is None:
-        return 0
-    return result.si_status if result.si_code == os.CLD_EXITED else 128 + result.si_status
-
-
-def _words(log: Path) -> str:
-    """What the runtime said: one JSON object a line, of which `msg` is for people."""
-    try:
-        lines = log.read_text("utf-8", "replace").splitlines()
-    except FileNotFoundError:
-        return ""
-    return "\n".join(str(json.loads(line).get("msg", line)) for line in lines if line)

@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import os
 import select
-from pathlib import Path
 from typing import Any
 
 from paas.engine.bundle import Bundle
+from paas.engine.container import Record
 from paas.engine.runtime import Runtime, failure
 from paas.errors import PaasError
 from paas.host import processes
@@ -82,12 +82,12 @@ class Creation:
         return answer
 
 
-def begin(bundle: Bundle, runtime: Runtime, log: Path | None, group: Group) -> Creation:
+def begin(bundle: Bundle, runtime: Runtime, record: Record, group: Group) -> Creation:
     """Start conmon in `group`, in a session of its own, with no descriptor of ours."""
     sync, theirs = os.pipe2(os.O_CLOEXEC)
     try:
         monitor = processes.spawn(
-            arguments(bundle, runtime, log),
+            arguments(bundle, runtime, record),
             env={"_OCI_SYNCPIPE": str(theirs)},
             # It writes a file `oom` where it is.
             cwd=bundle.path,
@@ -102,9 +102,11 @@ def begin(bundle: Bundle, runtime: Runtime, log: Path | None, group: Group) -> C
     return Creation(bundle, runtime, monitor, sync)
 
 
-def arguments(bundle: Bundle, runtime: Runtime, log: Path | None) -> list[str]:
+def arguments(bundle: Bundle, runtime: Runtime, record: Record) -> list[str]:
     """conmon's argv."""
-    prefix, program = runtime.split(empty_stdin=True)
+    # Only with `stdin` and no terminal does conmon give a pipe, not the host's null device.
+    given_a_pipe = record.stdin and not record.terminal
+    prefix, program = runtime.split(empty_stdin=not given_a_pipe)
     words = [*prefix, *program]
     return [
         "conmon",
@@ -119,11 +121,14 @@ def arguments(bundle: Bundle, runtime: Runtime, log: Path | None) -> list[str]:
         f"--conmon-pidfile={bundle.monitor_pid_file}",
         f"--exit-dir={bundle.exits}",
         f"--persist-dir={bundle.path}",
-        f"--log-path={f'k8s-file:{log}' if log else 'off'}",
+        f"--log-path={f'k8s-file:{record.log}' if record.log else 'off'}",
         "--log-level=error",
         "--full-attach",
         # Not one fsync per container that ends: a log is not worth a disk's turn.
         "--no-sync-log",
+        *(("--terminal",) if record.terminal else ()),
+        # Who attaches and leaves again does not end the program's input.
+        *(("--stdin", "--leave-stdin-open") if record.stdin else ()),
     ]
 
 
@@ -132,6 +137,16 @@ def reopen_log(bundle: Bundle) -> None:
 
     Raises `MonitorFailed` when it is gone.
     """
+    _tell(bundle, REOPEN_LOGS)
+
+
+def resize(bundle: Bundle, columns: int, rows: int) -> None:
+    """Give the container's terminal another size. Raises `MonitorFailed` when it is gone."""
+    _tell(bundle, f"1 {rows} {columns}\n".encode())
+
+
+def _tell(bundle: Bundle, message: bytes) -> None:
+    """Write to conmon's control fifo."""
     try:
         control = os.open(bundle.control, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
@@ -141,6 +156,6 @@ def reopen_log(bundle: Bundle) -> None:
             "The container is restarted when that is noticed; see `paas ps`.",
         ) from error
     try:
-        os.write(control, REOPEN_LOGS)
+        os.write(control, message)
     finally:
         os.close(control)

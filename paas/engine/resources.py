@@ -7,14 +7,14 @@ Control groups; the files behind them are those of cgroup-v2.rst and cgroup-v1/.
 from __future__ import annotations
 
 import resource
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from paas.errors import PaasError
 from paas.host.cgroups import Cgroups
-from paas.model.limits import Limits
+from paas.model.limits import Limits, Throttle
 
 CPU_PERIOD_US = 100_000
 
@@ -72,23 +72,19 @@ def resources(limits: Limits, host: HostFacts) -> dict[str, Any]:
     """The `linux.resources`: what is asked for and this host can limit."""
     found: dict[str, Any] = {"devices": [{"allow": False, "access": "rwm"}]}
     if "memory" in host.controllers:
-        found["memory"] = {"limit": limits.memory_bytes}
-        if limits.memory_reserved_bytes is not None:
-            # memory.low of version 2, memory.soft_limit_in_bytes of version 1.
-            reserved = min(limits.memory_reserved_bytes, limits.memory_bytes)
-            found["memory"]["reservation"] = reserved
-        if host.limits_swap:
-            # Memory and swap together, in the specification: no swap.
-            found["memory"]["swap"] = limits.memory_bytes
+        found["memory"] = _memory(limits, host)
     if "pids" in host.controllers:
         found["pids"] = {"limit": limits.pids}
     unified: dict[str, str] = {}
     if "cpu" in host.controllers:
         found["cpu"] = _cpu(limits, host, unified)
+    if limits.throttles and "io" in host.controllers:
+        found["blockIO"] = _throttled(limits.throttles)
     if limits.io_weight is not None and host.limits_io:
         if host.cgroup_version == 1:
             # Version 1 knows 10 to 1000.
-            found["blockIO"] = {"weight": min(max(limits.io_weight, 10), 1000)}
+            weight = {"weight": min(max(limits.io_weight, 10), 1000)}
+            found["blockIO"] = {**found.get("blockIO", {}), **weight}
         else:
             unified["io.weight"] = f"default {limits.io_weight}"
     if unified:
@@ -96,10 +92,41 @@ def resources(limits: Limits, host: HostFacts) -> dict[str, Any]:
     return found
 
 
-def _cpu(limits: Limits, host: HostFacts, unified: dict[str, str]) -> dict[str, int]:
-    cpu: dict[str, int] = {}
+def _memory(limits: Limits, host: HostFacts) -> dict[str, int]:
+    memory = {"limit": limits.memory_bytes}
+    if limits.memory_reserved_bytes is not None:
+        # More than the limit is refused by the kernel, and means the limit.
+        memory["reservation"] = min(limits.memory_reserved_bytes, limits.memory_bytes)
+    if host.limits_swap:
+        # Memory and swap together, in the specification; -1 is as much as there is.
+        swap = limits.swap_bytes
+        memory["swap"] = -1 if swap is None else limits.memory_bytes + swap
+    return memory
+
+
+def _throttled(throttles: Sequence[Throttle]) -> dict[str, Any]:
+    """The specification has one list of devices for each kind of ceiling."""
+    found: dict[str, Any] = {}
+    for one in throttles:
+        for kind, rate in (
+            ("throttleReadBpsDevice", one.read_bytes),
+            ("throttleWriteBpsDevice", one.write_bytes),
+            ("throttleReadIOPSDevice", one.read_operations),
+            ("throttleWriteIOPSDevice", one.write_operations),
+        ):
+            if rate is not None:
+                entry = {"major": one.major, "minor": one.minor, "rate": rate}
+                found.setdefault(kind, []).append(entry)
+    return found
+
+
+def _cpu(limits: Limits, host: HostFacts, unified: dict[str, str]) -> dict[str, Any]:
+    cpu: dict[str, Any] = {}
+    if limits.cpu_set and "cpuset" in host.controllers:
+        cpu["cpus"] = limits.cpu_set
     if limits.cpus is not None:
-        cpu = {"period": CPU_PERIOD_US, "quota": max(1000, round(limits.cpus * CPU_PERIOD_US))}
+        cpu["period"] = CPU_PERIOD_US
+        cpu["quota"] = max(1000, round(limits.cpus * CPU_PERIOD_US))
     if limits.cpu_weight is not None:
         if host.cgroup_version == 1:
             # A weight of 100 is 1024 shares: the default of each.

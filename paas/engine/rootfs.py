@@ -90,6 +90,14 @@ class Rootfs:
         # Setuid files are root's for real in here, whoever finds a way to them.
         self._overlay(tree, layers, upper, target, syscalls.MS_NOSUID)
 
+    def written(self, container_id: str) -> Path:
+        """The upper directory of a container: what it wrote itself. It may be absent."""
+        return self._fs / "u" / container_id / "upper"
+
+    def mounted(self, container_id: str, user_range: UserRange) -> Path:
+        """Where its root is mounted while it exists."""
+        return self._mounts / str(user_range.base) / container_id
+
     def leftovers(self) -> set[str]:
         """Ids of containers that have a mount or written files, running or not."""
         mounted = {entry.name for base in self._children(self._mounts) for entry in base.iterdir()}

@@ -11,14 +11,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from paas.engine import capabilities
-from paas.engine.config import ImageConfig
+from paas.engine import capabilities, sysctls, ulimits
+from paas.engine.config import Healthcheck, ImageConfig
+from paas.engine.devices import Device, Node
+from paas.engine.policy import NEVER, RestartPolicy
 from paas.engine.resources import HostFacts, resources
 from paas.engine.userns import UserRange
 from paas.engine.users import User
 from paas.errors import PaasError
 from paas.model.env import MAX_ENVIRONMENT_STRING, Secret, fits_environment
-from paas.model.limits import Limits
+from paas.model.limits import MIB, Limits
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -83,7 +85,9 @@ class ContainerSpec:
     `owner` names the user id range, such as `app:7`. `args` is the whole argv
     (`command_of`). `env` comes on top of the image's. `log` is the file its output goes
     to; None drops it. `stop_timeout` is in seconds. `tmpfs` maps absolute paths to sizes in
-    bytes.
+    bytes. `ulimits` are (soft, hard) by short names (`nofile`). `healthcheck` replaces the
+    image's. With `terminal` its first process has a pty that can be attached to; with
+    `stdin` its standard input stays open for who attaches.
     """
 
     id: str
@@ -105,7 +109,14 @@ class ContainerSpec:
     stop_timeout: float = 30.0
     log: Path | None = None
     sysctls: Mapping[str, str] = field(default_factory=dict)
+    shm_bytes: int = 64 * MIB
     tmpfs: Mapping[str, int] = field(default_factory=dict)
+    ulimits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    devices: tuple[Device, ...] = ()
+    restart: RestartPolicy = NEVER
+    healthcheck: Healthcheck | None = None
+    terminal: bool = False
+    stdin: bool = False
 
 
 def command_of(
@@ -191,7 +202,8 @@ def process(
         "capabilities": {"bounding": allowed, "effective": allowed, "permitted": allowed},
         "noNewPrivileges": spec.no_new_privileges,
         "rlimits": [
-            {"type": name, "soft": soft, "hard": hard} for name, soft, hard in host.rlimits
+            {"type": name, "soft": soft, "hard": hard}
+            for name, soft, hard in ulimits.merged(host.rlimits, spec.ulimits)
         ],
         "oomScoreAdj": host.oom_score_adj,
     }
@@ -206,16 +218,21 @@ def oci_config(
     host: HostFacts,
     *,
     files: Mapping[str, Path],
-    terminal: bool = False,
+    nodes: Sequence[Node] = (),
 ) -> dict[str, Any]:
     """The whole config.json.
 
-    `files` maps absolute paths such as /etc/hosts to the files of the host bound there.
+    `files` maps absolute paths such as /etc/hosts to the files of the host bound there;
+    `nodes` are the devices of the specification, found. Raises `SysctlRefused`,
+    `InvalidUlimit`.
     """
+    sysctls.check(spec.sysctls, own_network=spec.network != "host")
+    limited = resources(spec.limits, host)
+    limited["devices"] += [node.rule for node in nodes]
     ids = [{"containerID": 0, "hostID": user_range.base, "size": user_range.size}]
     return {
         "ociVersion": "1.0.2",
-        "process": process(spec, config, user, host, terminal=terminal),
+        "process": process(spec, config, user, host, terminal=spec.terminal),
         "root": {"path": str(rootfs), "readonly": spec.read_only},
         "hostname": hostname_of(spec),
         "mounts": [*_system_mounts(spec), *_bind_mounts(spec, host, files)],
@@ -225,7 +242,8 @@ def oci_config(
             "uidMappings": ids,
             "gidMappings": ids,
             "cgroupsPath": host.cgroups_path,
-            "resources": resources(spec.limits, host),
+            "resources": limited,
+            "devices": [node.entry for node in nodes],
             "sysctl": {**(NETWORK_SYSCTLS if spec.network != "host" else {}), **spec.sysctls},
             "seccomp": dict(host.seccomp),
             "maskedPaths": list(MASKED_PATHS),
@@ -254,7 +272,10 @@ def _system_mounts(spec: ContainerSpec) -> list[dict[str, Any]]:
             "/dev/pts", "devpts", "devpts",
             "nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5",
         ),
-        _mount(SHARED_MEMORY, "tmpfs", "shm", "nosuid", "noexec", "nodev", "mode=1777", "size=64m"),
+        _mount(
+            SHARED_MEMORY, "tmpfs", "shm",
+            "nosuid", "noexec", "nodev", "mode=1777", f"size={spec.shm_bytes}",
+        ),
         _mount("/dev/mqueue", "mqueue", "mqueue", "nosuid", "noexec", "nodev"),
         sys,
         _mount("/sys/fs/cgroup", "cgroup", "cgroup", "nosuid", "noexec", "nodev", "ro"),

@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paas.errors import PaasError
+from paas.host.waiting import wait_until
 
 KILL_SECONDS = 10.0
+FREEZE_SECONDS = 10.0
 
 
 class CgroupStuck(PaasError):
@@ -69,6 +71,8 @@ class Group:
         elif (directory / "pids.max").exists():
             # Nobody forks any more, so the sweep below comes to an end.
             (directory / "pids.max").write_text("0")
+        # What is frozen takes no signal in version 1, SIGKILL neither.
+        self.thaw()
         deadline = time.monotonic() + KILL_SECONDS
         while pids := self.processes():
             if time.monotonic() > deadline:
@@ -85,6 +89,43 @@ class Group:
         for directory in self.directories:
             for path in reversed(list(_subtree(directory))):
                 _remove_directory(path, deadline)
+
+    @property
+    def frozen(self) -> bool:
+        """Whether its processes are held still."""
+        for directory in self.directories:
+            with suppress(FileNotFoundError):
+                return (directory / "freezer.state").read_text().strip() == "FROZEN"
+            with suppress(FileNotFoundError):
+                return _flat(directory / "cgroup.events").get("frozen", 0) == 1
+        return False
+
+    def freeze(self) -> None:
+        """Hold its processes still; returns when none runs. Raises `CgroupStuck`."""
+        if self._set_frozen("FROZEN", "1") and not wait_until(lambda: self.frozen, FREEZE_SECONDS):
+            self.thaw()
+            raise CgroupStuck(
+                f"The processes of {self.name} do not stand still",
+                resolution="They wait for the kernel (/proc/PID/stack); try it again.",
+            )
+
+    def thaw(self) -> None:
+        """Let its processes go on; harmless when they do."""
+        self._set_frozen("THAWED", "0")
+
+    def _set_frozen(self, first: str, second: str) -> bool:
+        """Version 1's word, or version 2's; False for a group without the file."""
+        for directory in self.directories:
+            for file, word in (("freezer.state", first), ("cgroup.freeze", second)):
+                # Opened without making it: a group that is gone stays gone.
+                with suppress(FileNotFoundError):
+                    descriptor = os.open(directory / file, os.O_WRONLY | os.O_CLOEXEC)
+                    try:
+                        os.write(descriptor, word.encode())
+                    finally:
+                        os.close(descriptor)
+                    return True
+        return False
 
     def oom_kills(self) -> int:
         """How many processes in it were killed for lack of memory."""

@@ -20,10 +20,16 @@ from paas.errors import PaasError
 from paas.host.cgroup import Group
 from paas.model.layout import Layout
 
-CONTROLLERS = ("cpu", "io", "memory", "pids")
+CONTROLLERS = ("cpu", "cpuset", "io", "memory", "pids")
 """What limits are made of, by their names in version 2."""
 
-V1_CONTROLLERS = {"cpu": "cpu", "io": "blkio", "memory": "memory", "pids": "pids"}
+V1_CONTROLLERS = {
+    "cpu": "cpu",
+    "cpuset": "cpuset",
+    "io": "blkio",
+    "memory": "memory",
+    "pids": "pids",
+}
 
 TRACKER = "pids"
 """The version 1 hierarchy whose list of processes is the group's."""
@@ -86,6 +92,14 @@ class Cgroups:
     def instance(self, name: str) -> Group:
         """Where an OCI runtime puts a container; the runtime makes it."""
         return self._group(f"instances/{name}", tuple(self.mounts))
+
+    def place(self, hierarchy: str, name: str) -> Path | None:
+        """The directory of instance `name` in one hierarchy; None where that is not mounted.
+
+        In version 2 all controllers share the one directory.
+        """
+        mounted = "" if self.version == 2 else hierarchy
+        return self._directory(mounted, f"instances/{name}") if mounted in self.mounts else None
 
     def instance_path(self, name: str) -> str:
         """The same as `cgroupsPath` of the OCI runtime specification."""

@@ -8,12 +8,25 @@ MIB = 1024 * 1024
 
 
 @dataclass(frozen=True)
+class Throttle:
+    """Ceilings for one block device, in bytes or operations per second; None has none."""
+
+    major: int
+    minor: int
+    read_bytes: int | None = None
+    write_bytes: int | None = None
+    read_operations: int | None = None
+    write_operations: int | None = None
+
+
+@dataclass(frozen=True)
 class Limits:
     """Limits of one control group.
 
     Weights are those of cgroup v2 (1 to 10000, 100 being the kernel's default); `None`
-    leaves the kernel's default. `cpus` is a ceiling in processors; memory up to
-    `memory_reserved_bytes` is taken away only when there is none elsewhere.
+    leaves the kernel's default. `cpus` is a ceiling in processors, `cpu_set` names those
+    it may run on (`0-1,3`). `memory_reserved_bytes` is what it keeps when memory is
+    short; `swap_bytes` what it may have swapped out beside `memory_bytes`, None being any.
     """
 
     memory_bytes: int = 512 * MIB
@@ -22,6 +35,9 @@ class Limits:
     io_weight: int | None = None
     cpu_weight: int | None = None
     memory_reserved_bytes: int | None = None
+    swap_bytes: int | None = 0
+    cpu_set: str = ""
+    throttles: tuple[Throttle, ...] = ()
 
 
 BUILD_LIMITS = Limits(memory_bytes=2048 * MIB, pids=4096, io_weight=20, cpu_weight=20)

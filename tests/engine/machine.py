@@ -17,6 +17,7 @@ from paas.engine.bundler import Bundler
 from paas.engine.config import ImageConfig
 from paas.engine.container import Container, Status
 from paas.engine.containers import Containers
+from paas.engine.events import Event
 from paas.engine.foreground import Foreground
 from paas.engine.images import Image
 from paas.engine.network.network import Network
@@ -73,6 +74,8 @@ class Machine:
         self.foreground = Foreground(self.bundler, self.storage.images)
         self.volumes = Volumes(self.layout, self.storage.rootfs)
         self.logs = self.storage.root / "logs"
+        self.told = 0
+        """How many events are of earlier tests."""
 
     def prepare(self) -> None:
         self.network.ensure()
@@ -177,6 +180,11 @@ class Machine:
         while not any(text in line for line in self.log_of(container)):
             assert time.monotonic() < deadline, self.log_of(container)
             time.sleep(0.01)
+
+    def events(self, action: str = "") -> list[Event]:
+        """What the journal tells of this test, of one action or all."""
+        found = self.bundler.events.read()[self.told :]
+        return [event for event in found if action in ("", event.action)]
 
     def traces(self) -> list[str]:
         """What containers left on the machine: mounts, directories, groups, links."""

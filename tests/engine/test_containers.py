@@ -14,7 +14,7 @@ import pytest
 from paas.engine import monitor
 from paas.engine.bundler import Bundler, ContainerExists
 from paas.engine.container import ContainerNotFound, ExitStatus, State
-from paas.engine.containers import Containers, WrongState
+from paas.engine.containers import Containers
 from paas.engine.inside import CommandNotExecutable, CommandNotFound
 from paas.engine.network.network import Network
 from paas.engine.resources import host_facts
@@ -82,13 +82,6 @@ def test_an_absent_container_is_said_to_be_absent(machine: Machine) -> None:
         with pytest.raises(ContainerNotFound):
             act("nobody")
     machine.containers.remove("nobody")
-
-
-def test_a_container_starts_once(machine: Machine) -> None:
-    with machine.running("true") as container:
-        machine.ended(container.id)
-        with pytest.raises(WrongState, match="exited"):
-            machine.containers.start(container.id)
 
 
 # -- how it ends -----------------------------------------------------------------------------

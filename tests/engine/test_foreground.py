@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from paas.engine.call import RanTooLong
 from paas.engine.container import ContainerNotFound
-from paas.engine.foreground import RanTooLong
 from paas.engine.inside import CommandNotFound
 from paas.engine.runtime import RuntimeFailed
 from paas.host.terminal import Terminal
@@ -204,7 +204,7 @@ def _drain(descriptor: int, seen: list[int]) -> None:
     os.close(descriptor)
 
 
-class _Channel:
+class Channel:
     """The line to a client that does nothing of itself."""
 
     closed = False
@@ -231,7 +231,7 @@ def _terminal(columns: int = 80, rows: int = 24) -> Iterator[tuple[Terminal, int
     master, slave = pty.openpty()
     tty.setraw(slave)
     try:
-        yield Terminal(slave, slave, slave, _Channel()), master
+        yield Terminal(slave, slave, slave, Channel()), master
     finally:
         os.close(master)
         os.close(slave)

@@ -16,8 +16,9 @@ from paas.engine.build.mounts import SecretFile
 from paas.engine.build.rules import BuildTimedOut, Rules
 from paas.engine.build.stubs import remove_stubs
 from paas.engine.bundle import BOUND
+from paas.engine.call import Ended, RanTooLong
 from paas.engine.config import ImageConfig
-from paas.engine.foreground import Ended, Foreground, RanTooLong
+from paas.engine.foreground import Foreground
 from paas.engine.inside import CommandNotExecutable, CommandNotFound
 from paas.engine.layers import LayerId, Layers
 from paas.engine.spec import ContainerSpec, Mount

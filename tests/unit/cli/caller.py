@@ -78,6 +78,7 @@ class Recorder:
     code: int = 0
     output: bytes = b""
     certificates: Any = None
+    engine: Any = None
     letsencrypt: Any = None
 
     def _record(self, *what: Any) -> None:

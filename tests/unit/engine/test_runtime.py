@@ -8,15 +8,20 @@ from pathlib import Path
 import pytest
 
 from paas.engine.bundle import Bundle
-from paas.engine.container import State
-from paas.engine.containers import signal_number
+from paas.engine.container import Record, State
 from paas.engine.monitor import arguments
 from paas.engine.runtime import SHIM, NoRuntime, Runtime, Runtimes
+from paas.engine.signals import signal_number
 from paas.errors import PaasError
 from paas.host.cgroups import Cgroups
+from paas.host.identity import Identity
 from paas.model.layout import Layout
 from tests.unit.engine.test_spec import HOST
 
+RECORD = Record(
+    id="c1", image="", owner="app:1", base=0, labels={}, hostname="c1", network="none", log=None,
+    stop_signal="SIGTERM", stop_timeout=1.0, created_at=0.0, keeper=Identity(1, 0),
+)  # fmt: skip
 PLAIN = Runtime("sh", "/run/x/oci")
 HIDING = Runtime("sh", "/run/x/oci", hidden="/sys/fs/cgroup/unified", takes_streams=True)
 
@@ -56,7 +61,7 @@ def test_what_it_must_not_see_is_unmounted_in_a_namespace_of_the_call() -> None:
 
 
 def test_the_monitor_calls_it_the_same_way(tmp_path: Path) -> None:
-    words = arguments(Bundle(tmp_path / "c1"), HIDING, None)
+    words = arguments(Bundle(tmp_path / "c1"), HIDING, RECORD)
     runtime = [word.partition("=")[2] for word in words if word.startswith("--runtime")]
     prefix, program = HIDING.split(empty_stdin=True)
     assert runtime == ["/usr/bin/unshare", *prefix[1:], *program]
@@ -90,6 +95,10 @@ def test_what_is_no_signal_is_refused(name: str) -> None:
 
 
 def test_states() -> None:
-    assert [state for state in State if state.can_start] == [State.CREATED]
+    assert [state for state in State if state.can_start] == [
+        State.CREATED,
+        State.EXITED,
+        State.LOST,
+    ]
     assert [state for state in State if state.can_join] == [State.RUNNING]
     assert [state for state in State if state.has_ended] == [State.EXITED, State.LOST]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from paas.daemon.backoff import LONGEST_SECONDS, Backoff
+from paas.engine.backoff import LONGEST_SECONDS, Backoff
 
 
 def test_the_first_restart_is_immediate_and_further_ones_wait_twice_as_long() -> None:
