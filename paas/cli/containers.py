@@ -50,12 +50,12 @@ def unpause(session: Session, names: tuple[str, ...]) -> None:
     _each(session, names, lambda engine, one: engine.containers.unpause(one))
 
 
-def remove(session: Session, names: tuple[str, ...], *, force: bool) -> None:
-    """Remove containers that have ended; with `force` in any state."""
+def remove(session: Session, names: tuple[str, ...]) -> None:
+    """Remove containers that have ended; with `--force` in any state."""
     engine = session.platform.engine
     for one in [engine.observer.find(name) for name in names]:
         state = engine.containers.status(one).state
-        if state.can_stop and not force:
+        if state.can_stop and not session.force:
             raise Misused(f"{one} is {state.value}; stop it first, or add --force")
         engine.containers.remove(one)
         session.output.line(one)
@@ -223,7 +223,6 @@ COMMANDS = (
     _command("wait", "Wait for a container's end and print its exit code", wait, _container()),
     _command(
         "remove", "Remove containers that have ended", remove, _containers(),
-        _flag("-f", "--force", text="In any state."),
     ),
     _command("logs", "Show the output of a container", views.logs, _container(), _lines(100),
              _tail()),

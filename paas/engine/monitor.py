@@ -106,7 +106,7 @@ def arguments(bundle: Bundle, runtime: Runtime, record: Record) -> list[str]:
     """conmon's argv."""
     # Only with `stdin` and no terminal does conmon give a pipe, not the host's null device.
     given_a_pipe = record.stdin and not record.terminal
-    prefix, program = runtime.split(empty_stdin=not given_a_pipe)
+    prefix, program = runtime.split(empty_stdin=not given_a_pipe, no_stdout=record.terminal)
     words = [*prefix, *program]
     return [
         "conmon",

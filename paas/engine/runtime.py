@@ -62,10 +62,13 @@ class Runtime:
         prefix, program = self.split() if creating else ([], self._program)
         return [*prefix, *program, *(str(word) for word in words)]
 
-    def split(self, *, empty_stdin: bool = False) -> tuple[list[str], list[str]]:
+    def split(
+        self, *, empty_stdin: bool = False, no_stdout: bool = False
+    ) -> tuple[list[str], list[str]]:
         """What goes before a creating call, and the runtime itself with its own options.
 
-        With `empty_stdin` a runtime that takes the streams it has gets none of the host's.
+        With `empty_stdin` and `no_stdout` a runtime that takes the streams it has gets none
+        of the host's.
         """
         prefix: list[str] = []
         options: list[str] = []
@@ -74,6 +77,8 @@ class Runtime:
             options = ["-u", self.hidden]
         if empty_stdin and self.takes_streams:
             options.append("-n")
+        if no_stdout and self.takes_streams:
+            options.append("-o")
         if options:
             prefix += ["/bin/sh", str(SHIM), *options]
         return prefix, self._program

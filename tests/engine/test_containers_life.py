@@ -11,6 +11,7 @@ import tty
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -257,6 +258,14 @@ def test_without_a_terminal_both_streams_come_apart(machine: Machine) -> None:
         assert (output.stdout, output.stderr) == (b"out hello\n", b"err\n")
         assert ends[0] is not None
         assert ends[0].exit_code == 4
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+@pytest.mark.parametrize("stdin", [False, True])
+def test_the_hosts_devices_stay_the_hosts(machine: Machine, terminal: bool, stdin: bool) -> None:
+    with machine.running("true", terminal=terminal, stdin=stdin) as container:
+        machine.ended(container.id)
+    assert Path("/dev/null").stat().st_uid == 0
 
 
 def test_what_has_no_input_is_only_watched(machine: Machine) -> None:

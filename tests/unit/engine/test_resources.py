@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from paas.engine.resources import HostFacts, resources
-from paas.model.limits import MIB, Limits
+from paas.model.limits import MIB, Limits, Throttle
 from tests.unit.engine.test_spec import HOST
 
 LIMITS = Limits(memory_bytes=64 * MIB, cpus=1.5, pids=99, io_weight=20, cpu_weight=50)
@@ -56,3 +56,28 @@ def test_nothing_asked_leaves_the_kernels_defaults() -> None:
     found = resources(Limits(), HOST)
     assert found["cpu"] == {}
     assert "unified" not in found
+
+
+def test_memory_swap_and_reservation() -> None:
+    limits = Limits(memory_bytes=8 * MIB, memory_reserved_bytes=9 * MIB, swap_bytes=MIB)
+    assert resources(limits, HOST)["memory"] == {
+        "limit": 8 * MIB,
+        "reservation": 8 * MIB,
+        "swap": 9 * MIB,
+    }
+    assert resources(replace(limits, swap_bytes=None), HOST)["memory"]["swap"] == -1
+
+
+def test_processors_and_throttled_devices() -> None:
+    host = replace(HOST, cgroup_version=1, controllers=HOST.controllers | {"cpuset"})
+    limits = Limits(
+        cpu_set="0-1", io_weight=1, throttles=(Throttle(8, 0, read_bytes=5, write_operations=6),)
+    )
+    found = resources(limits, host)
+    assert found["cpu"]["cpus"] == "0-1"
+    assert found["blockIO"] == {
+        "throttleReadBpsDevice": [{"major": 8, "minor": 0, "rate": 5}],
+        "throttleWriteIOPSDevice": [{"major": 8, "minor": 0, "rate": 6}],
+        "weight": 10,
+    }
+    assert "cpus" not in resources(limits, HOST)["cpu"]
