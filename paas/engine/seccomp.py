@@ -26,6 +26,9 @@ NAMESPACE_FLAGS = 0x7E020000
 AF_VSOCK = 40
 """Sockets to the hypervisor know no network namespace."""
 
+TIOCSTI = 0x5412
+"""Types into a terminal as its user would: ioctl_tty(2). No server needs it."""
+
 PERSONALITIES = (0x0, 0x8, 0x20000, 0x20008, 0xFFFFFFFF)
 """Linux, its 32-bit uname, both with UNAME26; and the question which it is."""
 
@@ -42,6 +45,7 @@ def profile(capabilities: Iterable[str], machine: str | None = None) -> dict[str
         allowed.update(lists["allowed_with"].get(capability, ()))
     privileged = {name for names in lists["allowed_with"].values() for name in names}
     refused = {*lists["denied"], *privileged} - allowed - {"clone3"}
+    allowed.discard("ioctl")
     return {
         "defaultAction": "SCMP_ACT_ERRNO",
         "defaultErrnoRet": ENOSYS,
@@ -60,6 +64,7 @@ def _conditional(allowed: set[str]) -> list[dict[str, Any]]:
         _rule(["personality"], "SCMP_ACT_ALLOW", [_argument(0, value, "SCMP_CMP_EQ")])
         for value in PERSONALITIES
     ]
+    rules += [_rule(["ioctl"], "SCMP_ACT_ALLOW", [one]) for one in _other_than(1, TIOCSTI)]
     rules.append(_rule(["socket"], "SCMP_ACT_ALLOW", [_argument(0, AF_VSOCK, "SCMP_CMP_NE")]))
     if "unshare" in allowed:
         rules.append(_rule(["clone"], "SCMP_ACT_ALLOW"))
@@ -69,6 +74,18 @@ def _conditional(allowed: set[str]) -> list[dict[str, Any]]:
         without_namespaces = _argument(0, NAMESPACE_FLAGS, "SCMP_CMP_MASKED_EQ") | {"valueTwo": 0}
         rules.append(_rule(["clone"], "SCMP_ACT_ALLOW", [without_namespaces]))
     return rules
+
+
+def _other_than(index: int, value: int) -> list[dict[str, Any]]:
+    """Conditions of which one holds unless the low half of an argument is `value`.
+
+    The kernel takes these 32 bits alone, but a filter compares 64: "not equal" would be true
+    of the same number with a bit above them. So: a bit that differs.
+    """
+    return [
+        _argument(index, 1 << bit, "SCMP_CMP_MASKED_EQ") | {"valueTwo": ~value & (1 << bit)}
+        for bit in range(32)
+    ]
 
 
 def _rule(

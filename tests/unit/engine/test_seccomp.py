@@ -54,3 +54,15 @@ def test_a_capability_brings_its_calls() -> None:
 
 def test_only_the_native_architecture() -> None:
     assert seccomp.profile([], "aarch64")["architectures"] == ["SCMP_ARCH_AARCH64"]
+
+
+@pytest.mark.parametrize(
+    ("number", "allowed"),
+    [(0x5412, False), (0x5412 | 1 << 32, False), (0x5401, True), (0, True), (0xFFFFFFFF, True)],
+)
+def test_nothing_is_typed_into_a_terminal(number: int, allowed: bool) -> None:
+    profile = seccomp.profile(capabilities.DEFAULT, "x86_64")
+    conditions = [rule["args"][0] for rule in profile["syscalls"] if rule["names"] == ["ioctl"]]
+    assert "ioctl" not in names(profile, "SCMP_ACT_ALLOW")
+    # What SCMP_CMP_MASKED_EQ compares: `value` is the mask.
+    assert any(number & one["value"] == one["valueTwo"] for one in conditions) is allowed
