@@ -24,7 +24,6 @@ cd "$(dirname "$(readlink -f "$0")")"
 readonly PACKAGES="ca-certificates catatonit conmon conntrack crun curl debian-archive-keyring
 dnsmasq-base git gpgv iproute2 kmod libnftables1 mmdebstrap nftables nginx openssh-client
 openssh-server python3 python3-venv runc skopeo tini"
-readonly ARM_PACKAGES="gcc golang-go libc6-dev python3-dev"
 # What the program is built from; its versions are named after the digest of it.
 readonly SOURCES=(paas buildpacks plugins proxy hooks pyproject.toml setup.py README.md)
 readonly NEEDED_MIB=4096
@@ -83,11 +82,7 @@ read_options() {
     fi
 }
 
-packages() {
-    tr ' ' '\n' <<<"$PACKAGES"
-    # The dockerfile package has no wheel for arm64: it is built here, which takes Go.
-    [ "$(uname -m)" != aarch64 ] || tr ' ' '\n' <<<"$ARM_PACKAGES"
-}
+packages() { tr ' ' '\n' <<<"$PACKAGES"; }
 
 # -- can this machine serve? Looks only; nothing is changed before all of it has passed ----------
 

@@ -1,9 +1,9 @@
 """The door to the `dockerfile` package: text into nodes, with lines and heredocs.
 
-The package is moby's own parser. It accepts unknown instructions and flags, says of an
-error neither where it is nor which instruction it was, and ends the process on a lone
-surrogate: deciding what is valid is `paas.engine.build.read`'s, and what the parser
-cannot take is refused here.
+The package is moby's own parser; where it has no wheel, `grammar` does the same. It accepts
+unknown instructions and flags, says of an error neither where it is nor which instruction it
+was, and ends the process on a lone surrogate: deciding what is valid is
+`paas.engine.build.read`'s, and what the parser cannot take is refused here.
 """
 
 from __future__ import annotations
@@ -11,9 +11,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-import dockerfile
-
 from paas.engine.build.errors import DockerfileError, Location
+from paas.engine.build.grammar import Command
+
+try:
+    from dockerfile import GoParseError, parse_string
+except ImportError:  # arm64
+    from paas.engine.build.grammar import GoParseError, parse_string
 
 MAX_BYTES = 1024 * 1024
 
@@ -60,8 +64,8 @@ def parse(data: bytes, file: str) -> Parsed:
     text = _decode(data, file)
     lines = text.splitlines(keepends=True)
     try:
-        commands = dockerfile.parse_string(text)
-    except dockerfile.GoParseError as error:
+        commands = parse_string(text)
+    except GoParseError as error:
         raise _located(lines, str(error), file) from None
     return Parsed(
         tuple(_node(command, lines, Location(file, command.start_line)) for command in commands),
@@ -77,7 +81,7 @@ def parse_trigger(source: str, escape: str, at: Location) -> Node:
     directive = f"# escape={escape}\n" if escape != "\\" else ""
     text = directive + _ONBUILD.sub("", source)
     try:
-        (command,) = dockerfile.parse_string(text)
+        (command,) = parse_string(text)
     except ValueError as error:  # of the parser, or more than one instruction
         raise at.error(str(error)) from None
     return _node(command, text.splitlines(keepends=True), at)
@@ -96,14 +100,14 @@ def _decode(data: bytes, file: str) -> str:
     return text
 
 
-def _node(command: dockerfile.Command, lines: list[str], at: Location) -> Node:
+def _node(command: Command, lines: list[str], at: Location) -> Node:
     return Node(
         at=at,
-        keyword=command.cmd.upper(),
+        keyword=(command.cmd or "").upper(),
         flags=command.flags,
         words=command.value,
         json=command.json,
-        text=command.original.rstrip("\n"),
+        text=(command.original or "").rstrip("\n"),
         source="".join(lines[command.start_line - 1 : command.end_line]),
         heredocs=tuple(Heredoc(document.name, document.content) for document in command.heredocs),
     )
@@ -152,7 +156,7 @@ def _open_document(lines: list[str], message: str) -> int:
 
 def _message(text: str) -> str:
     try:
-        dockerfile.parse_string(text)
-    except dockerfile.GoParseError as error:
+        parse_string(text)
+    except GoParseError as error:
         return str(error)
     return ""

@@ -1,5 +1,7 @@
 """The door to the parser: what it cannot take is refused here, with file and line."""
 
+import importlib
+
 import pytest
 
 from paas.engine.build.errors import DockerfileError
@@ -49,3 +51,13 @@ def test_lines_and_documents_are_kept() -> None:
     ]
     assert nodes[1].heredocs[0].content == "echo hi\n"
     assert nodes[2].words == ("a", "b")
+
+
+@pytest.mark.parametrize("parser", ["dockerfile", "paas.engine.build.grammar"])
+def test_an_escape_before_nothing_is_an_empty_instruction(
+    parser: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed = importlib.import_module(parser)
+    monkeypatch.setattr("paas.engine.build.parse.parse_string", parsed.parse_string)
+    nodes = parse(b"FROM a\n\\\n\n", "f").nodes
+    assert [(node.keyword, node.text) for node in nodes] == [("FROM", "FROM a"), ("", "")]
