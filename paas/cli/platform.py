@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from paas.deploy.certificates import Certificates
+from paas.deploy.images import ServerImages
 from paas.deploy.letsencrypt import Letsencrypt
 from paas.deploy.tryout import Tryout
+from paas.deploy.usage import Space, Usage
 from paas.engine.engine import Engine
 from paas.host.terminal import Terminal
 from paas.model.app import App
@@ -70,6 +72,16 @@ class Platform(Protocol):
     @property
     def letsencrypt(self) -> Letsencrypt:
         """Certificates from an authority, and their renewal."""
+
+    @property
+    def images(self) -> ServerImages:
+        """The images of the server, and who uses them."""
+
+    def usage(self) -> Sequence[Usage]:
+        """What takes the room on the disk."""
+
+    def space(self) -> Space:
+        """How large the disk is, and what is free of it."""
 
     def apply_config(
         self,

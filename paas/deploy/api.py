@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 from paas.deploy import applogs
 from paas.deploy.certificates import Certificates
+from paas.deploy.images import ServerImages
 from paas.deploy.letsencrypt import Letsencrypt
 from paas.deploy.parts import Parts
 from paas.deploy.receive import ErrorLines
 from paas.deploy.repository import Repository
 from paas.deploy.running import log_directory
 from paas.deploy.tryout import Tryout
+from paas.deploy.usage import Space, Usage, space, usage
 from paas.engine.engine import Engine
 from paas.errors import PaasError
 from paas.host.terminal import Terminal
@@ -71,6 +73,19 @@ class Platform:
     def letsencrypt(self) -> Letsencrypt:
         """Certificates from an authority, and their renewal."""
         return self._parts.letsencrypt
+
+    @property
+    def images(self) -> ServerImages:
+        """The images of the server, and who uses them."""
+        return self._parts.images
+
+    def usage(self) -> Sequence[Usage]:
+        """What takes the room on the disk."""
+        return list(usage(self._parts.layout, self._parts.engine, self._parts.housekeeping))
+
+    def space(self) -> Space:
+        """How large the disk is, and what is free of it."""
+        return space(self._parts.layout)
 
     def apply_config(
         self,

@@ -37,7 +37,7 @@ class Housekeeping:
             self.store.releases.keep(app.id, self.store.settings.value(KEEP_RELEASES, app.id))
             self._prune_logs(app)
             self._prune_deploys(app)
-        return self._collect()
+        return self.collect()
 
     def _prune_logs(self, app: App) -> None:
         running = {one.container for one in self.store.instances.list(app.id)}
@@ -48,11 +48,16 @@ class Housekeeping:
         for deploy in ended[KEPT_DEPLOYS:]:
             remove_tree(self.attempts.directory(deploy.id))
 
-    def _collect(self) -> Collected | None:
+    def collect(self) -> Collected | None:
+        """Remove images and layers that nothing needs; None when the engine was busy."""
         cache = self.engine.builder.tools.cache
         cache.prune(CACHE_SECONDS)
         self.engine.caches.prune(unused_s=CACHE_SECONDS)
-        used = {container.image for container in self.engine.containers.list()}
         return self.engine.collector.collect(
-            images=self.store.releases.images() | used, layers=cache.layers(CACHE_SECONDS)
+            images=self.needed, layers=lambda: cache.layers(CACHE_SECONDS)
         )
+
+    def needed(self) -> set[str]:
+        """The images of releases that are kept, and of containers."""
+        used = {container.image for container in self.engine.containers.list()}
+        return self.store.releases.images() | used

@@ -12,6 +12,7 @@ from paas.deploy.expiry import Expiry
 from paas.deploy.explain import Explainer
 from paas.deploy.health import Health
 from paas.deploy.housekeeping import Housekeeping
+from paas.deploy.images import ServerImages
 from paas.deploy.letsencrypt import Letsencrypt
 from paas.deploy.lifecycle import Lifecycle
 from paas.deploy.oneoff import OneOff
@@ -109,6 +110,11 @@ class Parts:
     def housekeeping(self) -> Housekeeping:
         """Frees old releases, images, layers, logs and deploys."""
         return Housekeeping(self.layout, self.store, self.engine, self.attempts)
+
+    @cached_property
+    def images(self) -> ServerImages:
+        """The images of the server, and who uses them."""
+        return ServerImages(self.store, self.engine, self.housekeeping)
 
     @cached_property
     def lifecycle(self) -> Lifecycle:

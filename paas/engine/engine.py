@@ -19,6 +19,7 @@ from paas.engine.bundler import Bundler
 from paas.engine.commit import Commits
 from paas.engine.containers import Containers
 from paas.engine.events import Journal
+from paas.engine.flat import Flat
 from paas.engine.foreground import Foreground
 from paas.engine.gc import Collector
 from paas.engine.images import Image, Images
@@ -124,6 +125,10 @@ class Engine:
     @cached_property
     def registry(self) -> Registry:
         return Registry(self.layout, self.images, self.layers)
+
+    @cached_property
+    def flat(self) -> Flat:
+        return Flat(self.layout, self.images, self.layers, self.rootfs)
 
     @cached_property
     def stack(self) -> Stack:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from paas.engine.images import Images
@@ -29,22 +29,27 @@ class Collector:
         self._layers = layers
 
     def collect(
-        self, *, images: Collection[str] = (), layers: Collection[LayerId] = ()
+        self,
+        *,
+        images: Callable[[], Collection[str]] = tuple,
+        layers: Callable[[], Collection[LayerId]] = tuple,
     ) -> Collected | None:
         """Remove all but the images with a name and those given, their layers and those given.
 
-        `images` are the ids that releases and containers need, `layers` those of the build
-        cache. None while something is being built or pulled: another time then.
+        `images` gives the ids that releases and containers need, `layers` those of the build
+        cache. They are asked under the lock: what a build made and a release came to need
+        while this waited its turn is among them. None while something is being built or
+        pulled: another time then.
         """
         lock = self._layers.sweep_lock()
         if not lock.try_acquire():
             return None
         try:
             # Looked at under the lock: whoever makes an image holds it until it is named.
-            dead_images = self._dead_images(images)
+            dead_images = self._dead_images(images())
             for image in dead_images:
                 self._images.remove(image)
-            dead_layers = self._dead_layers(layers)
+            dead_layers = self._dead_layers(layers())
             freed = sum(self._layers.size(layer) for layer in dead_layers)
             for layer in dead_layers:
                 self._layers.remove(layer)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from paas.engine.config import ImageConfig
 from paas.engine.layers import LayerId
-from paas.engine.reference import Reference, is_image_id, parse_reference
+from paas.engine.reference import InvalidReference, Reference, is_image_id, parse_reference
 from paas.errors import NotFound
 from paas.host.clock import Clock, SystemClock
 from paas.host.database import Database
+
+_DIGITS = re.compile(r"[0-9a-f]{4,64}")
 
 __all__ = ["Image", "ImageConfig", "ImageNotFound", "Images", "canonical_json"]
 
@@ -66,6 +69,41 @@ class Images:
         rows = self._db.execute("SELECT image FROM refs WHERE ref = ?", (name,))
         return self.get(rows[0]["image"]) if rows else None
 
+    def find(self, text: str) -> Image:
+        """The image of a name, an id, or the first digits of an id.
+
+        Raises `ImageNotFound`, also for digits that several ids begin with.
+        """
+        digits = text.removeprefix("sha256:")
+        try:
+            found = self.resolve(text)
+        except InvalidReference:
+            found = None
+        if found is not None:
+            return found
+        if _DIGITS.fullmatch(digits):
+            rows = self._db.execute(
+                "SELECT image FROM images WHERE image LIKE ?", (f"sha256:{digits}%",)
+            )
+            if len(rows) == 1:
+                return self.get(rows[0]["image"])
+            if rows:
+                raise ImageNotFound(f"Several images have an id that begins with {digits}")
+        raise ImageNotFound(
+            f"There is no image {text}", resolution="See the images that are here: images:list"
+        )
+
+    def mend(self, image: str, layers: Sequence[LayerId]) -> Image:
+        """Make a known image of other layers of the same content: one of its own is damaged."""
+        with self._db.transaction():
+            self._db.execute("DELETE FROM image_layers WHERE image = ?", (image,))
+            self._name_layers(image, layers)
+        return self.get(image)
+
+    def _name_layers(self, image: str, layers: Sequence[LayerId]) -> None:
+        for position, layer in enumerate(layers):
+            self._db.execute("INSERT INTO image_layers VALUES (?, ?, ?)", (image, position, layer))
+
     def add(
         self, config: ImageConfig, layers: Sequence[LayerId], *, image: str | None = None
     ) -> Image:
@@ -85,10 +123,7 @@ class Images:
                     "INSERT INTO images VALUES (?, ?, ?)",
                     (image, json.dumps(document), self._clock.now()),
                 )
-                for position, layer in enumerate(layers):
-                    self._db.execute(
-                        "INSERT INTO image_layers VALUES (?, ?, ?)", (image, position, layer)
-                    )
+                self._name_layers(image, layers)
         return Image(image, config, tuple(layers))
 
     def tag(self, ref: str | Reference, image: str) -> None:
@@ -113,6 +148,13 @@ class Images:
         """All images, the newest first."""
         rows = self._db.execute("SELECT image FROM images ORDER BY created_at DESC, image")
         return [self.get(row["image"]) for row in rows]
+
+    def made_of(self, layer: LayerId) -> Sequence[str]:
+        """The ids of the images that a layer is part of."""
+        rows = self._db.execute(
+            "SELECT DISTINCT image FROM image_layers WHERE layer = ? ORDER BY image", (layer,)
+        )
+        return [row["image"] for row in rows]
 
     def layers(self) -> set[LayerId]:
         """Every layer that some image is made of."""

@@ -16,10 +16,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NewType
 
+from paas.engine.fingerprint import measure
 from paas.errors import PaasError
 from paas.host import files, syscalls
 from paas.host.clock import Clock, SystemClock
 from paas.host.database import Database
+from paas.host.disk import Disk
 from paas.model.layout import Layout
 
 LayerId = NewType("LayerId", str)
@@ -40,7 +42,15 @@ class LayerMissing(PaasError):
 class Layers:
     """The layers of one engine."""
 
-    def __init__(self, layout: Layout, db: Database, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        db: Database,
+        clock: Clock | None = None,
+        disk: Disk | None = None,
+    ) -> None:
+        """`disk` is asked for room by whoever is about to make large layers."""
+        self.disk = disk or Disk(layout.engine)
         self._fs = layout.engine_fs
         self._locks = layout.engine / "layers.lock"
         self._db = db
@@ -118,9 +128,11 @@ class Layers:
             raise ValueError(f"{upper} was not made by new_upper")
         layer = self._move_into_place(upper)
         files.sync_filesystem(self._fs)
+        measured = measure(self._fs / "l" / layer)
         self._db.execute(
-            "INSERT INTO layers VALUES (?, ?, ?, ?)",
-            (layer, diff_id, files.tree_size(self._fs / "l" / layer), self._clock.now()),
+            "INSERT INTO layers (layer, diff_id, bytes, created_at, fingerprint)"
+            " VALUES (?, ?, ?, ?, ?)",
+            (layer, diff_id, measured.bytes, self._clock.now(), measured.fingerprint),
         )
         self.abandon(upper)
         return layer
@@ -131,7 +143,7 @@ class Layers:
         if not path.is_dir():
             raise LayerMissing(
                 f"Layer {layer} is missing from {path.parent}",
-                resolution="Rebuild or repull the images made of it.",
+                resolution="`paas images:verify --repair` pulls again what can be.",
             )
         return path
 
@@ -166,8 +178,32 @@ class Layers:
 
     def find(self, diff_id: str) -> LayerId | None:
         """A layer with this content, if one is here."""
-        rows = self._db.execute("SELECT layer FROM layers WHERE diff_id = ?", (diff_id,))
+        rows = self._db.execute(
+            "SELECT layer FROM layers WHERE diff_id = ? AND NOT damaged", (diff_id,)
+        )
         return next((LayerId(row["layer"]) for row in rows if self._exists(row["layer"])), None)
+
+    def damage(self, layer: LayerId) -> str | None:
+        """What is wrong with a layer's files, in a few words; None when nothing is."""
+        path = self._fs / "l" / layer
+        if not path.is_dir():
+            return "its directory is missing"
+        rows = self._db.execute("SELECT fingerprint FROM layers WHERE layer = ?", (layer,))
+        known = rows[0]["fingerprint"] if rows else None
+        if known is not None and measure(path).fingerprint != known:
+            return "files are missing or were changed"
+        return None
+
+    def condemn(self, layer: LayerId) -> None:
+        """Use a damaged layer for nothing new: neither for pulled images nor for builds."""
+        with self._db.transaction():
+            self._db.execute("UPDATE layers SET damaged = 1 WHERE layer = ?", (layer,))
+            self._db.execute("DELETE FROM build_steps WHERE layer = ?", (layer,))
+
+    def is_sound(self, layer: LayerId) -> bool:
+        """Whether a layer is on disk and was not condemned; its files are not looked at."""
+        rows = self._db.execute("SELECT damaged FROM layers WHERE layer = ?", (layer,))
+        return bool(rows) and not rows[0]["damaged"] and self._exists(layer)
 
     def remember_blob(self, digest: str, size: int, diff_id: str) -> None:
         """Record that a registry's compressed blob (of `size` bytes) has that content."""
@@ -177,6 +213,7 @@ class Layers:
         """Digest and compressed size of every blob whose content is here as a layer."""
         rows = self._db.execute(
             "SELECT digest, blobs.bytes, layer FROM blobs JOIN layers USING (diff_id)"
+            " WHERE NOT damaged"
         )
         return {row["digest"]: row["bytes"] for row in rows if self._exists(row["layer"])}
 

@@ -13,21 +13,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from paas.engine import ocilayout, registries
+from paas.engine.archives import DOCKER, OCI, archive_kind, names_in
 from paas.engine.config import ImageConfig, InvalidImage, host_architecture
 from paas.engine.images import Image, ImageNotFound, Images
 from paas.engine.layers import LayerId, Layers
 from paas.engine.ocilayout import LayerBlob, LayoutImage, blob_path
 from paas.engine.pack import Packed, pack
 from paas.engine.reference import Reference, parse_reference
+from paas.engine.skopeo import Counter, Login, Skopeo, bytes_below
 from paas.engine.unpack import unpack
 from paas.errors import PaasError
-from paas.host import files, processes
+from paas.host import files
 from paas.host.processes import ProcessFailed
 from paas.model.layout import Layout
 from paas.model.report import Report
-
-TRANSFER_SECONDS = 3600.0
-_DOCKER, _OCI = "docker-archive", "oci-archive"
 
 
 class PullFailed(PaasError):
@@ -50,16 +49,30 @@ class Registry:
         self._locks = layout.locks
         self._images = images
         self._layers = layers
+        self.skopeo = Skopeo(layout.engine)
 
     @property
     def settings_file(self) -> Path:
-        """Mirrors and registries without TLS; see `paas.engine.registries`."""
-        return self._engine / "registries.json"
+        """Mirrors, plain HTTP and authorities; see `paas.engine.registries`."""
+        return self.skopeo.settings_file
 
-    @property
-    def credentials_file(self) -> Path:
-        """Logins, in the format of containers-auth.json(5)."""
-        return self._engine / "auth.json"
+    def settings(self) -> registries.RegistrySettings:
+        """How registries are reached. Raises `InvalidRegistry`."""
+        return registries.load(self.settings_file)
+
+    def login(self, registry: str, username: str, password: str) -> None:
+        """Keep a login that the registry takes. Raises `LoginFailed`."""
+        with self._scratch() as scratch:
+            self.skopeo.login(scratch, registry, username, password)
+
+    def logout(self, registry: str) -> None:
+        """Forget a login. Raises `InvalidRegistry` when there is none."""
+        with self._scratch() as scratch:
+            self.skopeo.logout(scratch, registry)
+
+    def logins(self) -> list[Login]:
+        """Who is logged in where."""
+        return self.skopeo.logins()
 
     def pull(self, ref: str | Reference, report: Report) -> Image:
         """Fetch an image and give it its name here.
@@ -69,7 +82,8 @@ class Registry:
         name = ref if isinstance(ref, Reference) else parse_reference(ref)
         _refuse_local(name, "pulled")
         report.detail(f"Pulling {name.familiar}")
-        with self._fetched(f"docker://{name.pullable}", name.familiar) as fetched:
+        source = f"docker://{name.pullable}"
+        with self._fetched(source, name.familiar, report, name.domain) as fetched:
             image = self._keep(fetched, report)
             self._images.tag(name, image.id)
         return image
@@ -80,7 +94,30 @@ class Registry:
         Raises `InvalidReference`, `PullFailed`, `InvalidImage`, `LayerRefused`.
         """
         name = ref if isinstance(ref, Reference) else parse_reference(ref)
-        with self._fetched(f"{_archive_kind(archive)}:{archive}", str(archive)) as fetched:
+        source = f"{archive_kind(archive)}:{archive}"
+        return self._load(source, str(archive), name, report)
+
+    def load_all(self, archive: Path, report: Report) -> list[tuple[Reference, Image]]:
+        """Read every image of an archive, under the names that it has for them.
+
+        Raises what `load` does, and `PullFailed` for an archive without names.
+        """
+        kind = archive_kind(archive)
+        names = names_in(archive, kind)
+        if not names:
+            raise PullFailed(
+                "The archive has no names for its images",
+                resolution="Give the name as an argument: images:load NAME < archive.tar",
+            )
+        loaded = []
+        for text in names:
+            name = parse_reference(text)
+            source = f"{kind}:{archive}:{text}"
+            loaded.append((name, self._load(source, text, name, report)))
+        return loaded
+
+    def _load(self, source: str, what: str, name: Reference, report: Report) -> Image:
+        with self._fetched(source, what, report) as fetched:
             image = self._keep(fetched, report)
             self._images.tag(name, image.id)
         return image
@@ -90,46 +127,63 @@ class Registry:
         name = ref if isinstance(ref, Reference) else parse_reference(ref)
         _refuse_local(name, "pushed")
         report.detail(f"Pushing {name.familiar}")
-        self._deliver(image, f"docker://{name.pullable}", name.familiar)
+        self._deliver(image, f"docker://{name.pullable}", name.familiar, report, name.domain)
 
-    def save(self, image: Image, ref: str | Reference, archive: Path, *, oci: bool = False) -> None:
+    def save(
+        self,
+        image: Image,
+        ref: str | Reference,
+        archive: Path,
+        report: Report,
+        *,
+        oci: bool = False,
+    ) -> None:
         """Write an archive that `docker load` (or, with `oci`, any OCI tool) reads.
 
         Raises `PushFailed`.
         """
         name = ref if isinstance(ref, Reference) else parse_reference(ref)
-        kind = _OCI if oci else _DOCKER
+        kind = OCI if oci else DOCKER
         archive.unlink(missing_ok=True)
-        self._deliver(image, f"{kind}:{archive}:{name}", str(archive))
+        self._deliver(image, f"{kind}:{archive}:{name}", str(archive), report)
 
     @contextmanager
-    def _fetched(self, source: str, what: str) -> Iterator[LayoutImage]:
+    def _fetched(
+        self, source: str, what: str, report: Report, registry: str = ""
+    ) -> Iterator[LayoutImage]:
         """An image of elsewhere in a layout, gone at the end.
 
         Layers that are here already stand in it as empty files of their size: skopeo takes
-        a blob that it finds for one it has.
+        a blob that it finds for one it has. Raises `DiskFull`, `PullFailed`.
         """
+        self._layers.disk.admit(what)
         with self._scratch() as scratch, self._layers.lease():
             blobs = scratch / "blobs"
             self._stand_in(blobs)
+            counter = Counter(report, lambda: bytes_below(blobs, scratch / "layout"))
+            words = [f"--dest-shared-blob-dir={blobs}", source, f"oci:{scratch / 'layout'}:image"]
             try:
-                shared = f"--dest-shared-blob-dir={blobs}"
-                self._copy(scratch, shared, source, f"oci:{scratch / 'layout'}:image")
+                self.skopeo.copy(scratch, registry, words, counter.tell)
             except ProcessFailed as error:
+                # What skopeo had written was gone before this can be asked.
+                self._layers.disk.admit(what, counter.most)
                 raise PullFailed(
                     f"Cannot fetch {what}",
                     _last_words(error),
                     "Check the name, and that this server reaches the registry; a registry "
                     "without TLS, a mirror or a login must be set first.",
                 ) from error
+            counter.end("Downloaded")
             yield ocilayout.read(scratch / "layout", blobs)
 
     def _keep(self, fetched: LayoutImage, report: Report) -> Image:
         known = self._images.resolve(fetched.id)
-        if known is not None:
+        if known is not None and all(map(self._layers.is_sound, known.layers)):
             return known
         _refuse_other_machine(fetched.config)
         layers = [self._keep_layer(blob, report) for blob in fetched.layers]
+        if known is not None:
+            return self._images.mend(known.id, layers)
         return self._images.add(fetched.config, layers, image=fetched.id)
 
     def _keep_layer(self, blob: LayerBlob, report: Report) -> LayerId:
@@ -144,7 +198,8 @@ class Registry:
             report.detail(f"Unpacking {blob.digest[7:19]} ({blob.size / 1e6:.1f} MB)")
             upper = self._layers.new_upper()
             try:
-                unpacked = unpack(blob.path, upper, diff_id=blob.diff_id)
+                reserve = self._layers.disk.reserve
+                unpacked = unpack(blob.path, upper, diff_id=blob.diff_id, reserve=reserve)
                 layer = self._layers.commit(upper, diff_id=blob.diff_id)
             except BaseException:
                 self._layers.abandon(upper)
@@ -161,13 +216,18 @@ class Registry:
             with blob_path(blobs, digest).open("wb") as file:
                 file.truncate(size)
 
-    def _deliver(self, image: Image, target: str, what: str) -> None:
+    def _deliver(
+        self, image: Image, target: str, what: str, report: Report, registry: str = ""
+    ) -> None:
+        self._layers.disk.admit(what, sum(map(self._layers.size, image.layers)))
         with self._scratch() as scratch:
             layout = scratch / "layout"
             packed = [self._pack(layer, layout) for layer in image.layers]
             ocilayout.write(layout, image.config, packed)
+            report.detail(f"Sending {sum(one.size for one in packed) / 1e6:.1f} MB")
+            words = [f"oci:{layout}", target]
             try:
-                self._copy(scratch, f"oci:{layout}", target)
+                self.skopeo.copy(scratch, registry, words, lambda: None)
             except ProcessFailed as error:
                 raise PushFailed(
                     f"Cannot deliver the image to {what}",
@@ -186,19 +246,6 @@ class Registry:
         if self._layers.diff_id(layer) is None:
             self._layers.set_diff_id(layer, packed.digest)
         return packed
-
-    def _copy(self, scratch: Path, *words: str) -> None:
-        """skopeo copy. Raises `ProcessFailed`."""
-        conf = scratch / "registries.conf"
-        conf.write_text(registries.load(self.settings_file).registries_conf())
-        login = [f"--authfile={self.credentials_file}"] if self.credentials_file.exists() else []
-        processes.run(
-            [
-                *("skopeo", "--insecure-policy", f"--registries-conf={conf}"),
-                *(f"--tmpdir={scratch}", "copy", "--quiet", "--retry-times=2", *login, *words),
-            ],
-            timeout=TRANSFER_SECONDS,
-        )
 
     @contextmanager
     def _scratch(self) -> Iterator[Path]:
@@ -241,12 +288,6 @@ def _refuse_other_machine(config: ImageConfig) -> None:
             f"The image is made for {found}, this server is {here}",
             resolution=f"Use an image that is made for {here} too.",
         )
-
-
-def _archive_kind(archive: Path) -> str:
-    """skopeo's transport for an archive: an OCI one has no `manifest.json` of Docker's."""
-    listing = processes.run(["tar", "--list", "--file", archive], check=False).text.splitlines()
-    return _DOCKER if "manifest.json" in listing else _OCI
 
 
 def _last_words(error: ProcessFailed) -> list[str]:

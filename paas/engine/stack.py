@@ -27,6 +27,9 @@ from paas.model.report import Report
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 BOOTSTRAP_SECONDS = 900.0
+STACK_BYTES = 1 << 30
+"""What making one takes at most: packages and what is unpacked of them."""
+
 _ENV = {"PATH": processes.SEARCH_PATH, "LANG": "C.UTF-8"}
 _APT_ENV = {**_ENV, "DEBIAN_FRONTEND": "noninteractive", "APT_CONFIG": "/run/apt.conf"}
 
@@ -116,6 +119,7 @@ class Stack:
         return recipe
 
     def _make(self, recipe: Recipe, report: Report) -> Image:
+        self._layers.disk.admit(recipe.ref, STACK_BYTES)
         report.step(f"Making {recipe.ref}")
         base = self._images.resolve(recipe.base) if recipe.base else None
         below = base.layers if base else ()

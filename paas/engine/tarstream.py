@@ -107,8 +107,8 @@ class TarStream:
     def _skip(self) -> None:
         for _ in self.pieces():
             pass
-        if self._padding and len(self._stream.read(self._padding)) != self._padding:
-            raise Broken("it ends in the middle of an entry")
+        # umoci's archives end where the content does, without padding and empty blocks.
+        self._stream.read(self._padding)
 
     def _header(self) -> tuple[bytes, ...] | None:
         block = self._stream.read(BLOCK)
@@ -147,14 +147,22 @@ class TarStream:
             _number(header[2]),
             _number(header[3]),
             _number(header[5]),
-            size if known == FILE else 0,
+            0,
             said.link or header[8].partition(b"\0")[0],
         )
+        self._follows(entry, size)
         if said.pax:
             self._override(entry, said.pax)
         if kind == b"S":
             self._sparse(entry, header)
         return entry
+
+    def _follows(self, entry: Entry, size: int) -> None:
+        """Only files have content: umoci gives directories a size all the same, as stat(2) does."""
+        if size < 0:
+            raise Broken("an entry's size is below zero")
+        self._left = entry.size = size if entry.kind == FILE else 0
+        self._padding = -self._left % BLOCK
 
     def _override(self, entry: Entry, pax: dict[bytes, bytes]) -> None:
         """Apply the records of a pax header."""
@@ -164,13 +172,9 @@ class TarStream:
             entry.uid, entry.gid = int(pax.get(b"uid", entry.uid)), int(pax.get(b"gid", entry.gid))
             entry.mtime = float(pax.get(b"mtime", entry.mtime))
             if b"size" in pax:
-                self._left = int(pax[b"size"])
-                self._padding = -self._left % BLOCK
-                entry.size = self._left if entry.kind == FILE else 0
+                self._follows(entry, int(pax[b"size"]))
         except ValueError as error:
             raise Broken(f"a pax header is malformed: {error}") from None
-        if self._left < 0:
-            raise Broken("an entry's size is negative")
         xattrs = {key[len(_XATTR) :]: value for key, value in pax.items() if key.startswith(_XATTR)}
         entry.xattrs = xattrs or None
         if any(key.startswith(b"GNU.sparse.") for key in pax):

@@ -7,6 +7,7 @@ and it is taken of the very bytes that the child was given.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -23,12 +24,11 @@ from paas.engine.extract import Limits, Refused, apply_archive
 from paas.engine.tarstream import Broken
 from paas.errors import PaasError
 from paas.host import processes, syscalls
+from paas.host.disk import RESERVE, Disk, DiskFull
 
 _CHUNK = 1 << 18
 _PIECE = 1 << 20
 _GZIP, _ZSTD, _XZ, _BZIP = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ", b"BZh"
-RESERVE = 512 << 20
-"""Bytes of disk that unpacking leaves free."""
 
 
 class LayerRefused(PaasError):
@@ -46,14 +46,20 @@ class Unpacked:
 
 
 def unpack(
-    blob: Path, target: Path, *, diff_id: str | None = None, limits: Limits | None = None
+    blob: Path,
+    target: Path,
+    *,
+    diff_id: str | None = None,
+    limits: Limits | None = None,
+    reserve: int = RESERVE,
 ) -> Unpacked:
     """Unpack the tar `blob` (plain, gzip or zstd) into the directory `target`.
 
-    The archive must have the digest `diff_id`, if one is given. Raises `LayerRefused`;
-    then `target` holds part of it, and its maker throws it away.
+    The archive must have the digest `diff_id`, if one is given; `reserve` bytes of the disk
+    stay free. Raises `LayerRefused` and `DiskFull`; then `target` holds part of it, and its
+    maker throws it away.
     """
-    limits = _within_disk(limits or Limits(), target)
+    limits = _within_disk(limits or Limits(), Disk(target, reserve))
     stream_read, stream_write = os.pipe2(os.O_CLOEXEC)
     result_read, result_write = os.pipe2(os.O_CLOEXEC)
     # The usual 64 KiB would be filled and drained by turns.
@@ -78,6 +84,8 @@ def _judge(blob: Path, digest: str, failure: str, answer: bytes, expected: str |
     told: dict[str, Any] = (
         json.loads(answer) if answer else {"refused": "the unpacking process was killed"}
     )
+    if told.get("full"):
+        raise DiskFull(f"the layer {blob.name}", "none is", blob.parent)
     reason = failure or told.get("refused", "")
     # A broken archive also has the wrong digest: that it is another file says more.
     if not failure and expected is not None and digest != expected:
@@ -182,7 +190,8 @@ def _extract_and_exit(stream: int, result: int, target: Path, limits: Limits) ->
     except Refused as error:
         answer = {"refused": str(error)}
     except OSError as error:
-        answer = {"refused": f"{error.strerror}: {error.filename}"}
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        answer = {"refused": f"{error.strerror}: {error.filename}", "full": full}
     except Exception as error:  # noqa: BLE001  hostile headers are of all sorts
         answer = {"refused": f"it is malformed: {type(error).__name__}: {error}"}
     finally:
@@ -190,9 +199,8 @@ def _extract_and_exit(stream: int, result: int, target: Path, limits: Limits) ->
         os._exit(0)
 
 
-def _within_disk(limits: Limits, target: Path) -> Limits:
-    status = os.statvfs(target)
-    free = max(0, status.f_bavail * status.f_frsize - RESERVE)
-    if free >= limits.bytes:
+def _within_disk(limits: Limits, disk: Disk) -> Limits:
+    room = disk.room()
+    if room >= limits.bytes:
         return limits
-    return replace(limits, bytes=free, reason="all that the disk has room for")
+    return replace(limits, bytes=room, reason="all that the disk has room for")

@@ -90,7 +90,7 @@ def test_collecting_keeps_what_is_named_or_given(storage: Storage) -> None:
     storage.images.tag("app", named.id)
     released = storage.images.add(ImageConfig(), [shared, running])
     unused = storage.images.add(ImageConfig(), [shared, dead])
-    collected = storage.collector.collect(images={released.id}, layers={cached})
+    collected = storage.collector.collect(images=lambda: {released.id}, layers=lambda: {cached})
     assert collected is not None
     assert collected.images == (unused.id,)
     assert collected.layers == (dead,)

@@ -434,3 +434,10 @@ def test_a_global_header_is_nobodys(box: Box) -> None:
         tar.addfile(entry("file"))
     box.unpack(buffer.getvalue())
     assert names(box.target) == ["file"]
+
+
+def test_only_files_have_content(box: Box) -> None:
+    """umoci gives directories the size that stat(2) has for them; nothing follows."""
+    folder = entry("folder", tarfile.DIRTYPE, size=4096).tobuf()
+    box.unpack(folder + archive((entry("folder/file"), b"content")))
+    assert box.path("folder/file").read_bytes() == b"content"

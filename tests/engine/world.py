@@ -195,21 +195,21 @@ def forked(work: Callable[[], object]) -> int:
         os._exit(code)
 
 
-def step_of(frame: FrameType) -> Step | None:
+def step_of(frame: FrameType, modules: re.Pattern[str] = MODULES) -> Step | None:
     """The step that is begun with a call."""
     file = frame.f_code.co_filename
     name = frame.f_code.co_qualname
-    if not MODULES.search(file) or "<" in name or name.endswith("__init__"):
+    if not modules.search(file) or "<" in name or name.endswith("__init__"):
         return None
     return file, name
 
 
-def steps_of(work: Callable[[], object]) -> list[Step]:
+def steps_of(work: Callable[[], object], modules: re.Pattern[str] = MODULES) -> list[Step]:
     """Every distinct step of `work`, in the order in which each is first begun."""
     found: dict[Step, None] = {}
 
     def note(frame: FrameType, event: str, _: object) -> None:
-        step = step_of(frame) if event == "call" else None
+        step = step_of(frame, modules) if event == "call" else None
         if step is not None:
             found[step] = None
 
@@ -221,7 +221,7 @@ def steps_of(work: Callable[[], object]) -> list[Step]:
     return list(found)
 
 
-def killed_at(step: Step, work: Callable[[], object]) -> bool:
+def killed_at(step: Step, work: Callable[[], object], modules: re.Pattern[str] = MODULES) -> bool:
     """Run `work` in a child that SIGKILLs itself where it first begins `step`."""
 
     def act() -> None:
@@ -229,7 +229,7 @@ def killed_at(step: Step, work: Callable[[], object]) -> bool:
         work()
 
     def is_begun(frame: FrameType, event: str) -> bool:
-        return event == "call" and step_of(frame) == step
+        return event == "call" and step_of(frame, modules) == step
 
     _, status = os.waitpid(forked(act), 0)
     return os.WIFSIGNALED(status)

@@ -1,25 +1,23 @@
-"""A Dockerfile that starts from an image of a registry: Debian's own docker-registry.
+"""A Dockerfile that starts from an image of a registry, and the commands about images.
 
-It stands in for Docker Hub by the mirror setting, so `FROM busybox` goes all the way that
-it goes on a server with internet.
+Debian's own docker-registry stands in for Docker Hub by the mirror setting, so `FROM
+busybox` goes all the way that it goes on a server with internet.
 """
 
 from __future__ import annotations
 
+import io
+import json
 import subprocess
-import urllib.error
-import urllib.request
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from paas.engine import registries
-from paas.engine.registries import RegistrySettings
+from tests.engine.distribution import Distribution, distribution
 from tests.push.app import App
-from tests.push.outcome import eventually
 from tests.push.server import Server
-from tests.push.sshd import free_port
 
 DOCKERFILE = """\
 FROM busybox
@@ -27,42 +25,14 @@ COPY index.html /www/
 CMD ["/bin/busybox", "httpd", "-f", "-p", "0.0.0.0:5000", "-h", "/www"]
 """
 
-CONFIG = """\
-version: 0.1
-storage:
-  filesystem: {{rootdirectory: {storage}}}
-http:
-  addr: 127.0.0.1:{port}
-"""
-
 
 @pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a registry with `library/busybox` in it, made by umoci."""
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Distribution]:
+    """A registry with `library/busybox` in it, made by umoci."""
     folder = tmp_path_factory.mktemp("registry")
-    port = free_port()
-    config = folder / "config.yml"
-    config.write_text(CONFIG.format(storage=folder / "storage", port=port))
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            ["docker-registry", "serve", config], stdout=log, stderr=log, start_new_session=True
-        )
-    try:
-        address = f"127.0.0.1:{port}"
-        eventually(lambda: answers(address))
-        publish(folder, address)
-        yield address
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def answers(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://{address}/v2/", timeout=1) as answer:
-            return bool(answer.status == 200)
-    except urllib.error.URLError:
-        return False
+    with distribution(folder) as registry:
+        publish(folder, registry.address)
+        yield registry
 
 
 def publish(folder: Path, address: str) -> None:
@@ -87,12 +57,13 @@ def publish(folder: Path, address: str) -> None:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def mirrored(server: Server, registry: str) -> Iterator[None]:
+def mirrored(server: Server, registry: Distribution) -> Iterator[None]:
     """Docker Hub is asked for at the registry, which speaks plain HTTP."""
-    path = server.layout.engine / "registries.json"
-    registries.save(path, RegistrySettings({"docker.io": (registry,)}, plain_http=(registry,)))
+    server.ssh(f"registry:set {registry.address} --plain-http on").ok()
+    server.ssh(f"registry:set docker.io --mirror {registry.address}").ok()
     yield
-    path.unlink()
+    server.ssh("registry:set docker.io --mirror none").ok()
+    server.ssh(f"registry:set {registry.address} --plain-http off").ok()
 
 
 def test_an_image_that_is_not_there_is_named_with_its_line(app: App) -> None:
@@ -108,3 +79,59 @@ def test_an_image_of_docker_hub_is_pulled_built_on_and_served(app: App) -> None:
     again = app.push({"index.html": "from the store\n"}).ok()
     assert "Pulling" not in again.text
     assert app.get().text == "from the store\n"
+
+
+def test_a_malformed_setting_changes_nothing(server: Server) -> None:
+    before = server.ssh("registry:list --format json").ok().out
+    assert (
+        "address of a registry"
+        in server.ssh("registry:set 'no host' --plain-http on").failed().text
+    )
+    assert "--mirror" in server.ssh("registry:set docker.io").failed().text
+    refused = server.ssh("registry:set docker.io --authority -", input=b"no certificate").failed()
+    assert "no certificate in PEM" in refused.text
+    assert "Nobody is logged in" in server.ssh("registry:logout docker.io").failed().text
+    assert server.ssh("registry:list --format json").ok().out == before
+    assert [one["registry"] for one in json.loads(before)][-1] == "docker.io"
+
+
+def test_what_an_app_runs_is_not_removed(server: Server, app: App) -> None:
+    app.push({"Dockerfile": DOCKERFILE, "index.html": "kept\n"}).ok()
+    listed = json.loads(server.ssh("images:list --format json").ok().out)
+    [image] = [one for one in listed if f"app {app.name} v1" in one["used_by"]]
+    refused = server.ssh(f"images:remove {image['id']}").failed()
+    assert "is in use" in refused.text
+    assert f"by app {app.name} v1" in refused.text
+    server.ssh("--force images:prune --all").ok()
+    assert "freed" in server.ssh("gc").ok().text
+    assert app.get().text == "kept\n"
+    app.ssh("ps:restart {}").ok()
+    assert app.get().text == "kept\n"
+    history = json.loads(server.ssh(f"images:history {image['id']} --format json").ok().out)
+    assert any("COPY index.html" in line["created_by"] and line["bytes"] for line in history)
+
+
+def test_an_image_goes_out_and_comes_back(server: Server, registry: Distribution) -> None:
+    server.ssh("images:pull busybox").ok()
+    server.ssh(f"images:tag busybox {registry.address}/team/box:v1").ok()
+    server.ssh(f"images:push {registry.address}/team/box:v1").ok()
+    layers = registry.layers("team/box:v1")
+    archive = server.ssh("images:save busybox").ok().stdout
+    server.ssh(f"images:remove busybox {registry.address}/team/box:v1").ok()
+    gone = server.ssh("images:inspect busybox").failed(20)
+    assert "There is no image busybox" in gone.text
+    assert "Loaded busybox:latest" in server.ssh("images:load", input=archive).ok().text
+    inspected = json.loads(server.ssh("images:inspect busybox").ok().out)
+    assert inspected["names"] == ["busybox:latest"]
+    files = server.ssh("images:export busybox").ok().stdout
+    with tarfile.open(fileobj=io.BytesIO(files)) as tar:
+        assert {"bin/busybox", "bin/sh"} <= {*tar.getnames()}
+    assert "Imported" in server.ssh("images:import flat:v1", input=files).ok().text
+    again = server.ssh("images:export flat:v1").ok().stdout
+    assert again == files
+    assert "below paas/" in server.ssh("images:tag busybox paas/stack:debian-13").failed().text
+    assert len(layers) == 1
+    assert "as they were made" in server.ssh("images:verify").ok().text
+    usage = json.loads(server.ssh("df --format json").ok().out)
+    assert {"images", "volumes", "build cache"} <= {one["kind"] for one in usage["usage"]}
+    server.ssh("images:remove busybox flat:v1").ok()

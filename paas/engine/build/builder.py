@@ -76,7 +76,7 @@ class Builder:
         `owner` names the user id range that RUN steps have; `deadline_s` is seconds for
         everything; `offer` is what they may mount. Raises `DockerfileError` before anything
         runs for what is wrong in the file, else `ContextError`, `StepFailed`,
-        `BuildTimedOut` and what getting a base image raises.
+        `BuildTimedOut` and what getting a base image raises, and `DiskFull`.
         """
         args = dict(build_args or {})
         end = self._clock.monotonic() + deadline_s
@@ -89,6 +89,7 @@ class Builder:
             lambda: self._seconds_left(end, deadline_s),
             offer or Offer(),
         )
+        self._layers.disk.admit("a build")
         # While it is held, no layer is collected that no image names yet.
         with self._layers.lease():
             build = _Build(self, chosen, filtered(context, dockerfile), args, rules, report)

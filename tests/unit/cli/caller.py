@@ -80,6 +80,13 @@ class Recorder:
     certificates: Any = None
     engine: Any = None
     letsencrypt: Any = None
+    images: Any = None
+
+    def usage(self) -> Any:
+        return ()
+
+    def space(self) -> Any:
+        return None
 
     def _record(self, *what: Any) -> None:
         self.asked.append(what)

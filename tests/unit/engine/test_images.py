@@ -21,7 +21,7 @@ LOW, HIGH = LayerId("low"), LayerId("high")
 def db(tmp_path: Path) -> Database:
     db = Database(tmp_path / "engine.db", files("paas.engine") / "migrations")
     for layer in (LOW, HIGH):
-        db.execute("INSERT INTO layers VALUES (?, NULL, 0, 0)", (layer,))
+        db.execute("INSERT INTO layers (layer, bytes, created_at) VALUES (?, 0, 0)", (layer,))
     return db
 
 

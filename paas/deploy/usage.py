@@ -1,0 +1,79 @@
+"""What takes the room on the disk: `paas df`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from paas.deploy.housekeeping import CACHE_SECONDS, Housekeeping
+from paas.engine.engine import Engine
+from paas.host.files import tree_size
+from paas.model.layout import Layout
+
+
+@dataclass(frozen=True)
+class Usage:
+    """One kind of thing: how many, how large in bytes, and what `paas gc` would free."""
+
+    kind: str
+    count: int
+    bytes: int
+    reclaimable: int = 0
+
+
+@dataclass(frozen=True)
+class Space:
+    """The file system below the root, in bytes."""
+
+    total: int
+    free: int
+
+
+def space(layout: Layout) -> Space:
+    """How large the disk is, and what is free for us."""
+    status = os.statvfs(layout.root)
+    return Space(status.f_blocks * status.f_frsize, status.f_bavail * status.f_frsize)
+
+
+def usage(layout: Layout, engine: Engine, housekeeping: Housekeeping) -> Iterator[Usage]:
+    """What there is, the images first."""
+    yield from _images(engine, housekeeping)
+    yield _tree("containers", engine.layout.engine_fs / "u")
+    yield _tree("volumes", engine.layout.engine_fs / "volumes")
+    yield _tree("repositories", layout.repos)
+    yield _tree("deploys", layout.deploys)
+    yield _tree("logs", layout.logs)
+    unfinished = (layout.engine_fs / "tmp", layout.engine / "scratch")
+    yield Usage("unfinished", sum(map(_entries, unfinished)), sum(map(_size, unfinished)))
+
+
+def _images(engine: Engine, housekeeping: Housekeeping) -> Iterator[Usage]:
+    layers, images = engine.layers, engine.images
+    needed = {*images.refs().values(), *housekeeping.needed()}
+    everything = images.list()
+    kept = {layer for image in everything if image.id in needed for layer in image.layers}
+    cached = engine.builder.tools.cache.layers(CACHE_SECONDS)
+    of_images = images.layers()
+    rest = {layer for layer in layers.list() if layer not in of_images}
+    dead = sum(layers.size(layer) for layer in of_images - kept - cached)
+    yield Usage("images", len(everything), sum(map(layers.size, of_images)), dead)
+    stale = sum(layers.size(layer) for layer in rest - cached)
+    yield Usage("build cache", len(rest), sum(map(layers.size, rest)), stale)
+
+
+def _tree(kind: str, path: Path) -> Usage:
+    return Usage(kind, _entries(path), _size(path))
+
+
+def _entries(path: Path) -> int:
+    return sum(1 for _ in path.iterdir()) if path.is_dir() else 0
+
+
+def _size(path: Path) -> int:
+    # A container or a push may remove what is being counted.
+    try:
+        return tree_size(path) if path.is_dir() else 0
+    except FileNotFoundError:
+        return 0
