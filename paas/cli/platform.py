@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from paas.deploy.certificates import Certificates
+from paas.deploy.edge import Edge
 from paas.deploy.images import ServerImages
 from paas.deploy.letsencrypt import Letsencrypt
+from paas.deploy.route import Router
 from paas.deploy.tryout import Tryout
 from paas.deploy.usage import Space, Usage
 from paas.engine.engine import Engine
@@ -68,6 +70,14 @@ class Platform(Protocol):
     @property
     def certificates(self) -> Certificates:
         """Adding, making and removing certificates."""
+
+    @property
+    def edge(self) -> Edge:
+        """How apps are reached: domains, redirects, ports, maintenance, tuning."""
+
+    @property
+    def router(self) -> Router:
+        """Where an app is found, as the proxy is told."""
 
     @property
     def letsencrypt(self) -> Letsencrypt:
@@ -139,12 +149,6 @@ class Platform(Protocol):
 
     def rename(self, app: App, new: str, *, actor: str, report: Report) -> None:
         """Give an app another name, under which it is then served."""
-
-    def add_domain(self, app: App, name: str, *, actor: str, report: Report) -> None:
-        """Serve an app under a domain too."""
-
-    def remove_domain(self, app: App, name: str, *, actor: str, report: Report) -> None:
-        """No longer serve an app under a domain."""
 
     def receive(self, app_name: str, request: Request, caller: Caller) -> int:
         """Serve `git push`; git's exit code."""

@@ -154,6 +154,7 @@ class Supervisor:
             parts.engine.builder.recover,
             lambda: parts.lifecycle.sweep(Silent()),
             lambda: parts.router.publish(Silent()),
+            parts.metrics.collect,
             Services(parts).mend,
         )
         for step in steps:
@@ -167,6 +168,7 @@ class Supervisor:
             self._event(deploy.app_id, "deploy abandoned", f"deploy {deploy.id}: {deploy.error}")
 
     def _clean(self) -> None:
+        self._parts.metrics.prune()
         freed = self._parts.housekeeping.run()
         if freed is not None and freed.layers:
             mib = freed.bytes >> 20

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 from paas.deploy import applogs
 from paas.deploy.certificates import Certificates
+from paas.deploy.edge import Edge
 from paas.deploy.images import ServerImages
 from paas.deploy.letsencrypt import Letsencrypt
 from paas.deploy.parts import Parts
 from paas.deploy.receive import ErrorLines
 from paas.deploy.repository import Repository
+from paas.deploy.route import Router
 from paas.deploy.running import log_directory
 from paas.deploy.tryout import Tryout
 from paas.deploy.usage import Space, Usage, space, usage
@@ -68,6 +70,16 @@ class Platform:
     def certificates(self) -> Certificates:
         """Adding, making and removing certificates."""
         return self._parts.certificates
+
+    @property
+    def edge(self) -> Edge:
+        """How apps are reached: domains, redirects, ports, maintenance, tuning."""
+        return self._parts.edge
+
+    @property
+    def router(self) -> Router:
+        """Where an app is found, as the proxy is told."""
+        return self._parts.router
 
     @property
     def letsencrypt(self) -> Letsencrypt:
@@ -166,14 +178,6 @@ class Platform:
     def rename(self, app: App, new: str, *, actor: str, report: Report) -> None:
         """Give an app another name, under which it is then served."""
         self._parts.lifecycle.rename(app, new, actor=actor, report=report)
-
-    def add_domain(self, app: App, name: str, *, actor: str, report: Report) -> None:
-        """Serve an app under a domain too."""
-        self._parts.lifecycle.add_domain(app, name, actor=actor, report=report)
-
-    def remove_domain(self, app: App, name: str, *, actor: str, report: Report) -> None:
-        """No longer serve an app under a domain."""
-        self._parts.lifecycle.remove_domain(app, name, actor=actor, report=report)
 
     def receive(self, app_name: str, request: Request, caller: Caller) -> int:
         """Serve `git push`; git's exit code. The app is made by its first push."""

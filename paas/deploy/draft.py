@@ -34,6 +34,8 @@ class Draft:
     health: Mapping[str, tuple[Healthcheck, ...]] = field(default_factory=dict)
     number: int | None = None
     branch: str | None = field(default=None, compare=False)
+    snippet: str = ""
+    """What the repository adds to the app's site in the proxy."""
 
     @property
     def port(self) -> int:
@@ -64,6 +66,7 @@ def of(release: Release) -> Draft:
         reason=release.reason,
         health=release.health,
         number=release.number,
+        snippet=release.snippet,
     )
 
 

@@ -1,4 +1,4 @@
-"""Destroying and renaming apps, and the domains they answer to."""
+"""Destroying and renaming apps."""
 
 from __future__ import annotations
 
@@ -102,17 +102,3 @@ class Lifecycle:
             parts.store.events.add(actor, new, "renamed", f"from {app.name}")
         parts.router.publish(report)
         return renamed
-
-    def add_domain(self, app: App, name: str, *, actor: str, report: Report) -> None:
-        """Answer to `name` too. Raises `DomainTaken`, which names the owner."""
-        with self.pipeline.store.transaction():
-            self.pipeline.store.domains.add(app.id, name)
-            self.pipeline.store.events.add(actor, app.name, "domain added", name)
-        self.pipeline.router.publish(report)
-
-    def remove_domain(self, app: App, name: str, *, actor: str, report: Report) -> None:
-        """No longer answer to `name`."""
-        with self.pipeline.store.transaction():
-            self.pipeline.store.domains.remove(app.id, name)
-            self.pipeline.store.events.add(actor, app.name, "domain removed", name)
-        self.pipeline.router.publish(report)

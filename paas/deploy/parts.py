@@ -8,6 +8,7 @@ from functools import cached_property
 from paas.deploy.attempt import Attempts
 from paas.deploy.certificates import Certificates
 from paas.deploy.draft import Draft, of
+from paas.deploy.edge import Edge
 from paas.deploy.expiry import Expiry
 from paas.deploy.explain import Explainer
 from paas.deploy.health import Health
@@ -15,6 +16,7 @@ from paas.deploy.housekeeping import Housekeeping
 from paas.deploy.images import ServerImages
 from paas.deploy.letsencrypt import Letsencrypt
 from paas.deploy.lifecycle import Lifecycle
+from paas.deploy.metrics import Metrics
 from paas.deploy.oneoff import OneOff
 from paas.deploy.operations import NotDeployed, Operations
 from paas.deploy.phase import ReleasePhase
@@ -28,6 +30,7 @@ from paas.engine.engine import Engine
 from paas.host.clock import Clock, SystemClock
 from paas.model.app import App
 from paas.model.layout import Layout
+from paas.model.proxysettings import HTTP3, PROXY_PROTOCOL, TRUSTED_PROXIES, UNKNOWN_HOST
 from paas.model.settings import HTTP_ADDRESS, HTTP_PORT, HTTPS_PORT
 from paas.proxy.listening import Listening
 from paas.proxy.proxy import Proxy
@@ -56,7 +59,13 @@ class Parts:
     def _listening(self) -> Listening:
         settings = self.store.settings
         return Listening(
-            settings.value(HTTP_ADDRESS), settings.value(HTTP_PORT), settings.value(HTTPS_PORT)
+            settings.value(HTTP_ADDRESS),
+            settings.value(HTTP_PORT),
+            settings.value(HTTPS_PORT),
+            trusted=tuple(filter(None, settings.value(TRUSTED_PROXIES).split(","))),
+            proxy_protocol=settings.value(PROXY_PROTOCOL),
+            unknown_page=settings.value(UNKNOWN_HOST) == "page",
+            http3=settings.value(HTTP3),
         )
 
     @cached_property
@@ -79,6 +88,11 @@ class Parts:
         return Letsencrypt(
             self.layout, self.store, self.proxy, self.router, self.certificates, self.clock
         )
+
+    @cached_property
+    def edge(self) -> Edge:
+        """How apps are reached: domains, redirects, ports, maintenance, tuning."""
+        return Edge(self.store, self.router)
 
     @cached_property
     def oneoff(self) -> OneOff:
@@ -117,8 +131,13 @@ class Parts:
         return ServerImages(self.store, self.engine, self.housekeeping)
 
     @cached_property
+    def metrics(self) -> Metrics:
+        """Counts requests."""
+        return Metrics(self.store, self.proxy, self.clock)
+
+    @cached_property
     def lifecycle(self) -> Lifecycle:
-        """Destroy, rename and domains."""
+        """Destroy and rename."""
         return Lifecycle(self.pipeline, self.attempts)
 
     def live(self, app: App) -> Draft:

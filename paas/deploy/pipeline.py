@@ -18,6 +18,7 @@ from paas.deploy.health import Health
 from paas.deploy.phase import ReleasePhase
 from paas.deploy.route import Router
 from paas.deploy.running import Runner, Running
+from paas.deploy.tree import read_text
 from paas.deploy.wake import wake_supervisor
 from paas.engine.engine import Engine
 from paas.host.clock import Clock
@@ -26,8 +27,10 @@ from paas.model.app import App
 from paas.model.deploy import Stage
 from paas.model.instance import Instance, InstanceState
 from paas.model.layout import Layout
+from paas.model.proxysettings import SNIPPET_PATH
 from paas.model.release import Release
 from paas.model.settings import BOOT_SECONDS
+from paas.proxy.traffic import Mark
 from paas.store.store import Store
 
 BUILD = "build"
@@ -54,6 +57,7 @@ class Pipeline:
             return self._push(attempt, source, branch)
 
     def _push(self, attempt: Attempt, source: Source, branch: str) -> Release:
+        snippet = self._snippet(attempt.app, source)
         with attempt.timeline.stage(BUILD):
             self.store.deploys.advance(attempt.deploy.id, Stage.BUILDING)
             config = self.store.config.get(attempt.app.id)
@@ -63,7 +67,14 @@ class Pipeline:
             with attempt.timeline.stage("release phase"):
                 self.store.deploys.advance(attempt.deploy.id, Stage.RELEASING)
                 self.phase.run(attempt.app, draft, attempt.report)
-        return self.launch(attempt, replace(draft, branch=branch))
+        return self.launch(attempt, replace(draft, branch=branch, snippet=snippet))
+
+    def _snippet(self, app: App, source: Source) -> str:
+        """The repository's part of the proxy; refused before anything is built."""
+        path = self.store.settings.value(SNIPPET_PATH, app.id)
+        snippet = read_text(source.context, path) or ""
+        self.router.check_snippet(app, snippet)
+        return snippet
 
     def draft(self, app: App, source: Source, built: Built) -> Draft:
         """What the push would run with the app's present config and scale."""
@@ -96,6 +107,7 @@ class Pipeline:
         of the new one is left.
         """
         todo = self.plan(attempt.app, draft, restart)
+        mark = self.router.mark(attempt.app)
         started = self._start(attempt, draft, todo)
         try:
             self._check(attempt, draft, started)
@@ -103,7 +115,7 @@ class Pipeline:
         finally:
             # Asked of the database: a signal may have come just behind the commit.
             if self.store.deploys.get(attempt.deploy.id).stage.committed:
-                self._route(attempt)
+                self._route(attempt, mark)
             else:
                 self.runner.discard(started)
 
@@ -199,6 +211,7 @@ class Pipeline:
             health=draft.health,
             reason=draft.reason,
             actor=attempt.deploy.actor,
+            snippet=draft.snippet,
             created_at=self.clock.now(),
         )
 
@@ -219,7 +232,7 @@ class Pipeline:
         )
         self.store.instances.set_state(instance.id, InstanceState.LIVE)
 
-    def _route(self, attempt: Attempt) -> None:
+    def _route(self, attempt: Attempt, mark: Mark) -> None:
         with attempt.timeline.stage("route"):
             try:
                 self.router.switch([attempt.app])
@@ -227,3 +240,6 @@ class Pipeline:
             finally:
                 # It retires the old instances, and repeats what could not be done here.
                 wake_supervisor(self.layout)
+        traffic = self.router.traffic_since(attempt.app, mark)
+        count = f"{traffic.requests:,} request{'' if traffic.requests == 1 else 's'}"
+        attempt.report.detail(f"{count} served meanwhile, {traffic.refused:,} failed")

@@ -214,6 +214,12 @@ class Receiving:
         # By id: the app may have been renamed meanwhile.
         app = self._pipeline.store.apps.by_id(attempt.app.id) or attempt.app
         attempt.report.step(f"Released {release.version} in {attempt.timeline.total:.1f} s")
+        left_out = self._pipeline.router.left_out(app)
+        if left_out is not None:
+            attempt.report.result("Application deployed, but the proxy does not serve it as it is:")
+            attempt.report.warn(f"Its site is quarantined: {left_out}")
+            attempt.report.warn("What was served before goes on. Mend that and push again.")
+            return
         attempt.report.result("Application deployed:")
         for url in self._pipeline.router.urls(app):
             attempt.report.detail(url)

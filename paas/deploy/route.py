@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from ipaddress import IPv4Address
 from math import ceil
+from pathlib import Path
 
 from paas.deploy.draft import WEB
 from paas.deploy.running import owner_of
+from paas.deploy.sites import Sites, World, certified
 from paas.engine.engine import Engine
 from paas.engine.network.addresses import SLOTS, Backend, ServiceAddresses
 from paas.host.clock import Clock
 from paas.host.files import FileLock
 from paas.model.app import App
-from paas.model.certificate import choose
 from paas.model.instance import Instance
+from paas.model.port import Port
 from paas.model.report import Report
-from paas.model.settings import DOMAIN, HSTS_SECONDS, HTTP_PORT, HTTPS_PORT, HTTPS_REDIRECT
-from paas.proxy.proxy import Proxy
-from paas.proxy.site import Site, SiteOptions, SiteState, Tls
+from paas.model.route import Route
+from paas.model.settings import HTTP_PORT, HTTPS_PORT
+from paas.model.traffic import Traffic, total
+from paas.proxy.proxy import Applied, Proxy
+from paas.proxy.site import Site, SiteState
+from paas.proxy.snippet import BrokenSnippet
+from paas.proxy.traffic import Mark
+from paas.store.ports import SHARED
 from paas.store.store import Store
 
 
@@ -39,6 +47,8 @@ class Router:
         self._engine = engine
         self._proxy = proxy
         self._clock = clock
+        self._sites = Sites(store, proxy.pairs, clock, self._slots)
+        self._left_out: dict[str, str] = {}
 
     def switch(self, apps: Iterable[App]) -> None:
         """Send the traffic of `apps` to their live instances, in one transaction."""
@@ -54,50 +64,123 @@ class Router:
     def forget(self, app_id: int) -> None:
         """Give back the addresses of an app that is gone and that nginx no longer names."""
         with self._maps():
-            self._engine.network.release_service(service_key(app_id))
+            for key in self._engine.network.services_of(f"{owner_of(app_id)}/"):
+                self._engine.network.release_service(key)
+
+    def forget_ports(self, app: App) -> None:
+        """Give back the addresses of port mappings that the app has no more."""
+        with self._maps():
+            for key in self._engine.network.services_of(f"{owner_of(app.id)}/{WEB}:"):
+                if key not in self._wanted(app):
+                    self._engine.network.release_service(key)
 
     def leads_to(self, instance: Instance) -> bool:
         """Whether new connections may still arrive at an instance."""
         address = IPv4Address(instance.address)
-        backends = self._engine.network.backends(service_key(instance.app_id))
-        return any(backend.address == address for backend in backends)
+        network = self._engine.network
+        return any(
+            backend.address == address
+            for key in network.services_of(f"{owner_of(instance.app_id)}/")
+            for backend in network.backends(key)
+        )
 
     def _maps(self) -> FileLock:
         return FileLock(self._engine.layout.locks / "maps")
 
     def _write(self, apps: Sequence[App]) -> None:
-        for app in apps:
-            self._addresses(app)
-        if apps:
-            self._engine.network.set_backends(
-                {service_key(app.id): self._backends(app) for app in apps}
-            )
+        wanted = [item for app in apps for item in self._wanted(app).items()]
+        for key, backends in wanted:
+            self._addresses(key, len(backends))
+        if wanted:
+            self._engine.network.set_backends(dict(wanted))
 
     def _is_outdated(self, app: App) -> bool:
-        return list(self._engine.network.backends(service_key(app.id))) != self._backends(app)
+        backends = self._engine.network.backends
+        return any(list(backends(key)) != wanted for key, wanted in self._wanted(app).items())
 
-    def _addresses(self, app: App) -> ServiceAddresses:
-        """The app's stable addresses: eight slots, and eight more each time it outgrows them.
+    def _addresses(self, key: str, backends: int) -> ServiceAddresses:
+        """Stable addresses: eight slots, and eight more each time the app outgrows them.
 
         Slots are never taken back, so scaling reloads nginx only on the way up.
         """
-        slots = SLOTS * max(1, ceil(len(self._backends(app)) / SLOTS))
-        return self._engine.network.service(service_key(app.id), slots)
+        return self._engine.network.service(key, SLOTS * max(1, ceil(backends / SLOTS)))
 
-    def _backends(self, app: App) -> list[Backend]:
+    def _slots(self, app: App, port: int | None) -> Sequence[str]:
+        """The slots of an app's `web`, or of another port inside it."""
+        key = service_key(app.id, WEB if port is None else f"{WEB}:{port}")
+        return [str(slot) for slot in self._addresses(key, len(self._instances(app))).slots]
+
+    def _wanted(self, app: App) -> dict[str, list[Backend]]:
+        """Where each of the app's services should lead."""
+        instances, ports = self._instances(app), self._store.ports.list(app.id)
+        # 80 and 443 lead to where `web` listens, unless a mapping says otherwise.
+        main = next((each.target for each in ports if _is_main(each)), None)
+        services = {service_key(app.id): main}
+        services |= {
+            service_key(app.id, f"{WEB}:{each.target}"): each.target
+            for each in ports
+            if not _is_main(each)
+        }
+        return {
+            key: [Backend(IPv4Address(one.address), port or one.port) for one in instances]
+            for key, port in services.items()
+        }
+
+    def _instances(self, app: App) -> list[Instance]:
         return [
-            Backend(IPv4Address(one.address), one.port)
+            one
             for one in self._store.instances.list(app.id)
             if one.process_type == WEB and one.state.can_serve and one.port
         ]
 
-    def publish(self, report: Report) -> None:
-        """Make nginx serve every app under its domains; reloads only on a change."""
-        applied = self._proxy.sync(lambda: [self._site(app) for app in self._store.apps.list()])
+    def publish(self, report: Report) -> Applied:
+        """Make nginx serve every app under its domains; reloads only on a change.
+
+        What is left out is told, and is in what is returned.
+        """
+        broken: dict[str, str] = {}
+
+        def read() -> list[Site]:
+            broken.clear()
+            return self._sites.all(lambda app, why: broken.update({app.name: why}))
+
+        applied = self._proxy.sync(read)
+        applied = replace(applied, quarantined=(*applied.quarantined, *sorted(broken.items())))
         for name, reason in applied.quarantined:
             report.warn(f"The proxy configuration of {name} is left out: {reason}")
+        self._left_out = dict(applied.quarantined)
         if not applied.quarantined:
             self._forget_pairs()
+        return applied
+
+    def left_out(self, app: App) -> str | None:
+        """Why the last `publish` did not serve an app as it should be; None when it did."""
+        return self._left_out.get(app.name)
+
+    def access_log(self, app: App) -> Path:
+        """The app's access log."""
+        return self._proxy.log_of(app.name)
+
+    def mark(self, app: App) -> Mark:
+        """The present, for `traffic_since`."""
+        return self._proxy.traffic.mark(app.name)
+
+    def traffic_since(self, app: App, mark: Mark) -> Traffic:
+        """The requests of an app since then."""
+        return total(self._proxy.traffic.since(app.name, mark)[0].values())
+
+    def check_snippet(self, app: App, snippet: str) -> None:
+        """Raise `BrokenSnippet` unless the app's site would pass with these directives."""
+        extra = self._sites.directives(app, snippet)
+        if extra:
+            site = self._sites.site(World.of(self._store), app, (), extra)
+            shown = site.domains or (f"{app.name}.invalid",)
+            reason = self._proxy.refuses(replace(site, state=SiteState.LIVE, domains=shown))
+            if reason is not None:
+                raise BrokenSnippet(
+                    f"nginx refuses the proxy's snippet: {reason}",
+                    resolution="The old release keeps serving. Mend the file and push again.",
+                )
 
     def _forget_pairs(self) -> None:
         """Remove the keys of certificates that no app has any more."""
@@ -107,53 +190,53 @@ class Router:
             with self._store.transaction():
                 pairs.forget_others(certificates.fingerprints())
 
-    def _site(self, app: App) -> Site:
-        addresses = self._addresses(app)
-        settings = self._store.settings
-        return Site(
-            app=app.name,
-            domains=tuple(self.domains(app)),
-            slots=tuple(str(slot) for slot in addresses.slots),
-            state=state_of(app),
-            options=SiteOptions(
-                https_redirect=settings.value(HTTPS_REDIRECT, app.id),
-                hsts_s=settings.value(HSTS_SECONDS, app.id),
-            ),
-            tls=tuple(
-                Tls(domains, self._proxy.pairs.chain_file(one), self._proxy.pairs.key_file(one))
-                for one, domains in self.certified(app).items()
-            ),
-        )
-
     def certified(self, app: App) -> dict[str, tuple[str, ...]]:
         """The certificates that serve an app, by fingerprint, and the domains of each."""
         certificates = self._store.certificates.list(app.id)
-        found: dict[str, tuple[str, ...]] = {}
-        for domain in self.domains(app) if certificates else ():
-            best = choose(certificates, domain, self._clock.now())
-            if best is not None:
-                found[best.fingerprint] = (*found.get(best.fingerprint, ()), domain)
-        return found
+        return certified(certificates, self.domains(app), self._clock.now())
 
     def domains(self, app: App) -> list[str]:
-        """The app's own domains behind `<app>.<server domain>`."""
-        own = self._store.domains.list(app.id)
-        server = self._store.settings.value(DOMAIN)
-        return [*([f"{app.name}.{server}"] if server else []), *own]
+        """The hosts that are the app's, those that redirect and those it shares included."""
+        return list(World.of(self._store).hosts.carried(app.id))
+
+    def served(self, app: App) -> Sequence[Route]:
+        """What the app serves: hosts, and parts of hosts below a path."""
+        return World.of(self._store).hosts.served(app.id)
+
+    def owner(self, route: Route) -> App | None:
+        """The app that has a name by itself or was given it, to serve or to redirect."""
+        world = World.of(self._store)
+        owner = world.hosts.routes.get(route)
+        for app_id, redirects in world.hosts.redirects.items():
+            if any(each.source == route for each in redirects):
+                owner = app_id
+        return world.by_id.get(owner) if owner is not None else None
 
     def urls(self, app: App) -> list[str]:
         """Where to open the app; nothing when it has no domain."""
-        secure = {domain for domains in self.certified(app).values() for domain in domains}
-        return [self._url(domain, secure=domain in secure) for domain in self.domains(app)]
+        world = World.of(self._store)
+        carriers = {world.hosts.carrier(route.host) for route in world.hosts.served(app.id)}
+        secure = {
+            domain
+            for carrier in carriers
+            if carrier is not None
+            for domains in self.certified(world.by_id[carrier]).values()
+            for domain in domains
+        }
+        found = [
+            self._url(route, secure=route.host in secure) for route in world.hosts.served(app.id)
+        ]
+        return found + [_port_url(port) for port in world.ports.get(app.id, ())]
 
-    def _url(self, domain: str, *, secure: bool) -> str:
+    def _url(self, route: Route, *, secure: bool) -> str:
         scheme, port, usual = ("https", HTTPS_PORT, 443) if secure else ("http", HTTP_PORT, 80)
         number = self._store.settings.value(port)
-        return f"{scheme}://{domain}" + (f":{number}" if number != usual else "")
+        return f"{scheme}://{route.host}" + (f":{number}" if number != usual else "") + route.path
 
 
-def state_of(app: App) -> SiteState:
-    """What a request to the app's domains meets."""
-    if not app.deployed:
-        return SiteState.EMPTY
-    return SiteState.STOPPED if app.stopped else SiteState.LIVE
+def _is_main(port: Port) -> bool:
+    return port.port in SHARED and not port.scheme.raw
+
+
+def _port_url(port: Port) -> str:
+    return f"{port.scheme} on port {port.port}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from paas.errors import PaasError
+from paas.model.idn import to_ascii
 
 APP_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 """A DNS label (RFC 1123, section 2.1), since the app is served at `<app>.<domain>`."""
@@ -38,19 +39,26 @@ def parse_app_name(text: str) -> str:
 
 
 def parse_domain(text: str) -> str:
-    """`text` in lower case if it is a host name, or `*.` before one.
+    """`text` in lower case and ASCII if it is a host name, or `*.` before one.
 
     Raises `InvalidName`.
     """
     name = text.lower().removesuffix(".")
+    if not name.isascii():
+        wildcard = "*." if name.startswith("*.") else ""
+        name = wildcard + (to_ascii(name.removeprefix("*.")) or "")
     labels = name.removeprefix("*.").split(".")
-    if len(name) <= 253 and all(DOMAIN_LABEL.fullmatch(label) for label in labels):
+    # A name of digits alone is an address, or taken for one (WHATWG URL, "ends in a number").
+    if (
+        len(name) <= 253
+        and all(DOMAIN_LABEL.fullmatch(label) for label in labels)
+        and not labels[-1].isdecimal()
+    ):
         return name
-    if not text.isascii():
-        advice = "Give an internationalised domain in its xn-- form."
-    else:
-        advice = "Write it like www.example.com, without scheme, port or path."
-    raise InvalidName(f"{shown(text)} is not a domain name", resolution=advice)
+    raise InvalidName(
+        f"{shown(text)} is not a domain name",
+        resolution="Write it like www.example.com, without scheme, port or path.",
+    )
 
 
 def parse_process_type(text: str) -> str:

@@ -34,6 +34,8 @@ class Release:
     created_at: float
     limits: Mapping[str, Limits] = field(default_factory=dict)
     inherited: frozenset[str] = frozenset()
+    snippet: str = ""
+    """What the repository adds to the app's site in the proxy."""
 
     @property
     def version(self) -> str:

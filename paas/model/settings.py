@@ -64,8 +64,9 @@ def _branch(text: str) -> str:
     return text
 
 
-def _optional_domain(text: str) -> str:
-    return parse_domain(text) if text else ""
+def _domains(text: str) -> str:
+    """Domains parted by commas; none is fine."""
+    return ",".join(dict.fromkeys(parse_domain(each.strip()) for each in text.split(",") if each))
 
 
 def switch(text: str) -> bool:
@@ -78,7 +79,7 @@ def switch(text: str) -> bool:
 HTTP_ADDRESS = Setting("http-address", str, "", "The address nginx listens on; empty for all")
 HTTP_PORT = Setting("http-port", _whole(1, 65535), 80, "The port nginx serves HTTP on")
 HTTPS_PORT = Setting("https-port", _whole(1, 65535), 443, "The port nginx serves HTTPS on")
-DOMAIN = Setting("domain", _optional_domain, "", "Apps are served at <app>.<domain>")
+DOMAIN = Setting("domain", _domains, "", "Apps are served at <app>.<domain>, for each of them")
 DEPLOY_BRANCH = Setting("deploy-branch", _branch, "", "The branch whose push deploys", app=True)
 DRAIN_SECONDS = Setting(
     "drain-seconds",
@@ -145,6 +146,11 @@ SETTINGS: tuple[Setting[int] | Setting[str] | Setting[bool], ...] = (
     HTTPS_REDIRECT,
     HSTS_SECONDS,
 )
+
+
+def server_domains(value: str) -> list[str]:
+    """The value of `DOMAIN` as the domains that it lists."""
+    return value.split(",") if value else []
 
 
 def setting(name: str) -> Setting[int] | Setting[str] | Setting[bool]:

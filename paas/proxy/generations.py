@@ -1,6 +1,6 @@
 """Complete configurations on disk, of which one is current.
 
-    <prefix>/generations/<generation>/{nginx.conf,sites/*.conf,pages/*.html}
+    <prefix>/generations/<generation>/{nginx.conf,sites/*.conf,pages/*.html,…}
     <prefix>/current -> generations/<generation>
 
 A new one is written beside the others and becomes current by one rename of the symlink,
@@ -14,10 +14,14 @@ from pathlib import Path
 
 from paas.host.files import remove_tree, sync_directory, sync_filesystem
 from paas.host.syscalls import RENAME_EXCHANGE, renameat2
-from paas.proxy.render import Tree
+from paas.proxy.render import Tree, app_of
 
 KEPT = 3
 """Generations that stay on disk: the current one and what it replaced, for the curious."""
+
+
+WORKERS_READ = ("pages/", "own-pages/", "auth/")
+"""What workers open themselves; all else the master reads."""
 
 
 class Generations:
@@ -39,21 +43,35 @@ class Generations:
         except FileNotFoundError:
             return None
 
-    def current_sites(self) -> dict[str, str]:
-        """The current files of the apps, by app name."""
-        files = (self._current / "sites").glob("*.conf")
-        return {path.stem: path.read_text("utf-8") for path in files}
+    def current_sites(self) -> dict[str, dict[str, str]]:
+        """The current files of each app, by app name."""
+        found: dict[str, dict[str, str]] = {}
+        # Without the link: what it leads to is one generation to the end.
+        folder = self._current.resolve()
+        for path in folder.rglob("*"):
+            name = str(path.relative_to(folder))
+            app = app_of(name)
+            if app is not None and path.is_file():
+                found.setdefault(app, {})[name] = path.read_text("utf-8")
+        return found
 
     def stage(self, tree: Tree) -> Path:
         """Write a candidate and return its main file."""
         staged = self._all / f"staged-{tree.generation}"
         remove_tree(staged)  # left by a writer that was killed
-        for folder, mode in (("", 0o755), ("sites", 0o700), ("pages", 0o755)):
-            (staged / folder).mkdir(parents=True)
-            (staged / folder).chmod(mode)  # not narrowed by the umask
+        staged.mkdir()
+        staged.chmod(0o755)  # not narrowed by the umask
         for name, text in tree.files.items():
-            (staged / name).write_text(text, "utf-8")
-            (staged / name).chmod(0o644 if name.startswith("pages/") else 0o600)
+            path = staged / name
+            workers = name.startswith(WORKERS_READ)
+            for folder in reversed(path.relative_to(staged).parents[:-1]):
+                if not (staged / folder).exists():
+                    (staged / folder).mkdir()
+                    (staged / folder).chmod(0o755 if workers else 0o700)
+            path.write_text(text, "utf-8")
+            path.chmod(0o640 if name.startswith("auth/") else 0o644 if workers else 0o600)
+            if name.startswith("auth/"):
+                os.chown(path, 0, self._all.stat().st_gid)
         return staged / "nginx.conf"
 
     def discard(self, tree: Tree) -> None:

@@ -20,6 +20,17 @@ class Listening:
     address: str = ""
     http_port: int = 80
     https_port: int = 443
+    trusted: tuple[str, ...] = ()
+    """Networks of load balancers in front."""
+    proxy_protocol: bool = False
+    unknown_page: bool = False
+    """Whether a host that no app has gets a page instead of a closed connection."""
+    http3: bool = False
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """What to listen on, without a port. Raises `InvalidAddress`."""
+        return tuple(place.rpartition(":")[0] for place in self.http)
 
     @property
     def http(self) -> tuple[str, ...]:

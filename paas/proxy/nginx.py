@@ -47,6 +47,10 @@ class Nginx:
         text = done.stderr.decode("utf-8", "replace")
         return _first_reason(text).replace(f"{main_file.parent}/", "")
 
+    def has_http3(self) -> bool:
+        """Whether this nginx was built with HTTP/3 (1.25 or newer)."""
+        return b"http_v3_module" in run(["nginx", "-V"], timeout=START_S).stderr
+
     def running(self) -> int | None:
         """The master's pid.
 

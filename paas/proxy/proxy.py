@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import pwd
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,9 +23,13 @@ from paas.proxy.listening import Listening
 from paas.proxy.nginx import Nginx, NginxFailed
 from paas.proxy.pairs import Pairs
 from paas.proxy.presented import presented
-from paas.proxy.quarantine import Sites, split_broken
-from paas.proxy.render import Renderer, Server, Tree, identity_of
+from paas.proxy.quarantine import split_broken
+from paas.proxy.render import Files, Renderer, Server, Tree, identity_of
 from paas.proxy.site import Site
+from paas.proxy.traffic import TrafficLogs
+
+Sites = Mapping[str, Files]
+"""App name to its files."""
 
 WORKER_USER = "www-data"
 """Debian's own user for web servers. Not paasd's web user: that one may ask paasd."""
@@ -70,6 +74,7 @@ class Proxy:
         self._generations = Generations(layout.proxy)
         self.pairs = Pairs(layout.proxy)
         self.challenges = Challenges(layout.proxy / "acme")
+        self.traffic = TrafficLogs(self._logs / "traffic")
         self._nginx = Nginx(
             self._generations.main_file,
             prefix=layout.proxy,
@@ -88,7 +93,13 @@ class Proxy:
         Of two callers at once, whoever reads later therefore also applies later.
         """
         with self._lock():
-            return self._apply([site for site in read() if site.domains])
+            return self._apply([site for site in read() if site.served])
+
+    def refuses(self, site: Site) -> str | None:
+        """Why a configuration with this site alone would not pass; None when it would."""
+        with self._lock():
+            server = self._server()
+            return self._test_sites({site.app: self._renderer.files(site, server)}, server)
 
     def start(self) -> bool:
         """Start nginx unless it runs; says whether it was started. Raises `NginxFailed`."""
@@ -131,7 +142,7 @@ class Proxy:
         """
         with self._lock():
             renamed = False
-            for log in [*self._logs.glob("*.log"), *self._logs.glob("apps/*.log")]:
+            for log in [*self._logs.glob("*.log"), *self._logs.glob("*/*.log")]:
                 older = log.with_suffix(".log.1")
                 if log.parent != self._logs and log.stem not in apps:
                     log.unlink()
@@ -166,26 +177,27 @@ class Proxy:
 
     def _texts(
         self, sites: Sequence[Site], server: Server
-    ) -> tuple[dict[str, str], tuple[tuple[str, str], ...]]:
-        """The file of each app, and the apps that claim what is another's."""
+    ) -> tuple[dict[str, Files], tuple[tuple[str, str], ...]]:
+        """The files of each app, and the apps that claim what is another's."""
         owners: dict[str, str] = {}
-        texts: dict[str, str] = {}
+        texts: dict[str, Files] = {}
         taken: list[tuple[str, str]] = []
         for site in sorted(sites, key=lambda site: site.app):
-            clashes = [name for name in site.domains if name in owners]
+            names = [*site.domains, *map(str, site.mounts)]
+            clashes = [name for name in names if name in owners]
             if clashes:
                 taken.append((site.app, f"{clashes[0]} belongs to {owners[clashes[0]]}"))
                 continue
-            owners.update(dict.fromkeys(site.domains, site.app))
-            texts[site.app] = self._renderer.site(site, server)
+            owners.update(dict.fromkeys(names, site.app))
+            texts[site.app] = self._renderer.files(site, server)
         return texts, tuple(taken)
 
-    def _last_good(self, broken: Sites) -> dict[str, str]:
+    def _last_good(self, broken: Sites) -> dict[str, Files]:
         """What is live now of apps whose new text is broken, where it may stay."""
         return {
             app: text
             for app, text in self._generations.current_sites().items()
-            if app in broken and identity_of(text) == identity_of(broken[app])
+            if app in broken and identity_of(text, app) == identity_of(broken[app], app)
         }
 
     def _passing(self, sites: Sites, server: Server) -> Tree:
@@ -246,6 +258,12 @@ class Proxy:
             logs=self._logs,
             listen_tls=place.https,
             https_port=place.https_port,
+            http_port=place.http_port,
+            addresses=place.addresses,
+            trusted=place.trusted,
+            proxy_protocol=place.proxy_protocol,
+            unknown_page=place.unknown_page,
+            http3=place.http3 and self._nginx.has_http3(),
         )
 
     def _prepare(self) -> None:
@@ -262,6 +280,7 @@ class Proxy:
             (self._layout.proxy / "tmp", 0o710),
             (self._logs, 0o710),
             (self._logs / "apps", 0o710),
+            (self._logs / "traffic", 0o710),
             (self._run, 0o700),
         ):
             if not path.is_dir():

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
-Sites = Mapping[str, str]
-"""App name to the text of its file."""
-
-Test = Callable[[Sites], str | None]
-"""Why a complete configuration with these sites does not pass; None when it does."""
+T = TypeVar("T")
+"""What there is of one app: its files."""
 
 
-def split_broken(sites: Sites, fails: Test) -> tuple[dict[str, str], dict[str, str]]:
+def split_broken(
+    sites: Mapping[str, T], fails: Callable[[Mapping[str, T]], str | None]
+) -> tuple[dict[str, T], dict[str, str]]:
     """Part `sites` into those that pass together and the reasons of the others, by app.
 
+    `fails` says why a complete configuration with some sites does not pass, None when it does.
     Halves that pass are not looked into: one broken site among n costs about 2 log n tests.
     """
     reasons = _search(sorted(sites), sites, fails)
@@ -23,7 +24,9 @@ def split_broken(sites: Sites, fails: Test) -> tuple[dict[str, str], dict[str, s
     return _add_singly(good, reasons, fails)
 
 
-def _search(apps: Sequence[str], sites: Sites, fails: Test) -> dict[str, str]:
+def _search(
+    apps: Sequence[str], sites: Mapping[str, T], fails: Callable[[Mapping[str, T]], str | None]
+) -> dict[str, str]:
     if not apps:
         return {}
     reason = fails({app: sites[app] for app in apps})
@@ -39,10 +42,12 @@ def _search(apps: Sequence[str], sites: Sites, fails: Test) -> dict[str, str]:
 
 
 def _add_singly(
-    sites: Sites, reasons: Mapping[str, str], fails: Test
-) -> tuple[dict[str, str], dict[str, str]]:
+    sites: Mapping[str, T],
+    reasons: Mapping[str, str],
+    fails: Callable[[Mapping[str, T]], str | None],
+) -> tuple[dict[str, T], dict[str, str]]:
     """For sites that pass alone and not together: who comes second is left out."""
-    good: dict[str, str] = {}
+    good: dict[str, T] = {}
     broken = dict(reasons)
     for app in sorted(sites):
         reason = fails({**good, app: sites[app]})

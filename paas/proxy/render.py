@@ -13,7 +13,8 @@ from pathlib import Path
 
 import jinja2
 
-from paas.proxy.site import Site
+from paas.proxy.blocks import blocks, mount_folder
+from paas.proxy.site import Site, SiteState
 
 KEEPALIVE_MS = 100
 """How long an upstream connection may idle, and how long it may be reused.
@@ -33,6 +34,31 @@ KEEPALIVE_CONNECTIONS = 64
 LISTEN_TLS = "listen-tls.conf"
 """What the server blocks for HTTPS include."""
 
+STREAM_MODULE = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
+"""Where Debian and Ubuntu install libnginx-mod-stream."""
+
+HEADERS = (
+    ("Host", "$paas_host"),
+    ("Upgrade", "$paas_upgrade"),
+    ("Connection", "$paas_connection"),
+    # Set and not appended to: this is the edge, what a client claims is not believed.
+    ("X-Forwarded-For", "$remote_addr"),
+    ("X-Forwarded-Proto", "$paas_scheme"),
+    ("X-Forwarded-Host", "$paas_host"),
+    ("X-Forwarded-Port", "$paas_port"),
+    ("X-Real-IP", "$remote_addr"),
+    ("Forwarded", "'for=$paas_for;host=$paas_quoted_host;proto=$paas_scheme'"),
+    # Other names of the same claims, which frameworks believe too; and CVE-2016-5385.
+    ("X-Forwarded-Ssl", '""'),
+    ("X-Forwarded-Scheme", '""'),
+    ("X-Forwarded-Server", '""'),
+    ("X-Forwarded-Prefix", "$paas_prefix"),
+    ("Proxy", '""'),
+    ("X-Request-ID", "$request_id"),
+    ("X-Request-Start", '"t=$msec"'),
+)
+"""What every request to an app carries, whoever asks."""
+
 
 @dataclass(frozen=True)
 class Server:
@@ -47,6 +73,23 @@ class Server:
     listen_tls: tuple[str, ...] = ()
     """`address:port` for HTTPS."""
     https_port: int = 443
+    http_port: int = 80
+    addresses: tuple[str, ...] = ("0.0.0.0",)  # noqa: S104 - the default of every web server
+    """What other ports are listened to on, in brackets where IPv6."""
+    trusted: tuple[str, ...] = ()
+    """Networks of load balancers, whose word on the client is taken."""
+    proxy_protocol: bool = False
+    unknown_page: bool = False
+    http3: bool = False
+
+    @property
+    def url_ports(self) -> Mapping[str, str]:
+        """What a URL says behind the host, by scheme."""
+        http, https = self.http_port, self.https_port
+        return {
+            "http": f":{http}" if http != 80 else "",
+            "https": f":{https}" if https != 443 else "",
+        }
 
 
 @dataclass(frozen=True)
@@ -57,11 +100,15 @@ class Tree:
     files: Mapping[str, str]
 
 
+Files = Mapping[str, str]
+"""The files of one app, by their names in a tree."""
+
+
 class Renderer:
     """Fills in the templates of one folder."""
 
     def __init__(self, templates: Path) -> None:
-        """`templates` holds `nginx.conf.j2`, `site.conf.j2` and `pages/*.html`."""
+        """`templates` holds `nginx.conf.j2`, the templates of sites, and `pages`."""
         self._templates = templates
         self._jinja = jinja2.Environment(
             loader=jinja2.FileSystemLoader(templates),
@@ -71,48 +118,97 @@ class Renderer:
             lstrip_blocks=True,
             keep_trailing_newline=True,
         )
+        self._jinja.filters["folder"] = mount_folder
 
     def site(self, site: Site, server: Server) -> str:
-        """The file of one app, its first line the site's identity."""
-        return self._jinja.get_template("site.conf.j2").render(
+        """The main file of one app, its first line the site's identity."""
+        return self._fill("site.conf.j2", site, server, blocks=blocks(site, server.url_ports))
+
+    def files(self, site: Site, server: Server) -> dict[str, str]:
+        """Every file of one app."""
+        found = {site_file(site.app): self.site(site, server)}
+        hosts = sorted({mount.host for mount in site.mounts})
+        for host in hosts:
+            paths = sorted(each.path for each in site.mounts if each.host == host)
+            found[f"{mount_folder(host)}/{site.app}.conf"] = self._fill(
+                "mount.conf.j2", site, server, paths=paths
+            )
+        if any(each.port.scheme.raw for each in site.listeners):
+            found[f"streams/{site.app}.conf"] = self._fill("stream.conf.j2", site, server)
+        if site.options.users:
+            found[f"auth/{site.app}"] = site.options.users.replace(" ", "\n") + "\n"
+        if site.page:
+            found[f"own-pages/{site.app}.html"] = site.page
+        return found
+
+    def _fill(self, template: str, site: Site, server: Server, **more: object) -> str:
+        return self._jinja.get_template(template).render(
             site=site,
             server=server,
+            live=site.state is SiteState.LIVE,
             keepalive_ms=KEEPALIVE_MS,
             keepalive_connections=KEEPALIVE_CONNECTIONS,
+            **more,
         )
 
-    def tree(self, sites: Mapping[str, str], server: Server) -> Tree:
-        """The whole configuration around the texts of `sites`, by app name.
+    def tree(self, sites: Mapping[str, Files], server: Server) -> Tree:
+        """The whole configuration around the files of `sites`, by app name.
 
         The main file carries the generation, which is the digest of all the rest: by it a
         running worker tells which configuration it has read.
         """
-        files = {site_file(app): text for app, text in sites.items()}
+        files = {name: text for each in sites.values() for name, text in each.items()}
         files.update(self._pages())
+        files["headers.conf"] = "".join(
+            f"proxy_set_header {name} {value};\n" for name, value in HEADERS
+        )
+        files["grpc-headers.conf"] = files["headers.conf"].replace("proxy_set", "grpc_set")
         # Apart from the sites, so that nginx can be started on another port without them.
-        files["listen.conf"] = "".join(f"listen {place};\n" for place in server.listen)
-        files[LISTEN_TLS] = "".join(f"listen {place} ssl http2;\n" for place in server.listen_tls)
+        option = " proxy_protocol" if server.proxy_protocol else ""
+        files["listen.conf"] = "".join(f"listen {place}{option};\n" for place in server.listen)
+        files[LISTEN_TLS] = "".join(
+            f"listen {place} ssl http2{option};\n" for place in server.listen_tls
+        )
         # Not before there is a certificate: another program may be on that port until then.
-        tls = any(LISTEN_TLS in text for text in sites.values())
+        tls = any(LISTEN_TLS in text for text in files.values())
+        if server.http3 and tls:
+            files[LISTEN_TLS] += _http3(server)
+        streams = any(name.startswith("streams/") for name in files)
+        modules = [STREAM_MODULE] if streams else []
         main = self._jinja.get_template("nginx.conf.j2")
-        unnamed = main.render(server=server, tls=tls, generation="")
+        given = {"server": server, "tls": tls, "modules": modules}
+        unnamed = main.render(**given, generation="")
         generation = _digest({**files, "nginx.conf": unnamed})
-        files["nginx.conf"] = main.render(server=server, tls=tls, generation=generation)
+        files["nginx.conf"] = main.render(**given, generation=generation)
         return Tree(generation, files)
 
     def _pages(self) -> Iterable[tuple[str, str]]:
-        for page in sorted((self._templates / "pages").glob("*.html")):
+        for page in sorted((self._templates / "pages").iterdir()):
             yield f"pages/{page.name}", page.read_text("utf-8")
 
 
+def _http3(server: Server) -> str:
+    """RFC 9114 beside TLS over TCP; `Alt-Svc` (RFC 7838) tells browsers of it."""
+    places = "".join(f"listen {place} quic;\n" for place in server.listen_tls)
+    return places + f"add_header Alt-Svc 'h3=\":{server.https_port}\"; ma=86400';\n"
+
+
 def site_file(app: str) -> str:
-    """Where the text of one app is in a tree."""
+    """Where the main file of one app is in a tree."""
     return f"sites/{app}.conf"
 
 
-def identity_of(text: str) -> str:
-    """The identity that the first line of a site's file states."""
-    return text.partition("\n")[0].removeprefix("# ")
+def app_of(name: str) -> str | None:
+    """Whose file it is; None for one that all share."""
+    folder, _, rest = name.partition("/")
+    if folder not in ("sites", "mounts", "streams", "auth", "own-pages"):
+        return None
+    return rest.rpartition("/")[2].partition(".")[0]
+
+
+def identity_of(files: Files, app: str) -> str:
+    """The identity that the first line of a site's main file states."""
+    return files.get(site_file(app), "").partition("\n")[0].removeprefix("# ")
 
 
 def _digest(files: Mapping[str, str]) -> str:

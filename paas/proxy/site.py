@@ -11,8 +11,12 @@ from enum import StrEnum
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from paas.errors import PaasError
 from paas.model.names import parse_app_name, parse_domain
+from paas.model.port import Port
+from paas.model.route import Redirect, Route, parse_code, parse_route, parse_target
+from paas.proxy.options import InvalidSite, SiteOptions
+
+__all__ = ["InvalidSite", "Listener", "Site", "SiteOptions", "SiteState", "Tls"]
 
 
 class SiteState(StrEnum):
@@ -28,31 +32,6 @@ class SiteState(StrEnum):
     """A page: back soon."""
 
 
-class InvalidSite(PaasError):
-    """A site that nginx could not serve."""
-
-
-@dataclass(frozen=True)
-class SiteOptions:
-    """What can be tuned per app. Sizes in bytes, times in seconds."""
-
-    max_body_bytes: int = 100 * 1024 * 1024
-    """0 is no limit. nginx's own default of 1 MB is everybody's first 413."""
-    read_timeout_s: int = 60
-    https_redirect: bool = True
-    """Domains that have a certificate answer on plain HTTP with a redirect alone."""
-    hsts_s: int = 0
-    """How long clients are to insist on HTTPS for this very name (RFC 6797); 0 says nothing."""
-    extra: str = ""
-    """nginx directives for the server block, written by the server's operator."""
-
-    def __post_init__(self) -> None:
-        if self.max_body_bytes < 0 or self.read_timeout_s < 1:
-            raise InvalidSite("A body limit is 0 or more, a read timeout 1 second or more")
-        if self.hsts_s < 0:
-            raise InvalidSite("The time of HSTS is 0 seconds or more")
-
-
 @dataclass(frozen=True)
 class Tls:
     """The domains of a site that are served with one certificate, and its files."""
@@ -60,6 +39,19 @@ class Tls:
     domains: tuple[str, ...]
     chain: Path
     key: Path
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A port of the server beside 80 and 443; its slots lead to the port inside."""
+
+    port: Port
+    slots: tuple[str, ...]
+
+    @property
+    def upstream(self) -> str:
+        """The end of its upstream's name."""
+        return f"{self.port.scheme}-{self.port.port}"
 
 
 @dataclass(frozen=True)
@@ -72,18 +64,30 @@ class Site:
 
     app: str
     domains: tuple[str, ...]
+    """The hosts whose server blocks are this app's, those that redirect included."""
     slots: tuple[str, ...]
     state: SiteState = SiteState.LIVE
     options: SiteOptions = field(default_factory=SiteOptions)
     tls: tuple[Tls, ...] = ()
     """Certificates, each with its part of `domains`: SNI chooses (RFC 6066, section 3)."""
+    mounts: tuple[Route, ...] = ()
+    """What it serves below a path, of hosts that may be another app's."""
+    shared: tuple[str, ...] = ()
+    """Those of `domains` below which somebody has a mount."""
+    bare: tuple[str, ...] = ()
+    """Those of `domains` that it has for their mounts alone."""
+    redirects: tuple[Redirect, ...] = ()
+    listeners: tuple[Listener, ...] = ()
+    page: str = ""
+    """The app's own page for maintenance; empty for ours."""
 
     def __post_init__(self) -> None:
         """Raises `InvalidName` or `InvalidSite`."""
         parse_app_name(self.app)
         # In their one spelling, or two apps could own the same domain.
         object.__setattr__(self, "domains", tuple(map(parse_domain, self.domains)))
-        for slot in self.slots:
+        self._check_routes()
+        for slot in (*self.slots, *(slot for each in self.listeners for slot in each.slots)):
             try:
                 IPv4Address(slot)
             except ValueError as error:
@@ -93,6 +97,22 @@ class Site:
         secure = self.secure_domains
         if len(set(secure)) != len(secure) or not set(secure) <= set(self.domains):
             raise InvalidSite(f"The certificates of {self.app} are not for its own domains, once")
+
+    def _check_routes(self) -> None:
+        for mount in self.mounts:
+            if parse_route(str(mount)) != mount or not mount.path:
+                raise InvalidSite(f"{self.app} has a mount without a path")
+        for each in self.redirects:
+            parse_code(str(each.code))
+            if parse_route(str(each.source)) != each.source:
+                raise InvalidSite(f"{self.app} redirects what is no route")
+            if parse_target(each.target) != each.target:
+                raise InvalidSite(f"{self.app} redirects to what is no URL")
+
+    @property
+    def served(self) -> bool:
+        """Whether there is anything to ask it for."""
+        return bool(self.domains or self.mounts or self.listeners)
 
     @property
     def secure_domains(self) -> tuple[str, ...]:
@@ -116,4 +136,6 @@ class Site:
         An older text of the site may stand in for a broken newer one only while this is
         the same: otherwise it could claim a domain that is another app's by now.
         """
-        return f"{self.state} {','.join(self.domains)} {','.join(map(str, self.slots))}"
+        names = ",".join((*self.domains, *map(str, self.mounts)))
+        ports = ",".join(f"{each.port}" for each in self.listeners)
+        return f"{self.state} {names} {','.join(map(str, self.slots))} {ports}".rstrip()

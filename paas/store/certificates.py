@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from paas.host.database import Database, Row
 from paas.model.certificate import Certificate, Source
@@ -48,6 +48,13 @@ class Certificates:
             "SELECT * FROM certificates WHERE app_id = ? ORDER BY created_at, rowid", (app_id,)
         )
         return [_certificate(row) for row in rows]
+
+    def by_app(self) -> Mapping[int, Sequence[Certificate]]:
+        """The certificates of every app that has some, by its id."""
+        found: dict[int, list[Certificate]] = {}
+        for row in self._db.execute("SELECT * FROM certificates ORDER BY created_at, rowid"):
+            found.setdefault(row["app_id"], []).append(_certificate(row))
+        return found
 
     def fingerprints(self) -> set[str]:
         """Every certificate that some app has."""

@@ -47,6 +47,7 @@ class Releases:
         actor: str,
         limits: Mapping[str, Limits] | None = None,
         inherited: Iterable[str] = (),
+        snippet: str = "",
         created_at: float | None = None,
     ) -> Release:
         """Record a release under the app's next number, which is never used again."""
@@ -59,8 +60,8 @@ class Releases:
             number = int(row["last_release"])
             self._db.execute(
                 "INSERT INTO releases (app_id, number, image, revision, config, processes,"
-                " formation, health, reason, actor, created_at, inherited, limits)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " formation, health, reason, actor, created_at, inherited, limits,"
+                " snippet) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     app_id,
                     number,
@@ -75,6 +76,7 @@ class Releases:
                     self._now() if created_at is None else created_at,
                     json.dumps(sorted(inherited)),
                     json.dumps({name: asdict(each) for name, each in (limits or {}).items()}),
+                    snippet,
                 ),
             )
         return self.get(app_id, number)
@@ -101,6 +103,13 @@ class Releases:
             "SELECT * FROM releases WHERE app_id = ? ORDER BY number DESC LIMIT 1", (app_id,)
         )
         return self._release(rows[0]) if rows else None
+
+    def snippet(self, app_id: int, number: int) -> str:
+        """A release's part of the proxy: without unsealing all the rest of it."""
+        rows = self._db.execute(
+            "SELECT snippet FROM releases WHERE app_id = ? AND number = ?", (app_id, number)
+        )
+        return str(rows[0]["snippet"]) if rows else ""
 
     def images(self) -> set[str]:
         """Every image some release needs: what garbage collection must leave."""
@@ -136,6 +145,7 @@ class Releases:
             created_at=row["created_at"],
             limits={name: Limits(**each) for name, each in json.loads(row["limits"]).items()},
             inherited=frozenset(json.loads(row["inherited"])),
+            snippet=row["snippet"],
         )
 
 

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TypeVar
 
 from paas.host.database import Database
 from paas.model.settings import Setting
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All settings as they were at one moment: for whoever needs many."""
+
+    _texts: Mapping[tuple[int | None, str], str]
+
+    def value(self, setting: Setting[T], app_id: int | None = None) -> T:
+        """The value in effect, parsed."""
+        for scope in (app_id, None) if setting.app and app_id is not None else (None,):
+            text = self._texts.get((scope, setting.name))
+            if text is not None:
+                return setting.parse(text)
+        return setting.default
 
 
 class Settings:
@@ -23,6 +40,16 @@ class Settings:
             if text is not None:
                 return setting.parse(text)
         return setting.default
+
+    def snapshot(self) -> Snapshot:
+        """All of them, read at once."""
+        rows = self._db.execute("SELECT app_id, name, value FROM settings")
+        return Snapshot({(row["app_id"], row["name"]): row["value"] for row in rows})
+
+    def effective(self, name: str, app_id: int | None) -> str | None:
+        """The text that counts: the app's own, else the server's."""
+        own = self.get(app_id, name)
+        return own if own is not None or app_id is None else self.get(None, name)
 
     def get(self, scope: int | None, name: str) -> str | None:
         """The text that was set in exactly this scope."""

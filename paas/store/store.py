@@ -18,10 +18,12 @@ from paas.store.domains import Domains
 from paas.store.events import Events
 from paas.store.instances import Instances
 from paas.store.keys import Keys
+from paas.store.ports import Ports
 from paas.store.processes import ProcessSettings
 from paas.store.releases import Releases
 from paas.store.renewals import Renewals
 from paas.store.settings import Settings
+from paas.store.traffic import TrafficCounts
 
 
 class Store:
@@ -47,6 +49,8 @@ class Store:
         self.events = Events(self._db, now)
         self.settings = Settings(self._db)
         self.processes = ProcessSettings(self._db)
+        self.ports = Ports(self._db)
+        self.traffic = TrafficCounts(self._db)
 
     def transaction(self) -> AbstractContextManager[None]:
         """BEGIN IMMEDIATE … COMMIT; one inside another is part of the outer one."""

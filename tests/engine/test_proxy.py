@@ -9,89 +9,26 @@ import select
 import signal
 import socket
 import subprocess
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from paas.host import syscalls
-from paas.host.files import remove_tree
 from paas.host.waiting import wait_until
 from paas.model.layout import Layout
 from paas.proxy.listening import Listening
 from paas.proxy.nginx import NginxFailed
 from paas.proxy.proxy import Proxy
-from paas.proxy.site import Site, SiteOptions, SiteState
-
-CLONE_NEWNET = 0x40000000
-SLOTS = tuple(f"127.0.1.{k}" for k in range(1, 9))
-PORT = 8081
-
-
-class Echo(BaseHTTPRequestHandler):
-    """Answers with what it was asked, as JSON."""
-
-    protocol_version = "HTTP/1.1"
-    name = ""
-
-    def do_GET(self) -> None:
-        length = int(self.headers.get("Content-Length", 0))
-        told = {
-            "name": self.name,
-            "headers": {key.lower(): value for key, value in self.headers.items()},
-            "length": len(self.rfile.read(length)),
-            "path": self.path,
-        }
-        body = json.dumps(told).encode()
-        self.send_response(502 if self.path == "/own-502" else 200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    do_POST = do_GET  # noqa: N815 (the name http.server calls)
-
-    def log_message(self, *args: object) -> None:
-        """Say nothing."""
-
-
-@contextmanager
-def backend(name: str, addresses: tuple[str, ...] = SLOTS) -> Iterator[None]:
-    """One instance behind some of the slots."""
-    handler = type("Named", (Echo,), {"name": name})
-    with ExitStack() as stack:
-        for address in addresses:
-            server = stack.enter_context(ThreadingHTTPServer((address, 80), handler))
-            threading.Thread(target=server.serve_forever, args=(0.02,)).start()
-            stack.callback(server.shutdown)
-        yield
+from paas.proxy.site import SiteOptions, SiteState
+from tests.engine.proxied import PORT, SLOTS, ask, backend, own_network, own_root, site
 
 
 @pytest.fixture
-def own_network() -> Iterator[None]:
-    """No port of this machine is in the way, and none of ours in anybody's."""
-    home = os.open("/proc/self/ns/net", os.O_RDONLY)
-    syscalls.unshare(CLONE_NEWNET)
-    try:
-        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-        yield
-    finally:
-        syscalls.setns(home, CLONE_NEWNET)
-        os.close(home)
-
-
-@pytest.fixture
-def layout(own_network: None) -> Iterator[Layout]:
-    # pytest's own directories let nobody pass, and workers must.
-    root = Path(tempfile.mkdtemp(prefix="paas-proxy-"))
-    root.chmod(0o711)
-    layout = Layout.at(root)
-    yield layout
-    remove_tree(root)
-    remove_tree(layout.run)
+def layout() -> Iterator[Layout]:
+    with own_network(), own_root() as layout:
+        yield layout
 
 
 @pytest.fixture
@@ -100,23 +37,6 @@ def proxy(layout: Layout) -> Iterator[Proxy]:
     proxy.start()
     yield proxy
     proxy.stop()
-
-
-def ask(
-    host: str, path: str = "/", method: str = "GET", body: bytes = b"", **headers: str
-) -> tuple[int, bytes]:
-    """One request through the proxy. Raises `RemoteDisconnected` for a closed connection."""
-    connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=10)
-    connection.request(method, path, body, {"Host": host, **headers})
-    answer = connection.getresponse()
-    found = answer.status, answer.read()
-    connection.close()
-    return found
-
-
-def site(app: str = "hello", **changes: object) -> Site:
-    given = {"domains": (f"{app}.test",), "slots": SLOTS, **changes}
-    return Site(app=app, **given)
 
 
 def test_a_broken_site_is_quarantined_alone_and_keeps_serving_as_before(proxy: Proxy) -> None:

@@ -250,6 +250,10 @@ class Network:
             self.set_backends({key: ()})
             self._services.release(key)
 
+    def services_of(self, prefix: str) -> list[str]:
+        """The keys of the services that begin with `prefix` (`app:7/`)."""
+        return self._services.beginning_with(prefix)
+
     def set_backends(self, changes: Mapping[str, Sequence[Backend]]) -> None:
         """Lead each service elsewhere, all in one transaction of the kernel.
 

@@ -61,6 +61,14 @@ class Services:
         """Whether `key` has addresses."""
         return bool(self._db.execute("SELECT 1 FROM services WHERE key = ?", (key,)))
 
+    def beginning_with(self, prefix: str) -> list[str]:
+        """The services whose keys begin so."""
+        rows = self._db.execute(
+            "SELECT key FROM services WHERE substr(key, 1, length(:prefix)) = :prefix",
+            {"prefix": prefix},
+        )
+        return [row["key"] for row in rows]
+
     def release(self, key: str) -> None:
         """Give the addresses of `key` back; a service that is not there is fine."""
         self._db.execute("DELETE FROM services WHERE key = ?", (key,))

@@ -81,12 +81,18 @@ class Recorder:
     engine: Any = None
     letsencrypt: Any = None
     images: Any = None
+    router: Any = None
 
     def usage(self) -> Any:
         return ()
 
     def space(self) -> Any:
         return None
+
+    @property
+    def edge(self) -> Any:
+        """Records what is asked of it among the rest, by its method's name."""
+        return RecordedEdge(self)
 
     def _record(self, *what: Any) -> None:
         self.asked.append(what)
@@ -157,12 +163,6 @@ class Recorder:
     def rename(self, app: App, new: str, *, actor: str, report: Report) -> None:
         self._record("rename", app.name, new, actor)
 
-    def add_domain(self, app: App, name: str, *, actor: str, report: Report) -> None:
-        self._record("add_domain", app.name, name, actor)
-
-    def remove_domain(self, app: App, name: str, *, actor: str, report: Report) -> None:
-        self._record("remove_domain", app.name, name, actor)
-
     def receive(self, app_name: str, request: Request, caller: Caller) -> int:
         self._record("receive", app_name, caller.name)
         return self.code
@@ -174,6 +174,20 @@ class Recorder:
     def processes(self, app: App) -> Sequence[ProcessStatus]:
         self._record("processes", app.name)
         return self.statuses
+
+
+@dataclass(frozen=True)
+class RecordedEdge:
+    """How apps are reached, as far as parsing is concerned."""
+
+    recorder: Recorder
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        def record(*words: Any, actor: str, report: Report, **more: Any) -> None:
+            named = [word.name if isinstance(word, App) else word for word in words]
+            self.recorder._record(name, *named, *more.values(), actor)
+
+        return record
 
 
 def every_command() -> Table:

@@ -277,7 +277,10 @@ def test_domains_are_added_and_removed(paas: Paas, app: App) -> None:
         "-----> Added b.example to x",
     ]
     paas("domains:remove", "x", "a.example")
-    assert [asked[0] for asked in paas.platform.asked] == ["add_domain"] * 2 + ["remove_domain"]
+    assert [(asked[0], list(map(str, asked[2]))) for asked in paas.platform.asked] == [
+        ("add_domains", ["a.example", "b.example"]),
+        ("remove_domains", ["a.example"]),
+    ]
 
 
 def test_domains_begin_with_the_one_the_app_has_by_itself(paas: Paas, app: App) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from paas.proxy.quarantine import Sites, split_broken
+from collections.abc import Mapping
+
+from paas.proxy.quarantine import split_broken
 
 MANY = {f"app{k:03}": "fine" for k in range(128)}
 
@@ -13,7 +15,7 @@ class Judge:
     def __init__(self) -> None:
         self.asked = 0
 
-    def __call__(self, sites: Sites) -> str | None:
+    def __call__(self, sites: Mapping[str, str]) -> str | None:
         self.asked += 1
         if "broken" in sites.values():
             return "unknown directive"

@@ -42,7 +42,7 @@ def test_a_site_without_instances_is_a_page(
     text = renderer.site(Site("app", ("a.example",), SLOTS, state), SERVER)
     assert "return 503;" in text
     assert "upstream" not in text
-    assert f"/{page}.html" in text
+    assert f"/{page}.$paas_page" in text
     assert (content("proxy") / "pages" / f"{page}.html").is_file()
 
 
@@ -56,16 +56,16 @@ def test_the_first_line_tells_whom_a_site_serves_and_nothing_else_of_it(renderer
     site = Site("app", ("a.example",), SLOTS)
     tuned = Site("app", ("a.example",), SLOTS, options=SiteOptions(extra="gzip on;"))
     moved = Site("app", ("b.example",), SLOTS)
-    identities = [identity_of(renderer.site(each, SERVER)) for each in (site, tuned, moved)]
+    identities = [identity_of(renderer.files(each, SERVER), "app") for each in (site, tuned, moved)]
     assert identities[0] == identities[1] == site.identity
     assert identities[2] != identities[0]
 
 
 def test_the_generation_changes_with_any_file_and_with_nothing_else(renderer: Renderer) -> None:
-    base = renderer.tree({"a": "x", "b": "y"}, SERVER)
-    assert renderer.tree({"b": "y", "a": "x"}, SERVER).generation == base.generation
-    assert renderer.tree({"a": "y", "b": "x"}, SERVER).generation != base.generation
-    assert renderer.tree({"a": "x"}, SERVER).generation != base.generation
+    base = renderer.tree({"a": {"a": "x"}, "b": {"b": "y"}}, SERVER)
+    assert renderer.tree({"b": {"b": "y"}, "a": {"a": "x"}}, SERVER).generation == base.generation
+    assert renderer.tree({"a": {"a": "y"}, "b": {"b": "x"}}, SERVER).generation != base.generation
+    assert renderer.tree({"a": {"a": "x"}}, SERVER).generation != base.generation
     assert f'"{base.generation}"' in base.files["nginx.conf"]
 
 

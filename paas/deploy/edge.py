@@ -1,0 +1,238 @@
+"""What is set about how an app is reached: domains, redirects, ports, maintenance, tuning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from paas.deploy.route import Router
+from paas.errors import NotFound, PaasError
+from paas.model.app import App
+from paas.model.names import parse_domain, shown
+from paas.model.port import Port, Scheme
+from paas.model.proxysettings import DEFAULT_DOMAIN, MAINTENANCE, MAINTENANCE_PAGE, proxy_setting
+from paas.model.report import Report
+from paas.model.route import Redirect, Route
+from paas.model.settings import DOMAIN, HTTP_PORT, HTTPS_PORT, server_domains
+from paas.proxy.render import STREAM_MODULE
+from paas.store.domains import DomainNotFound, DomainTaken
+from paas.store.ports import SHARED
+from paas.store.store import Store
+
+MAX_PAGE_BYTES = 256 * 1024
+
+
+class PortUnusable(PaasError):
+    """nginx cannot listen there, or not so."""
+
+
+class NoSuchRedirect(NotFound):
+    """The app does not redirect that."""
+
+
+class ServerWide(PaasError):
+    """The setting is the server's, not an app's."""
+
+
+@dataclass(frozen=True)
+class Edge:
+    """Each method makes the change, then has the proxy follow. Each raises `PaasError`."""
+
+    store: Store
+    router: Router
+
+    # -- domains ---------------------------------------------------------------------------
+
+    def add_domains(self, app: App, routes: Sequence[Route], *, actor: str, report: Report) -> None:
+        """Serve an app at more names, all or none. Raises `DomainTaken`, which names the owner."""
+        with self.store.transaction():
+            self._add(app, routes)
+            self._note(actor, app, "domain added", routes)
+        self.router.publish(report)
+
+    def remove_domains(
+        self, app: App, routes: Sequence[Route], *, actor: str, report: Report
+    ) -> None:
+        """No longer serve an app at some names, all or none; also not at one it has by itself."""
+        with self.store.transaction():
+            for route in routes:
+                if route in self._implied(app):
+                    self._set_default(app, on=False)
+                else:
+                    self.store.domains.remove(app.id, str(route))
+            self._note(actor, app, "domain removed", routes)
+        self.router.publish(report)
+
+    def set_domains(self, app: App, routes: Sequence[Route], *, actor: str, report: Report) -> None:
+        """Serve an app at these names and no others."""
+        with self.store.transaction():
+            self._set_default(app, on=False)
+            self.store.domains.clear(app.id)
+            self._add(app, routes)
+            self._note(actor, app, "domains set", routes)
+        self.router.publish(report)
+
+    def reset_domains(self, app: App, *, actor: str, report: Report) -> None:
+        """Serve an app at the names it has by itself, and no others."""
+        with self.store.transaction():
+            self.store.domains.clear(app.id)
+            self._set_default(app, on=True)
+            self._note(actor, app, "domains reset", ())
+        self.router.publish(report)
+
+    def set_server_domains(self, domains: Iterable[str], *, actor: str, report: Report) -> None:
+        """Serve every app at `<app>.<domain>` for each of these."""
+        text = DOMAIN.parse(",".join(map(parse_domain, domains)))
+        with self.store.transaction():
+            self.store.settings.set(None, DOMAIN.name, text or None)
+            self.store.events.add(actor, "", "server domains set", text)
+        self.router.publish(report)
+
+    def _add(self, app: App, routes: Sequence[Route]) -> None:
+        for route in routes:
+            owner = self.router.owner(route)
+            if owner is not None and owner.id != app.id:
+                raise DomainTaken(str(route), owner.name)
+            if route in self._possible(app):
+                self._set_default(app, on=True)
+            else:
+                self.store.domains.add(app.id, str(route))
+
+    def _possible(self, app: App) -> set[Route]:
+        domains = server_domains(self.store.settings.value(DOMAIN))
+        return {Route(f"{app.name}.{domain}") for domain in domains}
+
+    def _implied(self, app: App) -> set[Route]:
+        on = self.store.settings.value(DEFAULT_DOMAIN, app.id)
+        return self._possible(app) - set(self._explicit(app)) if on else set()
+
+    def _explicit(self, app: App) -> list[Route]:
+        return [route for owner, route in self.store.domains.routes() if owner == app.id]
+
+    def _set_default(self, app: App, *, on: bool) -> None:
+        self.store.settings.set(app.id, DEFAULT_DOMAIN.name, None if on else "off")
+
+    # -- redirects -------------------------------------------------------------------------
+
+    def add_redirect(self, app: App, redirect: Redirect, *, actor: str, report: Report) -> None:
+        """Have an app redirect a host, or a path of one that it has."""
+        owner = self.router.owner(redirect.source)
+        if owner is not None and owner.id != app.id:
+            raise DomainTaken(str(redirect.source), owner.name)
+        host = redirect.source.host
+        if redirect.source.path and host not in self.router.domains(app):
+            raise DomainNotFound(host)
+        with self.store.transaction():
+            self.store.domains.redirect(app.id, redirect)
+            self._note(actor, app, "redirect added", (redirect.source, redirect.target))
+        self.router.publish(report)
+
+    def remove_redirect(self, app: App, source: Route, *, actor: str, report: Report) -> None:
+        """No longer redirect it. Raises `NoSuchRedirect`."""
+        with self.store.transaction():
+            try:
+                self.store.domains.remove(app.id, str(source), redirect=True)
+            except DomainNotFound:
+                raise NoSuchRedirect(f"App {app.name} does not redirect {source}") from None
+            self._note(actor, app, "redirect removed", (source,))
+        self.router.publish(report)
+
+    # -- ports -----------------------------------------------------------------------------
+
+    def add_ports(self, app: App, ports: Sequence[Port], *, actor: str, report: Report) -> None:
+        """Lead ports of the server to an app, all or none. Raises `PortTaken`, `PortUnusable`."""
+        with self.store.transaction():
+            self._add_ports(app, ports)
+            self._note(actor, app, "ports added", ports)
+        self._follow(app, report)
+
+    def set_ports(self, app: App, ports: Sequence[Port], *, actor: str, report: Report) -> None:
+        """Lead these ports to an app and no others; without any, none."""
+        with self.store.transaction():
+            self.store.ports.clear(app.id)
+            self._add_ports(app, ports)
+            self._note(actor, app, "ports set", ports)
+        self._follow(app, report)
+
+    def remove_ports(self, app: App, ports: Sequence[Port], *, actor: str, report: Report) -> None:
+        """No longer lead ports to an app, all or none. Raises `PortNotFound`."""
+        with self.store.transaction():
+            self.store.ports.remove(app.id, ports)
+            self._note(actor, app, "ports removed", ports)
+        self._follow(app, report)
+
+    def _add_ports(self, app: App, ports: Sequence[Port]) -> None:
+        for port in ports:
+            self._check_port(port)
+        self.store.ports.add(app.id, ports)
+        main = {
+            each.target
+            for each in self.store.ports.list(app.id)
+            if each.port in SHARED and not each.scheme.raw
+        }
+        if len(main) > 1:
+            raise PortUnusable(
+                f"Ports 80 and 443 of {app.name} would lead to different ports inside",
+                resolution=f"Name one for both: ports:set {app.name} http:80:5000 https:443:5000",
+            )
+
+    def _check_port(self, port: Port) -> None:
+        ours = {"http": 80, "https": 443}
+        settings = self.store.settings
+        shared = {settings.value(HTTP_PORT), settings.value(HTTPS_PORT), *SHARED}
+        known = ours.get(port.scheme) == port.port or port.scheme is Scheme.UDP
+        if port.port in shared and not known:
+            raise PortUnusable(
+                f"Port {port.port} is where all apps are told apart by name",
+                resolution="gRPC is served there too, over HTTPS; or take another port.",
+            )
+        if port.scheme.raw and not STREAM_MODULE.exists():
+            raise PortUnusable(
+                "The installed nginx cannot pass on raw TCP and UDP",
+                resolution="On the server: apt-get install libnginx-mod-stream",
+            )
+
+    def _follow(self, app: App, report: Report) -> None:
+        self.router.switch([app])
+        self.router.publish(report)
+        self.router.forget_ports(app)
+
+    # -- maintenance and tuning ------------------------------------------------------------
+
+    def maintenance(self, app: App, *, on: bool, actor: str, report: Report) -> None:
+        """Show visitors a page instead of the app, or the app again; it runs on either way."""
+        with self.store.transaction():
+            self.store.settings.set(app.id, MAINTENANCE.name, "on" if on else None)
+            self._note(actor, app, f"maintenance {'on' if on else 'off'}", ())
+        self.router.publish(report)
+
+    def set_page(self, app: App, page: str, *, actor: str, report: Report) -> None:
+        """The page of maintenance; empty for ours again."""
+        if len(page.encode()) > MAX_PAGE_BYTES:
+            raise PaasError(f"The page is longer than {MAX_PAGE_BYTES // 1024} KiB")
+        with self.store.transaction():
+            self.store.settings.set(app.id, MAINTENANCE_PAGE.name, page or None)
+            self._note(actor, app, "maintenance page set", ())
+        self.router.publish(report)
+
+    def tune(
+        self, app: App | None, name: str, value: str | None, *, actor: str, report: Report
+    ) -> None:
+        """Set a setting of the proxy for an app or, without one, for all; None unsets it."""
+        setting = proxy_setting(name)
+        if app is not None and not setting.app:
+            raise ServerWide(
+                f"{name} is the server's own", resolution=f"proxy:set --global {name} VALUE"
+            )
+        text = None
+        if value is not None:
+            parsed = setting.parse(value)
+            # Of texts what was understood: a password is not kept as it came.
+            text = parsed if isinstance(parsed, str) else value
+        with self.store.transaction():
+            self.store.settings.set(app.id if app else None, name, text)
+            self.store.events.add(actor, app.name if app else "", "proxy setting", shown(name))
+        self.router.publish(report)
+
+    def _note(self, actor: str, app: App, what: str, detail: Iterable[object]) -> None:
+        self.store.events.add(actor, app.name, what, " ".join(map(str, detail)))

@@ -1,0 +1,180 @@
+"""From what the database says to what the proxy serves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from paas.deploy.hosts import Hosts, implied
+from paas.host.clock import Clock
+from paas.model import proxysettings as tuned
+from paas.model.app import App
+from paas.model.certificate import Certificate, choose
+from paas.model.port import Port
+from paas.model.route import Redirect, Route
+from paas.model.settings import DOMAIN, HSTS_SECONDS, HTTPS_REDIRECT, server_domains
+from paas.proxy.pairs import Pairs
+from paas.proxy.render import HEADERS
+from paas.proxy.site import Listener, Site, SiteOptions, SiteState, Tls
+from paas.proxy.snippet import BrokenSnippet, rendered
+from paas.store.ports import SHARED
+from paas.store.settings import Snapshot
+from paas.store.store import Store
+
+Slots = Callable[[App, int | None], Sequence[str]]
+"""The slot addresses of an app's `web`, or of one of its other ports."""
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything that sites are made of, as it was at one moment."""
+
+    apps: Sequence[App]
+    settings: Snapshot
+    hosts: Hosts
+    ports: Mapping[int, Sequence[Port]]
+
+    @classmethod
+    def of(cls, store: Store) -> World:
+        """What the database says now."""
+        apps, settings = store.apps.list(), store.settings.snapshot()
+        return cls(apps, settings, _hosts(store, apps, settings), store.ports.all())
+
+    @cached_property
+    def by_id(self) -> Mapping[int, App]:
+        return {app.id: app for app in self.apps}
+
+
+def _hosts(store: Store, apps: Iterable[App], settings: Snapshot) -> Hosts:
+    domains = server_domains(settings.value(DOMAIN))
+    added = store.domains.routes()
+    redirects = store.domains.all_redirects()
+    # What was added by name is not lost to an app that happens to be called so.
+    taken = {route for _, route in added} | {
+        each.source for them in redirects.values() for each in them
+    }
+    routes: dict[Route, int] = {}
+    for app in apps:
+        if settings.value(tuned.DEFAULT_DOMAIN, app.id):
+            for route in implied(app.name, domains):
+                if route not in taken:
+                    routes[route] = app.id
+    routes.update((route, app_id) for app_id, route in added)
+    return Hosts(routes, redirects)
+
+
+class Sites:
+    """Makes sites. What keeps one from being whole is told, and left out of it."""
+
+    def __init__(self, store: Store, pairs: Pairs, clock: Clock, slots: Slots) -> None:
+        self._store = store
+        self._pairs = pairs
+        self._clock = clock
+        self._slots = slots
+
+    def all(self, tell: Callable[[App, str], None]) -> list[Site]:
+        """The site of every app; `tell` hears which snippets cannot be used, and why."""
+        world = World.of(self._store)
+        certificates = self._store.certificates.by_app()
+        sites = []
+        for app in world.apps:
+            extra = ""
+            try:
+                extra = self.directives(app, self._snippet(app))
+            except BrokenSnippet as error:
+                tell(app, error.brief)
+            sites.append(self.site(world, app, certificates.get(app.id, ()), extra))
+        return sites
+
+    def directives(self, app: App, snippet: str) -> str:
+        """A snippet as nginx gets it. Raises `BrokenSnippet`."""
+        if not snippet.strip():
+            return ""
+        return rendered(snippet, f"http://paas-{app.name}", (name for name, _ in HEADERS))
+
+    def _snippet(self, app: App) -> str:
+        return self._store.releases.snippet(app.id, app.live) if app.live else ""
+
+    def site(self, world: World, app: App, certificates: Sequence[Certificate], extra: str) -> Site:
+        """One app's."""
+        hosts = world.hosts
+        used = certified(certificates, hosts.carried(app.id), self._clock.now())
+        return Site(
+            app=app.name,
+            domains=tuple(hosts.carried(app.id)),
+            slots=tuple(self._slots(app, None)),
+            state=state_of(app, maintenance=world.settings.value(tuned.MAINTENANCE, app.id)),
+            options=options_of(world.settings, app.id, extra),
+            tls=tuple(
+                Tls(domains, self._pairs.chain_file(one), self._pairs.key_file(one))
+                for one, domains in used.items()
+            ),
+            mounts=tuple(hosts.mounts(app.id)),
+            shared=tuple(hosts.shared(app.id)),
+            bare=tuple(hosts.bare(app.id)),
+            redirects=self._redirects(hosts, app),
+            listeners=tuple(
+                Listener(port, tuple(self._slots(app, port.target)))
+                for port in world.ports.get(app.id, ())
+                if port.port not in SHARED or port.scheme.raw
+            ),
+            page=world.settings.value(tuned.MAINTENANCE_PAGE, app.id),
+        )
+
+    def _redirects(self, hosts: Hosts, app: App) -> tuple[Redirect, ...]:
+        carried = set(hosts.carried(app.id))
+        return tuple(
+            each for each in hosts.redirects.get(app.id, ()) if each.source.host in carried
+        )
+
+
+def certified(
+    certificates: Sequence[Certificate], hosts: Iterable[str], now: float
+) -> dict[str, tuple[str, ...]]:
+    """The certificates that serve `hosts`, by fingerprint, and the hosts of each."""
+    found: dict[str, tuple[str, ...]] = {}
+    for host in hosts if certificates else ():
+        best = choose(certificates, host, now)
+        if best is not None:
+            found[best.fingerprint] = (*found.get(best.fingerprint, ()), host)
+    return found
+
+
+def options_of(settings: Snapshot, app_id: int, extra: str) -> SiteOptions:
+    """What was tuned about an app's site."""
+    value = settings.value
+    return SiteOptions(
+        max_body_bytes=value(tuned.MAX_BODY, app_id),
+        connect_timeout_s=value(tuned.CONNECT_TIMEOUT, app_id),
+        read_timeout_s=value(tuned.READ_TIMEOUT, app_id),
+        send_timeout_s=value(tuned.SEND_TIMEOUT, app_id),
+        body_timeout_s=value(tuned.BODY_TIMEOUT, app_id),
+        keepalive_timeout_s=value(tuned.KEEPALIVE_TIMEOUT, app_id),
+        buffering=value(tuned.BUFFERING, app_id),
+        request_buffering=value(tuned.REQUEST_BUFFERING, app_id),
+        compression=value(tuned.COMPRESSION, app_id),
+        https_redirect=value(HTTPS_REDIRECT, app_id),
+        hsts_s=value(HSTS_SECONDS, app_id),
+        hsts_subdomains=value(tuned.HSTS_SUBDOMAINS, app_id),
+        hsts_preload=value(tuned.HSTS_PRELOAD, app_id),
+        canonical=value(tuned.CANONICAL, app_id),
+        users=value(tuned.BASIC_AUTH, app_id),
+        allow=tuple(filter(None, value(tuned.ALLOW, app_id).split(","))),
+        rate=value(tuned.RATE_LIMIT, app_id),
+        rate_burst=value(tuned.RATE_BURST, app_id),
+        connections=value(tuned.CONNECTION_LIMIT, app_id),
+        sticky=value(tuned.STICKY, app_id),
+        strip_path=value(tuned.STRIP_PATH, app_id),
+        log_format=value(tuned.LOG_FORMAT, app_id),
+        extra=extra,
+    )
+
+
+def state_of(app: App, *, maintenance: bool = False) -> SiteState:
+    """What a request to the app's domains meets."""
+    if maintenance:
+        return SiteState.MAINTENANCE
+    if not app.deployed:
+        return SiteState.EMPTY
+    return SiteState.STOPPED if app.stopped else SiteState.LIVE

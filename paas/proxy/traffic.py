@@ -1,0 +1,79 @@
+"""Reads the logs that requests are counted from: a short line each, written by nginx.
+
+<milliseconds.since.epoch> <status> <seconds> <bytes> <seconds to the app's header, or ->
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from paas.model.traffic import Traffic
+
+MOST_BYTES = 16 * 2**20
+"""Read at once: what a busy app writes in minutes; the rest is for the next time."""
+
+MINUTE_S = 60
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A place in a log: of which file (its inode), and behind how many bytes."""
+
+    file: int = 0
+    position: int = 0
+
+
+class TrafficLogs:
+    """The logs below one folder, `<app>.log` each, and `<app>.log.1` after a rotation."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def mark(self, app: str) -> Mark:
+        """The end of an app's log as it is now."""
+        try:
+            found = self._log(app).stat()
+        except FileNotFoundError:
+            return Mark()
+        return Mark(found.st_ino, found.st_size)
+
+    def since(self, app: str, mark: Mark) -> tuple[Mapping[int, Traffic], Mark]:
+        """What came behind a mark, by the minute's start, and the mark to go on from."""
+        counted: dict[int, Traffic] = {}
+        for path in (self._log(app).with_suffix(".log.1"), self._log(app)):
+            try:
+                with path.open("rb") as log:
+                    file = path.stat().st_ino
+                    if path.suffix == ".1" and file != mark.file:
+                        continue
+                    log.seek(mark.position if file == mark.file else 0)
+                    start, data = log.tell(), log.read(MOST_BYTES)
+            except FileNotFoundError:
+                continue
+            whole = data[: data.rfind(b"\n") + 1]
+            count_lines(whole.splitlines(), counted)
+            mark = Mark(file, start + len(whole))
+            if len(data) == MOST_BYTES:
+                break
+        return counted, mark
+
+    def _log(self, app: str) -> Path:
+        return self._folder / f"{app}.log"
+
+
+def count_lines(lines: Iterable[bytes], counted: dict[int, Traffic]) -> None:
+    """Add each request to its minute. A line that was cut off by a crash is passed over."""
+    for line in lines:
+        try:
+            msec, status, seconds, size, header = line.split(b" ", 4)
+            second = int(msec[:-4])
+            minute = second - second % MINUTE_S
+            numbers = int(status), int(seconds.replace(b".", b"")), int(size)
+        except ValueError:
+            continue
+        traffic = counted.get(minute)
+        if traffic is None:
+            traffic = counted[minute] = Traffic()
+        traffic.count(*numbers, by_app=not header.endswith(b"-"))
