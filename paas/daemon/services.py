@@ -86,7 +86,8 @@ class Services:
                     self._local.stop(name)
 
     def mend(self) -> None:
-        """Start what of resolver and proxy has ended; cheap when nothing has.
+        """Start what of resolver and proxy has ended, or is not what is installed; cheap when
+        nothing is.
 
         The supervisor calls it. A resolver whose configuration has changed is started again.
         It raises nothing: what went wrong is in the log, and there is a next time.
@@ -94,8 +95,12 @@ class Services:
         resolver = self._parts.engine.network.resolver
         if not resolver.current:
             self._mend("network", stale=resolver.running() is not None)
-        if not self._parts.proxy.running():
+        proxy = self._parts.proxy
+        if not proxy.running():
             self._mend("proxy")
+        elif proxy.outdated():
+            # The package was upgraded, and its own scripts know the system's nginx alone.
+            proxy.upgrade()
 
     def _mend(self, name: str, *, stale: bool = False) -> None:
         if self._systemd.used:

@@ -10,6 +10,7 @@ import contextlib
 import os
 import re
 import select
+import shutil
 import signal
 import socket
 from collections.abc import Callable
@@ -136,6 +137,42 @@ class Nginx:
         """The length of the error log, which its reader may have removed."""
         return self._error_log.stat().st_size if self._error_log.exists() else 0
 
+    def outdated(self) -> bool:
+        """Whether the program that runs is not the installed one any more."""
+        master = self.running()
+        try:
+            return master is not None and not Path(f"/proc/{master}/exe").samefile(_program())
+        except FileNotFoundError:
+            # Removed without anything in its place, or between two steps of a package manager.
+            return False
+
+    def upgrade(self) -> None:
+        """Let the installed program take over the sockets of the running one.
+
+        Raises `NginxFailed`, and then the old one serves on
+        (https://nginx.org/en/docs/control.html, "Upgrading Executable on the Fly").
+        """
+        master = self.running()
+        if master is None:
+            raise NginxFailed("nginx is not running", resolution="Start it: paas up")
+        old, generation = _children(master), self.generation()
+        os.kill(master, signal.SIGUSR2)
+        self._await(
+            lambda: self.running() not in (None, master), START_S, "the new program does not run"
+        )
+        successor = self.running()
+        self._await(
+            lambda: successor is not None and any(map(_accepts, _children(successor))),
+            START_S,
+            "no worker of the new program runs",
+        )
+        os.kill(master, signal.SIGQUIT)
+        self._await(
+            lambda: self.generation() == generation and not any(map(_accepts, old)),
+            RELOAD_S,
+            "the old program's workers still accept",
+        )
+
     def reopen_logs(self) -> None:
         """Have the log files opened anew, after they were renamed."""
         master = self.running()
@@ -182,7 +219,8 @@ class Nginx:
     def _argv(self, main_file: Path, *options: str) -> list[str | Path]:
         # -e: Debian's nginx would write what comes before the configuration to its own log.
         log = "stderr" if options else self._error_log
-        return ["nginx", "-p", self._prefix, "-c", main_file, "-e", log, *options]
+        # By its whole path: that is what a running one starts its successor by.
+        return [_program(), "-p", self._prefix, "-c", main_file, "-e", log, *options]
 
     def _await(self, look: Callable[[], bool], seconds: float, otherwise: str) -> None:
         if not wait_until(look, seconds):
@@ -191,6 +229,10 @@ class Nginx:
                 self._error_log.read_text("utf-8", "replace").splitlines()[-5:],
                 f"Its log is {self._error_log}.",
             )
+
+
+def _program() -> str:
+    return shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin") or "/usr/sbin/nginx"
 
 
 def _first_reason(text: str) -> str:

@@ -121,6 +121,15 @@ class Proxy:
         """Whether our nginx runs and its workers answer."""
         return self._nginx.running() is not None and self._nginx.generation() is not None
 
+    def outdated(self) -> bool:
+        """Whether another nginx is installed than the one that runs."""
+        return self._nginx.outdated()
+
+    def upgrade(self) -> None:
+        """Have the installed nginx take over from the running one. Raises `NginxFailed`."""
+        with self._lock():
+            self._nginx.upgrade()
+
     def reload(self) -> None:
         """Take up the current configuration again, such as renewed certificates."""
         with self._lock():
