@@ -8,6 +8,7 @@ from paas.cli import (
     apps,
     builder,
     certs,
+    complete,
     config,
     containers,
     disk,
@@ -54,5 +55,6 @@ def commands(server: Iterable[Command]) -> Table:
             *server,
             *git.COMMANDS,
             *explain.COMMANDS,
+            *complete.COMMANDS,
         )
     )
