@@ -151,6 +151,7 @@ class Supervisor:
             parts.router.mend,
             self._healing.reap,
             parts.engine.containers.release,
+            parts.engine.containers.rotate_logs,
             parts.engine.builder.recover,
             lambda: parts.lifecycle.sweep(Silent()),
             lambda: parts.router.publish(Silent()),

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 
 from paas.engine import logs, monitor
 from paas.engine.bundle import Bundle
@@ -245,7 +246,7 @@ class Containers:
         return descriptor
 
     def rotate_log(self, container_id: str, larger_than: int = logs.ROTATE_BYTES) -> bool:
-        """Begin a new log when it is larger than that many bytes; the one before is kept.
+        """Begin a new log when it is larger than that many bytes; some before it are kept.
 
         No line is lost: the monitor writes to the renamed file until it opens the new one.
         Raises `MonitorFailed`.
@@ -254,9 +255,15 @@ class Containers:
         path = self.get(container_id).log
         if path is None or not path.exists() or path.stat().st_size <= larger_than:
             return False
-        path.rename(logs.rotated(path))
-        monitor.reopen_log(bundle)
+        monitor.reopen_log(bundle, partial(logs.rotate, path))
         return True
+
+    def rotate_logs(self) -> None:
+        """Rotate every log that has its size; one whose container is gone stays as it is."""
+        for container in self.list():
+            # Ended or removed meanwhile: nobody writes to that log any more.
+            with suppress(ContainerNotFound, monitor.MonitorFailed):
+                self.rotate_log(container.id)
 
     def recover(self) -> Sequence[str]:
         """Remove what nobody will: half-made containers, one-offs whose caller died, and

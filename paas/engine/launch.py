@@ -33,7 +33,11 @@ class Launcher:
         record = bundle.known_record()
         group = self._bundler.cgroups.monitor(bundle.id)
         creation = monitor.begin(bundle, self._bundler.runtime, record, group)
-        address = self._bundler.give_address(record, bundle)
+        try:
+            address = self._bundler.give_address(record, bundle)
+        except BaseException:
+            creation.abandon()
+            raise
         init, watcher = creation.wait()
         self._bundler.wire(record, init.pid)
         if not record.terminal:

@@ -1,7 +1,8 @@
 """Reading what containers wrote: conmon's log files.
 
 One line is `TIME STREAM F|P TEXT`; P is a part of a line that goes on in the next of the
-same stream. Times are RFC 3339 with nanoseconds. A rotated log has `.1` after its name.
+same stream. Times are RFC 3339 with nanoseconds. Rotated logs have `.1`, the newest, to
+`.3` after the name.
 Source: https://github.com/kubernetes/design-proposals-archive, node/kubelet-cri-logging.md.
 """
 
@@ -11,6 +12,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -27,6 +29,9 @@ FOLLOW_SECONDS = 0.1
 
 ROTATE_BYTES = 10 * 1024 * 1024
 
+ROTATED_KEPT = 3
+"""Rotated logs beside the one that is written: 40 MiB of one container at most."""
+
 _WHOLE = re.compile(rb"^\S+ \S+ F ", re.MULTILINE)
 
 
@@ -40,9 +45,26 @@ class Line:
     text: str
 
 
-def rotated(path: Path) -> Path:
-    """Where a log is kept when it was rotated."""
-    return path.with_name(f"{path.name}.1")
+def rotated(path: Path, number: int = 1) -> Path:
+    """Where a log is kept when it was rotated so many times."""
+    return path.with_name(f"{path.name}.{number}")
+
+
+def rotate(path: Path) -> None:
+    """Make room for a new log: each older one moves on, and the oldest goes.
+
+    From the oldest on, so that nothing but the oldest is lost to who is killed in here.
+    """
+    for number in range(ROTATED_KEPT, 0, -1):
+        older = rotated(path, number - 1) if number > 1 else path
+        if older.exists():
+            older.replace(rotated(path, number))
+
+
+def _older(path: Path) -> list[Path]:
+    """The rotated logs, the newest first."""
+    numbers = range(1, ROTATED_KEPT + 1)
+    return [rotated(path, number) for number in numbers if rotated(path, number).exists()]
 
 
 def tail(path: Path, count: int) -> list[str]:
@@ -51,10 +73,11 @@ def tail(path: Path, count: int) -> list[str]:
 
 
 def last(path: Path, count: int, source: str = "") -> list[Line]:
-    """The last `count` lines, the oldest first, also out of the rotated log."""
+    """The last `count` lines, the oldest first, also out of the rotated logs."""
     found = _last_of(path, count, source)
-    if len(found) < count:
-        found = _last_of(rotated(path), count - len(found), source) + found
+    for older in _older(path):
+        if len(found) < count:
+            found = _last_of(older, count - len(found), source) + found
     return found
 
 
@@ -123,17 +146,18 @@ class _Reader:
         self._joiner = Joiner(name)
         self._file: BinaryIO | None = None
         self._rest = b""
-        self._open(os.SEEK_END if at_end else os.SEEK_SET)
+        self._open(path, os.SEEK_END if at_end else os.SEEK_SET)
 
     def read(self) -> list[Line]:
         """What was written since the last look."""
         lines = self._drain()
         if self._is_stale():
-            # The old file is complete by now: conmon writes to the new one.
+            # The old file is complete by now: conmon writes to a new one.
             lines += self._drain()
-            self.close()
-            self._open()
-            lines += self._drain()
+            for path in self._newer():
+                self.close()
+                self._open(path)
+                lines += self._drain()
         return lines
 
     def finish(self) -> list[Line]:
@@ -146,9 +170,23 @@ class _Reader:
             self._file.close()
             self._file = None
 
-    def _open(self, whence: int = os.SEEK_SET) -> None:
+    def _newer(self) -> list[Path]:
+        """The files behind the open one, the newest last: it may have been rotated twice."""
+        if self._file is None:
+            return [self._path]
+        ours, newer = os.fstat(self._file.fileno()), [self._path]
+        for path in _older(self._path):
+            # Rotated meanwhile: then it is met by the next look.
+            with suppress(FileNotFoundError):
+                if os.path.samestat(path.stat(), ours):
+                    return newer
+            newer.insert(0, path)
+        # So old that it is gone: what is still there came behind it.
+        return newer
+
+    def _open(self, path: Path, whence: int = os.SEEK_SET) -> None:
         try:
-            self._file = self._path.open("rb")
+            self._file = path.open("rb")
             self._file.seek(0, whence)
         except FileNotFoundError:
             self._file = None
@@ -209,7 +247,7 @@ def _nanoseconds(stamp: bytes) -> int | None:
 def remove(paths: Sequence[Path]) -> None:
     """Delete logs with what was rotated of them; absent ones are fine."""
     for path in paths:
-        path.unlink(missing_ok=True)
-        rotated(path).unlink(missing_ok=True)
+        for one in (*_older(path), path):
+            one.unlink(missing_ok=True)
     for directory in {path.parent for path in paths if path.parent.is_dir()}:
         files.sync_directory(directory)

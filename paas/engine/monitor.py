@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import select
+from collections.abc import Callable
 from typing import Any
 
 from paas.engine.bundle import Bundle
@@ -45,8 +46,10 @@ class Creation:
         try:
             answer = self._answer()
             self._monitor.wait()
-        finally:
-            os.close(self._sync)
+        except BaseException:
+            self.abandon()
+            raise
+        os.close(self._sync)
         pid = int(answer.get("data", answer.get("pid", -1)))
         if pid <= 0:
             raise failure(str(answer.get("message", "")), [self._runtime.program])
@@ -58,6 +61,12 @@ class Creation:
                 resolution="Was it killed for lack of memory? See dmesg.",
             )
         return init, monitor
+
+    def abandon(self) -> None:
+        """Nobody waits for it any more: end what was started, and leave no zombie."""
+        self._monitor.kill()
+        self._monitor.wait()
+        os.close(self._sync)
 
     def _answer(self) -> dict[str, Any]:
         """The one line of JSON that conmon sends."""
@@ -132,12 +141,12 @@ def arguments(bundle: Bundle, runtime: Runtime, record: Record) -> list[str]:
     ]
 
 
-def reopen_log(bundle: Bundle) -> None:
-    """Have conmon write to a new file at its log's path: the old one was renamed.
+def reopen_log(bundle: Bundle, rename: Callable[[], None]) -> None:
+    """Have conmon write to a new file at its log's path, when `rename` took the old away.
 
-    Raises `MonitorFailed` when it is gone.
+    Raises `MonitorFailed` when it is gone, and then renames nothing.
     """
-    _tell(bundle, REOPEN_LOGS)
+    _tell(bundle, REOPEN_LOGS, rename)
 
 
 def resize(bundle: Bundle, columns: int, rows: int) -> None:
@@ -145,8 +154,8 @@ def resize(bundle: Bundle, columns: int, rows: int) -> None:
     _tell(bundle, f"1 {rows} {columns}\n".encode())
 
 
-def _tell(bundle: Bundle, message: bytes) -> None:
-    """Write to conmon's control fifo."""
+def _tell(bundle: Bundle, message: bytes, first: Callable[[], None] | None = None) -> None:
+    """Write to conmon's control fifo, and `first` do something if it listens."""
     try:
         control = os.open(bundle.control, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
@@ -156,6 +165,8 @@ def _tell(bundle: Bundle, message: bytes) -> None:
             "The container is restarted when that is noticed; see `paas ps`.",
         ) from error
     try:
+        if first is not None:
+            first()
         os.write(control, message)
     finally:
         os.close(control)

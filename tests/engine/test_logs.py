@@ -41,6 +41,33 @@ def test_no_line_is_lost_to_rotation(machine: Machine) -> None:
         logs.remove([container.log])
 
 
+def test_no_line_is_lost_to_rotations_under_load(machine: Machine) -> None:
+    """Rotated as often as it goes while two programs write as fast as they can."""
+    write = "i=0; while [ $i -lt 4000 ]; do echo $0 $i; i=$((i+1)); done; echo $0 end"
+    command = f"sh -c '{write}' a & sh -c '{write}' b >&2; sleep 60"
+    with machine.running("sh", "-c", command) as container:
+        assert container.log
+        seen: list[str] = []
+        ends: set[str] = set()
+        for line in logs.follow(lambda: {"": container.log or container.log}, 100_000, _at_once):
+            seen.append(line.text)
+            if len(seen) % 100 == 0:
+                machine.containers.rotate_log(container.id, larger_than=1000)
+            ends |= {line.text} & {"a end", "b end"}
+            if len(ends) == 2:
+                break
+        for who in "ab":
+            mine = [text for text in seen if text.startswith(f"{who} ")]
+            assert mine == [*(f"{who} {number}" for number in range(4000)), f"{who} end"]
+        assert logs.rotated(container.log).exists()
+        assert not logs.rotated(container.log, 4).exists()
+        logs.remove([container.log])
+
+
+def _at_once(_seconds: float) -> None:
+    """Look again without a pause."""
+
+
 def test_a_small_log_is_not_rotated(machine: Machine) -> None:
     with machine.running("echo", "hi") as container:
         machine.ended(container.id)

@@ -133,6 +133,38 @@ def follow_script(one: Path, two: Path, sources: dict[str, Path]) -> Iterator[in
     yield 5
 
 
+def test_following_misses_nothing_of_a_log_rotated_twice_at_once(tmp_path: Path) -> None:
+    log = write(tmp_path / "log", raw(1, "seen"))
+    looks = iter(range(2))
+
+    def pause(_seconds: float) -> None:
+        if next(looks, None) is None:
+            raise Stop
+        for number in (2, 3):
+            write(log, raw(number, f"end {number}"))
+            logs.rotate(log)
+        write(log, raw(4, "new"))
+
+    found: list[str] = []
+    with pytest.raises(Stop):
+        for line in logs.follow(lambda: {"web.1": log}, 1, pause):
+            found.append(line.text)  # noqa: PERF401
+    assert found == ["seen", *["end 2", "end 3", "new"] * 2]
+
+
+def test_so_many_rotated_logs_are_kept_and_read(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    for number in range(6):
+        write(log, raw(number, str(number)))
+        logs.rotate(log)
+    write(log, raw(6, "6"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log", "log.1", "log.2", "log.3"]
+    assert logs.tail(log, 10) == ["3", "4", "5", "6"]
+    # Killed in the middle of a rotation, one place is empty.
+    logs.rotated(log, 1).unlink()
+    assert logs.tail(log, 10) == ["3", "4", "6"]
+
+
 def test_logs_are_removed_with_what_was_rotated(tmp_path: Path) -> None:
     log = write(tmp_path / "log", raw(1, "a"))
     write(logs.rotated(log), raw(1, "a"))
