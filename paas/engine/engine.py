@@ -26,6 +26,7 @@ from paas.engine.images import Image, Images
 from paas.engine.layers import Layers
 from paas.engine.network.network import Network
 from paas.engine.observe import Observer
+from paas.engine.outside import Outside
 from paas.engine.probes import Probes
 from paas.engine.reference import parse_reference
 from paas.engine.registry import Registry
@@ -124,7 +125,12 @@ class Engine:
 
     @cached_property
     def registry(self) -> Registry:
-        return Registry(self.layout, self.images, self.layers)
+        return Registry(self.layout, self.images, self.layers, self.outside)
+
+    @cached_property
+    def outside(self) -> Outside:
+        """What fetches from addresses that apps name."""
+        return Outside(self.layout, self.network)
 
     @cached_property
     def flat(self) -> Flat:

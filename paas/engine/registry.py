@@ -18,6 +18,7 @@ from paas.engine.config import ImageConfig, InvalidImage, host_architecture
 from paas.engine.images import Image, ImageNotFound, Images
 from paas.engine.layers import LayerId, Layers
 from paas.engine.ocilayout import LayerBlob, LayoutImage, blob_path
+from paas.engine.outside import Outside
 from paas.engine.pack import Packed, pack
 from paas.engine.reference import Reference, parse_reference
 from paas.engine.skopeo import Counter, Login, Skopeo, bytes_below
@@ -44,7 +45,11 @@ class LocalName(PaasError):
 class Registry:
     """Brings images here and takes them elsewhere."""
 
-    def __init__(self, layout: Layout, images: Images, layers: Layers) -> None:
+    def __init__(
+        self, layout: Layout, images: Images, layers: Layers, outside: Outside | None = None
+    ) -> None:
+        """`outside` is what fetches from registries that no setting names."""
+        self._outside = outside
         self._engine = layout.engine
         self._locks = layout.locks
         self._images = images
@@ -87,6 +92,13 @@ class Registry:
             image = self._keep(fetched, report)
             self._images.tag(name, image.id)
         return image
+
+    def _is_trusted(self, registry: str) -> bool:
+        """Whether a setting or a login names it: then it may be on the LAN, or on this host."""
+        known = self.settings()
+        named = (*known.mirrors, *known.plain_http, *known.authorities)
+        logins = (login.registry for login in self.logins())
+        return not registry or registry in (*named, *logins)
 
     def load(self, archive: Path, ref: str | Reference, report: Report) -> Image:
         """Read an archive of `docker save` or of OCI, and name its image `ref`.
@@ -163,7 +175,8 @@ class Registry:
             counter = Counter(report, lambda: bytes_below(blobs, scratch / "layout"))
             words = [f"--dest-shared-blob-dir={blobs}", source, f"oci:{scratch / 'layout'}:image"]
             try:
-                self.skopeo.copy(scratch, registry, words, counter.tell)
+                outside = None if self._is_trusted(registry) else self._outside
+                self.skopeo.copy(scratch, registry, words, counter.tell, outside)
             except ProcessFailed as error:
                 # What skopeo had written was gone before this can be asked.
                 self._layers.disk.admit(what, counter.most)
@@ -171,7 +184,8 @@ class Registry:
                     f"Cannot fetch {what}",
                     _last_words(error),
                     "Check the name, and that this server reaches the registry; a registry "
-                    "without TLS, a mirror or a login must be set first.",
+                    "without TLS or on this server's own network, a mirror or a login must be "
+                    "set first.",
                 ) from error
             counter.end("Downloaded")
             yield ocilayout.read(scratch / "layout", blobs)

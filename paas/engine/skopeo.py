@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paas.engine import registries
+from paas.engine.outside import Outside
 from paas.engine.registries import InvalidRegistry
 from paas.errors import PaasError
 from paas.host import processes, syscalls
@@ -61,11 +62,18 @@ class Skopeo:
         """Logins, in the format of containers-auth.json(5); mode 0600."""
         return self._engine / "auth.json"
 
-    def copy(self, scratch: Path, registry: str, words: Sequence[str], progress: Progress) -> None:
+    def copy(
+        self,
+        scratch: Path,
+        registry: str,
+        words: Sequence[str],
+        progress: Progress,
+        outside: Outside | None = None,
+    ) -> None:
         """`skopeo copy` with `words`; `progress` is called now and then. Raises `ProcessFailed`.
 
         `scratch` is a directory of this transfer's own, `registry` the host that is spoken
-        to, or nothing.
+        to, or nothing; `outside`, if it is given, with the network of a container.
         """
         login = [f"--authfile={self.credentials_file}"] if self.credentials_file.exists() else []
         certificates = self._certificates(scratch, registry)
@@ -73,7 +81,10 @@ class Skopeo:
         trust = [f"--{side}-cert-dir={certificates}"] if certificates else []
         quiet = ["copy", "--quiet", "--retry-times=2"]
         argv = [*self._skopeo(scratch), f"--tmpdir={scratch}", *quiet, *login, *trust, *words]
-        run_watched(argv, scratch / "stderr", progress)
+        if outside is None:
+            run_watched(argv, scratch / "stderr", progress)
+        else:
+            outside.run(argv, timeout_s=TRANSFER_SECONDS, progress=progress)
 
     def login(self, scratch: Path, registry: str, username: str, password: str) -> None:
         """Try a login and keep it. Raises `LoginFailed`; then an earlier one stays."""
