@@ -53,6 +53,7 @@ class Housekeeping:
         cache = self.engine.builder.tools.cache
         cache.prune(CACHE_SECONDS)
         self.engine.caches.prune(unused_s=CACHE_SECONDS)
+        self.engine.builder.tools.remotes.prune(CACHE_SECONDS, self.engine.clock.now())
         return self.engine.collector.collect(
             images=self.needed, layers=lambda: cache.layers(CACHE_SECONDS)
         )

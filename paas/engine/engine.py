@@ -13,6 +13,7 @@ from paas.engine.build.cache import Cache
 from paas.engine.build.caches import CacheMounts
 from paas.engine.build.maker import Tools
 from paas.engine.build.mounts import StepMounts
+from paas.engine.build.remote import Remotes
 from paas.engine.build.run import Runner
 from paas.engine.build.workspace import Workspace
 from paas.engine.bundler import Bundler
@@ -154,6 +155,7 @@ class Engine:
             workspace,
             runner,
             StepMounts(self.layout, workspace, self.rootfs, self.ranges, self.caches),
+            Remotes(self.layout, self.outside),
         )
         return Builder(
             self.images, self.layers, tools, self._base_image, self.clock, self._end_thread

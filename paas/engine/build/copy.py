@@ -84,8 +84,7 @@ def owner_of(text: str, root: Path, at: Location, what: str) -> tuple[int, int] 
 def copy(
     order: Order,
     root: Path,
-    source: Source,
-    selections: Sequence[Sequence[Selected]],
+    selections: Sequence[tuple[Source, Sequence[Selected]]],
     at: Location,
     extract: Extract,
 ) -> None:
@@ -94,11 +93,11 @@ def copy(
     Raises `StepFailed` or `CannotCopy`; then part of it is written.
     """
     target = Target(root, Attributes(owner_of(order.owner, root, at, "--chown"), order.mode))
-    mtime = next((one.item.mtime for many in selections for one in many), 0.0)
+    mtime = next((one.item.mtime for _, many in selections for one in many), 0.0)
     # With a slash it is a directory, whatever is put there; even if that is nothing.
     if order.target.endswith("/"):
         target.make_directories(order.target)
-    for many in selections:
+    for source, many in selections:
         for one in many:
             _copy_one(order, target, source, one, extract)
             target.forget_links()
@@ -124,7 +123,7 @@ def _copy_one(
         place = posixpath.join(order.target, one.name) if order.parents else order.target
         _copy_directory(target, source, one, place.rstrip("/") or "/")
         return
-    if order.unpack and stat.S_ISREG(one.item.mode):
+    if order.unpack and not one.packed and stat.S_ISREG(one.item.mode):
         unpacked = extract(source, one.item)
         if unpacked is not None:
             _copy_unpacked(target, order.target, unpacked)

@@ -15,8 +15,10 @@ from paas.engine.build.cache import step_key
 from paas.engine.build.context import Context
 from paas.engine.build.copy import Order, copy, owner_of, target_path
 from paas.engine.build.errors import BuildError, StepFailed
+from paas.engine.build.fetching import Fetching
 from paas.engine.build.maker import Maker
 from paas.engine.build.modes import parse_mode
+from paas.engine.build.remote import is_remote
 from paas.engine.build.runstep import Origin
 from paas.engine.build.select import Selected, content_key, select
 from paas.engine.build.sources import ContextSource, Item, Source, TreeSource
@@ -25,7 +27,7 @@ from paas.engine.build.variables import Variables
 from paas.engine.layers import LayerId
 from paas.errors import PaasError
 
-Selections = list[list[Selected]]
+Selections = list[tuple[Source, list[Selected]]]
 
 _NUMBERS = re.compile(r"[0-9]+(:[0-9]+)?")
 
@@ -50,8 +52,41 @@ class CopyStep:
             order = self._independent(state, step, order)
         if step.origin is not None:
             return self._copy_from(state, step, order, patterns)
+        if step.fetches and any(is_remote(pattern) for pattern in patterns):
+            return self._fetched(state, step, order, patterns)
         source = ContextSource(self._context)
         return self._made(state, step, order, source, patterns)[0]
+
+    def _fetched(
+        self, state: State, step: ins.Copy, order: Order, patterns: Sequence[str]
+    ) -> State:
+        """By what the sources are now: files by their digests, repositories by commits."""
+        fetching = Fetching(self._maker.tools.remotes, step, order.target.endswith("/"))
+        local = ContextSource(self._context)
+        content: list[str] = []
+        for pattern in patterns:
+            if is_remote(pattern):
+                with self._maker.rules.waiting():
+                    content.append(fetching.identify(pattern))
+            else:
+                content.append(content_key(local, self._selected(local, step, pattern)))
+        below = () if step.link else state.layers
+        key = step_key("add-remote", below, link=step.link, **order.inputs, content=content)
+
+        def make(upper: Path) -> None:
+            workspace = self._maker.tools.workspace
+            with ExitStack() as stack:
+                selections: Selections = []
+                for pattern, identity in zip(patterns, content, strict=True):
+                    if is_remote(pattern):
+                        scratch = stack.enter_context(workspace.scratch())
+                        with self._maker.rules.waiting():
+                            selections.append(fetching.fetch(pattern, identity, scratch))
+                    else:
+                        selections.append((local, self._selected(local, step, pattern)))
+                self._write(below, step, order, selections, upper)
+
+        return self._maker.made(state, step, key, make, below=below)
 
     def _copy_from(
         self, state: State, step: ins.Copy, order: Order, patterns: Sequence[str]
@@ -71,18 +106,20 @@ class CopyStep:
         self, state: State, step: ins.Copy, order: Order, source: Source, patterns: Sequence[str]
     ) -> tuple[State, str]:
         """The state after it, and its key by the contents of what is copied."""
-        selections = self._selections(source, step, patterns)
+        selections: Selections = [
+            (source, self._selected(source, step, pattern)) for pattern in patterns
+        ]
         below = () if step.link else state.layers
         # An independent layer is another even on nothing: it does not look below.
         key = step_key(
             "link" if step.link else "copy",
             below,
             **order.inputs,
-            content=[content_key(source, one) for one in selections],
+            content=[content_key(source, one) for _, one in selections],
         )
 
         def make(upper: Path) -> None:
-            self._write(below, step, order, source, selections, upper)
+            self._write(below, step, order, selections, upper)
 
         return self._maker.made(state, step, key, make, below=below), key
 
@@ -116,7 +153,7 @@ class CopyStep:
                 for document in step.documents
             ),
             parents=step.parents,
-            unpack=step.unpack,
+            unpack=step.fetches if step.unpack is None else step.unpack,
         )
         if many and not order.target.endswith("/"):
             raise step.at.error(
@@ -125,21 +162,18 @@ class CopyStep:
             )
         return order
 
-    def _selections(self, source: Source, step: ins.Copy, patterns: Sequence[str]) -> Selections:
-        found: Selections = []
-        for pattern in patterns:
-            try:
-                selected = select(source, pattern, exclude=step.exclude, parents=step.parents)
-            except BuildError as error:
-                raise step.at.failure(
-                    f"{step.keyword} {pattern}: {error.brief}", resolution=error.resolution
-                ) from None
-            if selected is None:
-                raise self._missing(step, pattern)
-            if not selected:
-                self._maker.progress.report.warn(f"{step.at}: {pattern} matches nothing")
-            found.append(selected)
-        return found
+    def _selected(self, source: Source, step: ins.Copy, pattern: str) -> list[Selected]:
+        try:
+            selected = select(source, pattern, exclude=step.exclude, parents=step.parents)
+        except BuildError as error:
+            raise step.at.failure(
+                f"{step.keyword} {pattern}: {error.brief}", resolution=error.resolution
+            ) from None
+        if selected is None:
+            raise self._missing(step, pattern)
+        if not selected:
+            self._maker.progress.report.warn(f"{step.at}: {pattern} matches nothing")
+        return selected
 
     def _missing(self, step: ins.Copy, pattern: str) -> StepFailed:
         where = f"{step.origin}" if step.origin else "the build context"
@@ -154,7 +188,6 @@ class CopyStep:
         below: Sequence[LayerId],
         step: ins.Copy,
         order: Order,
-        source: Source,
         selections: Selections,
         upper: Path,
     ) -> None:
@@ -166,7 +199,7 @@ class CopyStep:
 
             root = stack.enter_context(workspace.mounted(below, upper))
             try:
-                copy(order, root, source, selections, step.at, unpacked)
+                copy(order, root, selections, step.at, unpacked)
             except StepFailed:
                 raise
             except PaasError as error:

@@ -104,8 +104,12 @@ class Copy(Instruction):
     exclude: tuple[str, ...]
     parents: bool = False
     link: bool = False
-    unpack: bool = False
-    """Local archives are extracted (ADD)."""
+    unpack: bool | None = None
+    """Archives are extracted; None is for ADD to decide: local ones are."""
+    fetches: bool = False
+    """Sources may be URLs and git repositories (ADD)."""
+    checksum: str = ""
+    keep_git: bool = False
 
 
 def origins(step: Instruction) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from paas.engine.build.cache import Cache, Made
 from paas.engine.build.instructions import Instruction
 from paas.engine.build.mounts import StepMounts
 from paas.engine.build.progress import Progress
+from paas.engine.build.remote import Remotes
 from paas.engine.build.rules import Rules
 from paas.engine.build.run import Runner
 from paas.engine.build.state import State
@@ -28,6 +29,7 @@ class Tools:
     workspace: Workspace
     runner: Runner
     mounts: StepMounts
+    remotes: Remotes
 
 
 class Maker:

@@ -143,7 +143,7 @@ class StepMounts:
             return ""
         first = one.selected[0]
         order = Order("/" if first.item.is_dir else "/file")
-        copy(order, upper, one.source, [one.selected], one.at, lambda *_: None)
+        copy(order, upper, [(one.source, one.selected)], one.at, lambda *_: None)
         return "" if first.item.is_dir else "file"
 
     def _claim(self, stack: ExitStack, flag: MountFlag, rules: Rules) -> CacheDirectory:
@@ -178,7 +178,7 @@ class StepMounts:
             if not selected or not selected[0].item.is_dir:
                 raise missing(one.at, flag)
             path = self.caches.path(directory)
-            copy(Order("/"), path, source, [selected], one.at, lambda *_: None)
+            copy(Order("/"), path, [(source, selected)], one.at, lambda *_: None)
 
 
 def _write_secret(path: Path, secret: SecretFile, user_range: UserRange) -> Mount:

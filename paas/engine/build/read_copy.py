@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from paas.engine.build.flags import Flags
 from paas.engine.build.instructions import Copy, Document
 from paas.engine.build.parse import Heredoc, Node
+from paas.engine.build.remote import is_remote
 
 HEREDOC = re.compile(r"""(\d*)<<(-?)(['"]?)([A-Za-z_][\w.]*)\3""")
-_REMOTE = re.compile(r"(https?|git|ssh)://|git@")
 _COPY_FLAGS = {
     "from": "text",
     "chown": "text",
@@ -40,7 +41,7 @@ def read_copy(node: Node) -> Copy:
             " using ARG from global scope as a workaround"
         )
     for source in node.words[:-1]:
-        if _REMOTE.match(source):
+        if is_remote(source):
             raise node.at.error(
                 f"source can't be a URL for COPY: {source}", resolution="ADD can fetch; see ADD."
             )
@@ -48,18 +49,22 @@ def read_copy(node: Node) -> Copy:
 
 
 def read_add(node: Node) -> Copy:
-    """ADD of files and local archives. Raises `DockerfileError`, for a URL too."""
+    """ADD. Raises `DockerfileError`."""
     _two_arguments(node)
     flags = Flags(node, _ADD_FLAGS)
-    for source in node.words[:-1]:
-        if _REMOTE.match(source):
-            raise node.at.error(
-                f"ADD of a URL is not supported here: {source}",
-                resolution="Fetch it with RUN curl (check its digest there) or commit the file.",
-            )
-    if flags.text("checksum"):
+    remote = [source for source in node.words[:-1] if is_remote(source) or "$" in source]
+    if flags.text("checksum") and len(node.words) > 2:
+        raise node.at.error("checksum can't be specified for multiple sources")
+    if flags.text("checksum") and not remote:
         raise node.at.error("checksum requires HTTP(S) or Git sources")
-    return _copy(node, flags, origin=None, unpack=flags.text("unpack") != "false")
+    unpack = flags.text("unpack")
+    copied = _copy(node, flags, origin=None, unpack=None if unpack is None else unpack == "true")
+    return replace(
+        copied,
+        fetches=True,
+        checksum=flags.text("checksum") or "",
+        keep_git=flags.true("keep-git-dir"),
+    )
 
 
 def _two_arguments(node: Node) -> None:
@@ -70,7 +75,7 @@ def _two_arguments(node: Node) -> None:
         )
 
 
-def _copy(node: Node, flags: Flags, *, origin: str | None, unpack: bool) -> Copy:
+def _copy(node: Node, flags: Flags, *, origin: str | None, unpack: bool | None) -> Copy:
     *sources, target = node.words
     if HEREDOC.fullmatch(target):
         raise node.at.error(f"{node.keyword} cannot accept a heredoc as a destination")

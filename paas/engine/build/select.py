@@ -28,6 +28,8 @@ class Selected:
     name: str
     item: Item
     below: tuple[tuple[str, Item], ...] = ()
+    packed: bool = False
+    """An archive stays one, whatever ADD does with others."""
 
 
 def select(

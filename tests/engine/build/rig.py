@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
 import stat
 import subprocess
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from paas.engine.build.caches import CacheMounts
 from paas.engine.build.context import ContextEntry, DirectoryContext
 from paas.engine.build.maker import Tools
 from paas.engine.build.mounts import StepMounts
+from paas.engine.build.remote import Remotes
 from paas.engine.build.run import Runner
 from paas.engine.build.workspace import Workspace
 from paas.engine.bundler import Bundler
@@ -27,6 +29,7 @@ from paas.engine.foreground import Foreground
 from paas.engine.images import Image, ImageNotFound, Images
 from paas.engine.layers import Layers
 from paas.engine.network.network import Network
+from paas.engine.outside import Outside
 from paas.engine.rootfs import Rootfs
 from paas.engine.userns import UserRanges
 from paas.host.cgroups import Cgroups
@@ -38,6 +41,20 @@ from paas.model.report import Report
 BASE = "paas/test-base:1"
 PASSWD = "root:x:0:0:root:/root:/bin/sh\nbin:x:2:3:bin:/bin:/bin/false\nme:x:1000:1001::/home/me:\n"
 GROUP = "root:x:0:\nstaff:x:50:me\n"
+
+
+def own_address() -> str:
+    """An address of this machine that is not loopback (nothing is sent)."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))
+        return str(probe.getsockname()[0])
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        return int(probe.getsockname()[1])
 
 
 @dataclass
@@ -131,7 +148,10 @@ class Rig:
         cleanup.callback(self._remove_run)
         cleanup.callback(self.rootfs.teardown)
         ranges = UserRanges(self.layout, self.db, etc=root / "etc")
-        self.network = Network(self.layout, self.db)
+        self.address, self.ports = own_address(), (free_port(), free_port())
+        self.network = Network(
+            self.layout, self.db, allowed_egress=[f"{self.address}:{port}" for port in self.ports]
+        )
         cleanup.callback(self.network.teardown)
         self.network.ensure()
         cgroups = Cgroups.detect(self.layout)
@@ -142,7 +162,8 @@ class Rig:
         self.cache = Cache(self.layout, self.db, self.layers, self.clock)
         self.caches = CacheMounts(self.layout, self.db, self.clock)
         mounts = StepMounts(self.layout, self.workspace, self.rootfs, ranges, self.caches)
-        tools = Tools(self.cache, self.workspace, runner, mounts)
+        remotes = Remotes(self.layout, Outside(self.layout, self.network))
+        tools = Tools(self.cache, self.workspace, runner, mounts, remotes)
         self.builder = Builder(
             self.images, self.layers, tools, self._pull, self.clock, self._end_thread
         )

@@ -66,9 +66,9 @@ def test_a_name_shadows_an_image_only_below_it() -> None:
         ("FROM a\nCOPY --from=1 x y\n",
          "Dockerfile:2: invalid from flag value 1: no such stage before this one"),
         ("FROM a AS me\nCOPY --from=me x y\n",
-         "Dockerfile:2: COPY --from=me: that stage is not before this one"),
+         "Dockerfile:2: invalid from flag value me: that stage comes later, or is this one"),
         ("FROM a\nCOPY --from=later x y\nFROM b AS later\nFROM 0\n",
-         "Dockerfile:2: COPY --from=later: that stage is not before this one"),
+         "Dockerfile:2: invalid from flag value later: that stage comes later, or is this one"),
         ("FROM a\nCOPY --from=$x x y\n",
          "Dockerfile:2: variable expansion is not supported for --from, define a new stage with"
          " FROM using ARG from global scope as a workaround"),
