@@ -106,9 +106,35 @@ class Platform(Protocol):
         """Change config vars, all or none; the number of the release this made, if any."""
 
     def scale(
-        self, app: App, quantities: Mapping[str, int], *, actor: str, report: Report
+        self,
+        app: App,
+        quantities: Mapping[str, int],
+        *,
+        actor: str,
+        report: Report,
+        restart: bool,
     ) -> int | None:
         """Run so many instances of these process types."""
+
+    def limit(
+        self,
+        app: App,
+        values: Mapping[tuple[str, str], str | None],
+        *,
+        actor: str,
+        report: Report,
+        restart: bool,
+    ) -> int | None:
+        """Set what one container may use, by process type (empty: all) and name; None removes."""
+
+    def rebuild(self, app: App, *, actor: str, report: Report) -> int:
+        """Build the live commit again and make it live."""
+
+    def inspect(self, app: App) -> Sequence[Mapping[str, object]]:
+        """What the engine knows of each container of an app, without its environment."""
+
+    def check(self, app: App, process: str | None, *, report: Report) -> int:
+        """Ask every running instance its checks once; how many of those failed."""
 
     def restart(self, app: App, process: str | None, *, actor: str, report: Report) -> None:
         """Replace the instances of one process type, or of all."""

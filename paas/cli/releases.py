@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 
 from paas.cli.access import Access
 from paas.cli.command import Command, Names
@@ -13,6 +14,7 @@ from paas.errors import PaasError
 from paas.model.app import App
 from paas.model.names import shown
 from paas.model.release import Release
+from paas.model.settings import KEEP_RELEASES
 
 
 class InvalidVersion(PaasError):
@@ -53,6 +55,74 @@ def info(session: Session, app: App, version: str, form: str) -> None:
         session.output.line(line)
 
 
+def diff(session: Session, app: App, old: str, new: str | None, form: str) -> None:
+    """Show what differs between two releases; of config vars the names alone."""
+    live = f"v{app.live}" if app.live is not None else "v0"
+    before, after = (
+        session.store.releases.get(app.id, parse_version(text)) for text in (old, new or live)
+    )
+    changes = differences(before, after)
+    if form == "json":
+        session.output.json(
+            [{"what": what, "before": was, "after": now} for what, was, now in changes]
+        )
+        return
+    session.report.result(f"{app.name} {before.version} and {after.version}")
+    for line in columns([(f"{what}:", was or "-", "->", now or "-") for what, was, now in changes]):
+        session.output.line(line)
+
+
+def retain(session: Session, app: App | None, count: str | None) -> None:
+    """Show or set how many releases are kept to roll back to."""
+    settings, scope = session.store.settings, None if app is None else app.id
+    if count is None:
+        session.output.line(str(settings.value(KEEP_RELEASES, scope)))
+        return
+    kept = KEEP_RELEASES.parse(count)
+    with session.store.transaction():
+        settings.set(scope, KEEP_RELEASES.name, count)
+        if app is not None:
+            session.store.releases.keep(app.id, kept)
+    whose = "every app" if app is None else app.name
+    session.report.step(f"Keeping {kept} releases of {whose}; images nobody needs are freed")
+
+
+def differences(before: Release, after: Release) -> list[tuple[str, str, str]]:
+    """What was and what is, by what it is about. Config values are not told, only changes."""
+    found = [
+        (what, was, now)
+        for what, was, now in (
+            ("commit", before.commit or "", after.commit or ""),
+            ("image", before.image, after.image),
+        )
+        if was != now
+    ]
+    for key in sorted(before.config.keys() | after.config.keys()):
+        if before.config.get(key) != after.config.get(key):
+            both = key in before.config and key in after.config
+            was, now = ("set", "changed") if both else ("", "set")
+            found.append((f"config {key}", *((was, now) if key in after.config else ("set", ""))))
+    for what, was_all, now_all in (
+        ("process", before.processes, after.processes),
+        ("formation", before.formation, after.formation),
+        ("limits", _limits(before), _limits(after)),
+        ("checks", _checks(before), _checks(after)),
+    ):
+        for kind in sorted(was_all.keys() | now_all.keys()):
+            pair = [_text(each[kind]) if kind in each else "" for each in (was_all, now_all)]
+            if pair[0] != pair[1]:
+                found.append((f"{what} {kind}".rstrip(), pair[0], pair[1]))
+    return found
+
+
+def _limits(release: Release) -> dict[str, object]:
+    return {kind: asdict(limits) for kind, limits in release.limits.items() if kind}
+
+
+def _checks(release: Release) -> dict[str, object]:
+    return {kind: str(len(checks)) for kind, checks in release.health.items()}
+
+
 def rollback(session: Session, app: App, version: str | None) -> None:
     """Make an earlier release live again, without a build."""
     number = None if version is None else parse_version(version)
@@ -81,6 +151,7 @@ def _entry(app: App, release: Release) -> dict[str, object]:
         "formation": dict(release.formation),
         "processes": dict(release.processes),
         "config": sorted(release.config),
+        "limits": _limits(release),
     }
 
 
@@ -115,6 +186,25 @@ COMMANDS = (
         Names.AN_APP,
         arguments=(one_word("version", "VERSION"),),
         options=(format_option(),),
+    ),
+    Command(
+        "releases:diff",
+        "Show what differs between two releases",
+        Access.VIEW,
+        diff,
+        Names.AN_APP,
+        arguments=(one_word("old", "VERSION"), one_word("new", "VERSION", required=False)),
+        options=(format_option(),),
+        description="With the live one, unless another is named. Values of config are not shown.",
+    ),
+    Command(
+        "releases:retain",
+        "Show or set how many releases are kept",
+        Access.DEPLOY,
+        retain,
+        Names.APP_OR_GLOBAL,
+        arguments=(one_word("count", "COUNT", required=False),),
+        description="The live one is kept always. Images that no release needs are freed.",
     ),
     Command(
         "rollback",

@@ -8,6 +8,7 @@ from paas.cli import (
     apps,
     builder,
     certs,
+    checks,
     complete,
     config,
     containers,
@@ -24,6 +25,7 @@ from paas.cli import (
     redirects,
     registry,
     releases,
+    resource,
     run,
 )
 from paas.cli import help as explain
@@ -38,6 +40,8 @@ def commands(server: Iterable[Command]) -> Table:
             *config.COMMANDS,
             *builder.COMMANDS,
             *ps.COMMANDS,
+            *checks.COMMANDS,
+            *resource.COMMANDS,
             *logs.COMMANDS,
             *run.COMMANDS,
             *releases.COMMANDS,

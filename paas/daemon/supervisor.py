@@ -22,8 +22,9 @@ from paas.daemon.services import Services
 from paas.deploy.fleet import Member, place_of
 from paas.deploy.heal import Healing
 from paas.deploy.parts import Parts
+from paas.deploy.probe import Prober
 from paas.engine.backoff import Backoff
-from paas.engine.container import ContainerNotFound
+from paas.engine.container import ContainerNotFound, Status
 from paas.errors import PaasError
 from paas.host.files import FileLock
 from paas.model.app import App
@@ -40,6 +41,9 @@ RETIRES = 64
 UPKEEPS = 2
 KEPT = 16
 """Containers that are started again or probed at once."""
+
+PROBES = 512
+"""Apps whose instances are asked again and again, each by a process of its own."""
 
 RENEWALS = 4
 """Certificates that are asked for at once: an authority that hangs holds up no more."""
@@ -74,6 +78,14 @@ class Renew:
 
 
 @dataclass(frozen=True)
+class Probe:
+    """The job of asking the instances of one release whether they are ready and alive."""
+
+    app_id: int
+    release: int
+
+
+@dataclass(frozen=True)
 class Clean:
     """The job of freeing what is no longer needed."""
 
@@ -100,6 +112,8 @@ class Supervisor:
         self._renewals = Jobs(RENEWALS, lock.release_after_fork)
         self._kept = Jobs(KEPT, lock.release_after_fork)
         self._keeping = Keeping(self._parts.engine, self._kept)
+        self._probes = Jobs(PROBES, lock.release_after_fork)
+        self._prober = Prober(self._parts.pipeline)
         self._exits: dict[str, int] = {}
         self._tidied = self._cleaned = self._clock.monotonic()
         self._due: list[float] = []
@@ -114,7 +128,14 @@ class Supervisor:
 
     @property
     def _pools(self) -> tuple[Jobs, ...]:
-        return (self._heals, self._retires, self._upkeep, self._renewals, self._kept)
+        return (
+            self._heals,
+            self._retires,
+            self._upkeep,
+            self._renewals,
+            self._probes,
+            self._kept,
+        )
 
     def _listen(self) -> socket.socket:
         path = self._layout.supervisor_socket
@@ -197,6 +218,9 @@ class Supervisor:
             for member in self._healing.missing(app):
                 place = Heal(app.id, app.live or 0, member)
                 self._start(self._heals, place, partial(self._heal, app, member))
+            if self._prober.concerns(app):
+                probe = Probe(app.id, app.live or 0)
+                self._start(self._probes, probe, partial(self._prober.run, app))
         self._keeping.look()
         self._due += self._keeping.due
         now = self._clock.monotonic()
@@ -233,26 +257,23 @@ class Supervisor:
 
     def _ended(self, instance: Instance) -> None:
         """An instance's container has ended on its own."""
-        app = self._healing.crashed(instance)
-        if app is None:
+        status = self._status(instance.container)
+        crash = self._healing.crashed(instance, status.exit_code if status else None)
+        if crash is None:
             return
-        member = place_of(instance)
-        wait = self._backoff.failed(Heal(app.id, app.live or 0, member), self._clock.monotonic())
-        reason = self._reason(instance.container)
-        self._event(app.id, "crashed", f"{member}: {reason}; starts again in {wait:g} s")
+        app, member = crash.app, place_of(instance)
+        then = "stays ended, by its restart policy"
+        if crash.restarts:
+            place = Heal(app.id, app.live or 0, member)
+            wait = self._backoff.failed(place, self._clock.monotonic())
+            then = f"starts again in {wait:g} s"
+        self._event(app.id, "crashed", f"{member}: {reason(status)}; {then}")
 
-    def _reason(self, container: str) -> str:
+    def _status(self, container: str) -> Status | None:
         try:
-            status = self._parts.engine.containers.settle(container)
+            return self._parts.engine.containers.settle(container)
         except ContainerNotFound:
-            return "its container is gone"
-        if status.oom_killed:
-            return "out of memory"
-        return (
-            "its monitor was killed"
-            if status.exit_code is None
-            else f"exit code {status.exit_code}"
-        )
+            return None
 
     def _wait(self) -> None:
         poller = select.poll()
@@ -299,6 +320,17 @@ class Supervisor:
         name = app.name if app is not None else ""
         self._parts.store.events.add("supervisor", name, what, detail)
         log(f"{name}: {what}: {detail}")
+
+
+def reason(status: Status | None) -> str:
+    """Why a container ended."""
+    if status is None:
+        return "its container is gone"
+    if status.oom_killed:
+        return "out of memory"
+    if status.exit_code is None:
+        return "its monitor was killed"
+    return f"exit code {status.exit_code}"
 
 
 def log(line: str) -> None:

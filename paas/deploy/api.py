@@ -9,8 +9,11 @@ from paas.deploy import applogs
 from paas.deploy.certificates import Certificates
 from paas.deploy.edge import Edge
 from paas.deploy.images import ServerImages
+from paas.deploy.inspect import inspected
 from paas.deploy.letsencrypt import Letsencrypt
 from paas.deploy.parts import Parts
+from paas.deploy.probing import Probing
+from paas.deploy.rebuild import Rebuilding
 from paas.deploy.receive import ErrorLines
 from paas.deploy.repository import Repository
 from paas.deploy.route import Router
@@ -116,11 +119,47 @@ class Platform:
         return release.number if release else None
 
     def scale(
-        self, app: App, quantities: Mapping[str, int], *, actor: str, report: Report
+        self,
+        app: App,
+        quantities: Mapping[str, int],
+        *,
+        actor: str,
+        report: Report,
+        restart: bool,
     ) -> int | None:
         """Run so many instances of these process types."""
-        release = self._parts.operations.scale(app, quantities, actor=actor, report=report)
+        release = self._parts.operations.scale(
+            app, quantities, actor=actor, report=report, restart=restart
+        )
         return release.number if release else None
+
+    def limit(
+        self,
+        app: App,
+        values: Mapping[tuple[str, str], str | None],
+        *,
+        actor: str,
+        report: Report,
+        restart: bool,
+    ) -> int | None:
+        """Set what one container may use, by process type (empty: all) and name; None removes."""
+        release = self._parts.operations.limit(
+            app, values, actor=actor, report=report, restart=restart
+        )
+        return release.number if release else None
+
+    def rebuild(self, app: App, *, actor: str, report: Report) -> int:
+        """Build the live commit again and make it live."""
+        rebuilding = Rebuilding(self._parts.pipeline, self._parts.attempts)
+        return rebuilding.rebuild(app, actor=actor, report=report).number
+
+    def inspect(self, app: App) -> Sequence[Mapping[str, object]]:
+        """What the engine knows of each container of an app, without its environment."""
+        return inspected(self._parts.engine, self._parts.store, app)
+
+    def check(self, app: App, process: str | None, *, report: Report) -> int:
+        """Ask every running instance its checks once; how many of those failed."""
+        return Probing(self._parts.pipeline).once(app, process, report)
 
     def restart(self, app: App, process: str | None, *, actor: str, report: Report) -> None:
         """Replace the instances of one process type, or of all."""
@@ -212,7 +251,7 @@ class Platform:
             ProcessStatus(
                 process_type=one.process_type,
                 index=one.index,
-                state=one.state.shown,
+                state=one.shown,
                 container=one.container,
                 release=one.release,
                 since=one.created_at,

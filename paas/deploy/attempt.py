@@ -9,6 +9,7 @@ from pathlib import Path
 
 from paas.deploy.timeline import Timeline
 from paas.deploy.turns import Superseded
+from paas.deploy.wake import wake_supervisor
 from paas.errors import PaasError
 from paas.host.clock import Clock
 from paas.host.files import FileLock, remove_tree
@@ -101,6 +102,8 @@ class Attempts:
         # gone with its app when that was destroyed.
         if any(one.id == deploy.id for one in self._store.deploys.unfinished()):
             self._store.deploys.finish(deploy.id, stage, brief)
+            # What it stopped first may be started again.
+            wake_supervisor(self._layout)
 
     def _existing(self, app: App) -> App:
         """The app as it is now. Raises `AppNotFound`."""

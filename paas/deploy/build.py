@@ -26,7 +26,9 @@ from paas.model.builder import (
     SELECTED,
     BuilderOptions,
 )
+from paas.model.checksfile import parse_checks
 from paas.model.env import Secret
+from paas.model.health import Healthcheck
 from paas.model.limits import BUILD_LIMITS
 from paas.model.procfile import parse_procfile
 from paas.model.report import Report
@@ -35,6 +37,7 @@ from paas.store.settings import Settings
 
 PROCFILE = "Procfile"
 APP_JSON = "app.json"
+CHECKS = "CHECKS"
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,8 @@ class Source:
     app_json: AppJson
     buildpacks: Selection
     builder: BuilderOptions = field(default_factory=BuilderOptions)
+    checks: tuple[Healthcheck, ...] = ()
+    """Those of the CHECKS file."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,7 @@ def read_source(context: SourceTree, builder: BuilderOptions) -> Source:
         context = Subtree(context, builder.directory)
     procfile = read_text(context, PROCFILE)
     app_json_text = read_text(context, APP_JSON)
+    checks = read_text(context, CHECKS)
     app_json = parse_app_json(app_json_text) if app_json_text is not None else AppJson()
     return Source(
         context,
@@ -100,6 +106,7 @@ def read_source(context: SourceTree, builder: BuilderOptions) -> Source:
         app_json=app_json,
         buildpacks=select(context, app_json, builder),
         builder=builder,
+        checks=parse_checks(checks) if checks is not None else (),
     )
 
 

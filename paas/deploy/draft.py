@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 
 from paas.model.env import Secret
 from paas.model.health import Healthcheck
+from paas.model.limits import Limits
 from paas.model.release import Release
 
 WEB = "web"
 RELEASE = "release"
 """The process type that runs once before a release goes live (Heroku's release phase)."""
 
+ANY = ""
 DEFAULT_PORT = 5000
 
 
@@ -22,6 +24,8 @@ class Draft:
     """Image, config and formation that are about to become a release.
 
     `processes` maps a type to its shell command, None where the image says what to run.
+    `inherited` are the keys of the config that every app has. `limits` are by process
+    type; those of `ANY` are for what has none of its own.
     `number` is set where an existing release is started again (restart, heal).
     """
 
@@ -36,6 +40,8 @@ class Draft:
     branch: str | None = field(default=None, compare=False)
     snippet: str = ""
     """What the repository adds to the app's site in the proxy."""
+    limits: Mapping[str, Limits] = field(default_factory=dict)
+    inherited: frozenset[str] = frozenset()
 
     @property
     def port(self) -> int:
@@ -45,6 +51,15 @@ class Draft:
             return int(value.reveal())
         return DEFAULT_PORT
 
+    def limits_of(self, process_type: str) -> Limits:
+        """What one container of a process type may use."""
+        return self.limits.get(process_type) or self.limits.get(ANY) or Limits()
+
+    @property
+    def own_config(self) -> dict[str, Secret]:
+        """The config without what every app has."""
+        return {key: value for key, value in self.config.items() if key not in self.inherited}
+
     def same_instances(self, other: Draft, process_type: str) -> bool:
         """Whether an instance of `process_type` runs the same in both."""
         return (
@@ -52,6 +67,7 @@ class Draft:
             and self.commit == other.commit
             and self.config == other.config
             and self.processes.get(process_type) == other.processes.get(process_type)
+            and self.limits_of(process_type) == other.limits_of(process_type)
         )
 
 
@@ -67,6 +83,8 @@ def of(release: Release) -> Draft:
         health=release.health,
         number=release.number,
         snippet=release.snippet,
+        limits=release.limits,
+        inherited=release.inherited,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from paas.deploy.checks import Wanted
 from paas.deploy.draft import WEB, Draft
 from paas.deploy.listening import Listener, listeners
 from paas.deploy.running import Running
@@ -47,19 +48,22 @@ class Explainer:
             "Its last lines above say why; config is set with: paas config:set APP KEY=VALUE",
         )
 
-    def too_late(self, running: Running, draft: Draft, deadline_s: float) -> Unhealthy:
-        """The instance runs, but did not pass its checks."""
-        probed = self._engine.probes.health(running.container)
-        if probed is not None and probed.at is not None:
+    def too_late(
+        self, running: Running, draft: Draft, deadline_s: float, check: Wanted, fault: str
+    ) -> Unhealthy:
+        """The instance runs, but did not pass a check, whose last `fault` is given."""
+        found = listeners(running.pid)
+        name = str(running.member)
+        serves = any(one.port == draft.port and one.reachable for one in found)
+        connects = check.declared.kind in ("listening", "path") and not check.declared.port
+        if running.member.process_type != WEB or serves or not connects:
             return Unhealthy(
-                f"{running.member} did not become healthy within {deadline_s:g} seconds:"
-                f" the HEALTHCHECK of its image exits with code {probed.exit_code}",
-                [*(f"  {line}" for line in probed.output.splitlines()), *self._log(running)],
-                "Mend the HEALTHCHECK in the Dockerfile, or write `healthchecks` in app.json.",
+                f"{name} did not pass its check '{check.name}' within {deadline_s:g} seconds",
+                [fault, *self._log(running)] if fault else self._log(running),
+                "Checks are declared in app.json, under healthchecks; more time for them:"
+                " paas checks:set APP boot-seconds SECONDS",
             )
-        brief, remedy = misplaced(
-            str(running.member), listeners(running.pid), draft.port, deadline_s
-        )
+        brief, remedy = misplaced(name, found, draft.port, deadline_s)
         return Unhealthy(brief, self._log(running), remedy)
 
     def _log(self, running: Running) -> Sequence[str]:
@@ -74,11 +78,6 @@ def misplaced(
 ) -> tuple[str, str]:
     """What is wrong with where an instance listens, and what to change."""
     waited = f"within {deadline_s:g} seconds"
-    if any(one.port == port and one.reachable for one in found):
-        return (
-            f"{name} listens on port {port}, but did not pass its health check {waited}",
-            "The checks are those of app.json, under healthchecks.",
-        )
     if any(one.port == port for one in found):
         local = next(one for one in found if one.port == port)
         return (

@@ -13,8 +13,18 @@ from paas.deploy.running import Running
 from paas.engine.container import ContainerNotFound
 from paas.model.app import App
 from paas.model.instance import Instance, InstanceState
-from paas.model.settings import BOOT_SECONDS, DRAIN_SECONDS, STOP_SECONDS
+from paas.model.processes import RESTART_POLICY, STOP_TIMEOUT
+from paas.model.report import Silent
+from paas.model.settings import DRAIN_SECONDS
 from paas.store.releases import ReleaseNotFound
+
+
+@dataclass(frozen=True)
+class Crash:
+    """An instance of an app ended by itself; `restarts` says that it is started again."""
+
+    app: App
+    restarts: bool
 
 
 @dataclass(frozen=True)
@@ -32,12 +42,14 @@ class Healing:
         except ReleaseNotFound:
             # The app was destroyed since it was looked up.
             return []
-        filled = {
-            place_of(one)
-            for one in self.pipeline.store.instances.list(app.id)
-            if one.state.can_serve
-        }
-        return [member for member in members(formation) if member not in filled]
+        store = self.pipeline.store
+        held = store.deploys.held(app.id)
+        filled = {place_of(one) for one in store.instances.list(app.id) if one.state.is_settled}
+        return [
+            member
+            for member in members(formation)
+            if member not in filled and member.process_type not in held
+        ]
 
     def heal(self, app: App, member: Member) -> bool:
         """Start one missing instance of the live release; says whether it serves now.
@@ -60,8 +72,7 @@ class Healing:
         started = parts.runner.start_all(app, draft, [member])
         adopted = False
         try:
-            deadline_s = parts.store.settings.value(BOOT_SECONDS, app.id)
-            parts.health.wait(draft, started, deadline_s, lambda _: None)
+            parts.health.wait(draft, started, parts.boot(app, draft), Silent())
             adopted = self._adopt(app, started[0])
         finally:
             if not adopted:
@@ -84,20 +95,27 @@ class Healing:
             self.pipeline.adopt(app, app.live or 0, one, None, restarts)
         return True
 
-    def crashed(self, instance: Instance) -> App | None:
-        """Record that a live instance's container ended, and take it out of the map."""
+    def crashed(self, instance: Instance, exit_code: int | None = None) -> Crash | None:
+        """Record that a live instance's container ended, and take it out of the map.
+
+        `exit_code` is None when nobody saw it. None when it was no live instance any more.
+        """
         store = self.pipeline.store
         with store.transaction():
             current = store.instances.by_container(instance.container)
             app = store.apps.by_id(instance.app_id)
             if current is None or app is None or not current.state.can_serve:
                 return None
-            store.instances.set_state(instance.id, InstanceState.CRASHED)
+            policy = store.processes.value(RESTART_POLICY, app.id, current.process_type)
+            # One that was stopped for its health has failed, however politely it ended.
+            again = policy.restarts(exit_code if current.ready else None, current.restarts)
+            state = InstanceState.CRASHED if again else InstanceState.EXITED
+            store.instances.set_state(instance.id, state)
         self.pipeline.router.switch([app])
         with suppress(ContainerNotFound):
             # Without its monitor it may still run, beside the one that takes its place.
             self.pipeline.engine.containers.kill(instance.container)
-        return app
+        return Crash(app, again)
 
     def retire(self, instance: Instance) -> None:
         """Let an old instance finish its connections, then stop and remove it.
@@ -111,7 +129,8 @@ class Healing:
         if instance.port and self._runs(instance):
             drain_s = settings.value(DRAIN_SECONDS, instance.app_id)
             parts.engine.network.drain([IPv4Address(instance.address)], drain_s)
-        parts.runner.stop(instance.container, settings.value(STOP_SECONDS, instance.app_id))
+        stop_s = parts.store.processes.value(STOP_TIMEOUT, instance.app_id, instance.process_type)
+        parts.runner.stop(instance.container, stop_s)
         parts.store.instances.remove(instance.id)
 
     def _runs(self, instance: Instance) -> bool:

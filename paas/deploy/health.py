@@ -4,19 +4,56 @@ from __future__ import annotations
 
 import os
 import select
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from paas.deploy.checks import Check, checks_for
+from paas.deploy.checks import Checks, Command, Probed, Wanted
 from paas.deploy.draft import Draft
 from paas.deploy.explain import Explainer
 from paas.deploy.running import Running
 from paas.engine.engine import Engine
 from paas.host.clock import Clock
+from paas.model.report import Report
 
 FIRST_POLL_MS = 5
 LAST_POLL_MS = 50
 """Between two rounds of checks: short at first, since many apps boot at once or not at all."""
+
+COMMAND_SECONDS = 0.25
+"""Between two runs of a check that is a program: each is a process in the container."""
+
+
+@dataclass(frozen=True)
+class Boot:
+    """How new instances of an app are waited for.
+
+    `skipped` are the process types without checks, `host` what HTTP checks ask for.
+    """
+
+    deadline_s: float
+    skipped: frozenset[str] = frozenset()
+    host: str = ""
+
+
+@dataclass
+class Pending:
+    """A check that has yet to be passed."""
+
+    wanted: Wanted
+    deadline_s: float
+    fault: str = ""
+    not_before_s: float = 0.0
+
+    def holds(self, running: Running, age_s: float) -> bool:
+        """Look, unless it is too early to."""
+        declared = self.wanted.declared
+        if age_s < max(declared.initial_delay_s, self.not_before_s):
+            return False
+        fault = self.wanted.check.fault(running, age_s)
+        self.fault = fault or ""
+        if isinstance(self.wanted.check, Command | Probed):
+            self.not_before_s = age_s + COMMAND_SECONDS
+        return fault is None
 
 
 @dataclass
@@ -24,7 +61,7 @@ class Watched:
     """One instance and the checks it has yet to pass."""
 
     running: Running
-    pending: list[Check] = field(default_factory=list)
+    pending: list[Pending] = field(default_factory=list)
 
 
 class Health:
@@ -34,29 +71,24 @@ class Health:
         self._engine = engine
         self._clock = clock
         self._explainer = explainer
+        self._checks = Checks(engine)
 
-    def wait(
-        self,
-        draft: Draft,
-        started: Sequence[Running],
-        deadline_s: float,
-        passed: Callable[[Running], None],
-    ) -> None:
-        """Return when every instance passed its checks; `passed` hears of each.
+    def wait(self, draft: Draft, started: Sequence[Running], boot: Boot, report: Report) -> None:
+        """Return when every instance passed its checks.
 
-        Raises `Unhealthy` at the first exit, or when `deadline_s` seconds are over.
+        Raises `Unhealthy` at the first exit, or when a check's time is over. A check that
+        only warns is given up then.
         """
         began = self._clock.monotonic()
         poller = select.poll()
         exits = {self._engine.containers.watch(one.container): one for one in started}
         for descriptor in exits:
             poller.register(descriptor, select.POLLIN)
-        waiting = [Watched(one, list(self._checks(draft, one))) for one in started]
+        waiting = [Watched(one, self._pending(draft, one, boot)) for one in started]
         pause_ms = FIRST_POLL_MS
         try:
-            while waiting := self._round(waiting, began, passed):
-                if self._clock.monotonic() - began > deadline_s:
-                    raise self._explainer.too_late(waiting[0].running, draft, deadline_s)
+            while waiting := self._round(waiting, began, report):
+                self._give_up(waiting, draft, self._clock.monotonic() - began, report)
                 for descriptor, _ in poller.poll(pause_ms):
                     raise self._explainer.exited(exits[descriptor], draft)
                 pause_ms = min(pause_ms * 2, LAST_POLL_MS)
@@ -64,12 +96,14 @@ class Health:
             for descriptor in exits:
                 os.close(descriptor)
 
-    def _checks(self, draft: Draft, one: Running) -> Sequence[Check]:
-        return checks_for(draft, one.member.process_type, self._engine.probes, one.container)
+    def _pending(self, draft: Draft, one: Running, boot: Boot) -> list[Pending]:
+        if one.member.process_type in boot.skipped:
+            return []
+        kind = one.member.process_type
+        wanted = self._checks.at_start(draft, kind, boot.host, one.container)
+        return [Pending(each, each.declared.deadline_s(boot.deadline_s)) for each in wanted]
 
-    def _round(
-        self, waiting: Sequence[Watched], began: float, passed: Callable[[Running], None]
-    ) -> list[Watched]:
+    def _round(self, waiting: Sequence[Watched], began: float, report: Report) -> list[Watched]:
         still: list[Watched] = []
         for one in waiting:
             age = self._clock.monotonic() - began
@@ -77,5 +111,18 @@ class Health:
             if one.pending:
                 still.append(one)
             else:
-                passed(one.running)
+                report.detail(f"{one.running.member} is healthy")
         return still
+
+    def _give_up(
+        self, waiting: Sequence[Watched], draft: Draft, age_s: float, report: Report
+    ) -> None:
+        for one in waiting:
+            for check in [each for each in one.pending if age_s > each.deadline_s]:
+                name = check.wanted.name
+                if not check.wanted.declared.warn:
+                    raise self._explainer.too_late(
+                        one.running, draft, check.deadline_s, check.wanted, check.fault
+                    )
+                report.warn(f"{one.running.member}: {name}: {check.fault}")
+                one.pending.remove(check)

@@ -10,7 +10,6 @@ from paas.engine.engine import Engine
 from paas.engine.spec import ContainerSpec, command_of
 from paas.host.terminal import Terminal
 from paas.model.app import App
-from paas.model.limits import Limits
 from paas.model.report import Report
 
 
@@ -66,5 +65,5 @@ class OneOff:
             env={**instance_environment(draft, name), **env},
             hostname=f"{app.name}-{kind}"[:63].rstrip("-"),
             labels=labels(app, kind, name),
-            limits=Limits(),
+            limits=draft.limits_of(kind),
         )

@@ -2,38 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from paas.deploy.attempt import Attempts
-from paas.deploy.draft import Draft, formation_for, of
+from paas.deploy.draft import ANY, Draft
+from paas.deploy.drafts import NotDeployed
+from paas.deploy.fleet import Member, place_of
 from paas.deploy.pipeline import Pipeline
 from paas.deploy.wake import wake_supervisor
 from paas.errors import PaasError
 from paas.model.app import App
 from paas.model.env import Secret
-from paas.model.instance import InstanceState
+from paas.model.instance import Instance, InstanceState
 from paas.model.release import Release
 from paas.model.report import Report
 
 
-class NotDeployed(PaasError):
-    """There is nothing to run yet."""
+class UnknownProcess(PaasError):
+    """The app's Procfile has no such process type, or it has no such instance."""
+
+
+class NothingEarlier(PaasError):
+    """There is no release to roll back to."""
 
     def __init__(self, app: App) -> None:
         super().__init__(
-            f"App {app.name} has not been deployed",
-            resolution="Deploy it first: git push paas main",
+            f"App {app.name} has no earlier release to roll back to",
+            resolution=f"See what there is: paas releases {app.name}",
         )
-
-
-class UnknownProcess(PaasError):
-    """The app's Procfile has no such process type."""
 
 
 @dataclass(frozen=True)
 class Operations:
-    """Changes an app's config, scale and release."""
+    """Changes an app's config, scale, limits and release."""
 
     pipeline: Pipeline
     attempts: Attempts
@@ -53,68 +55,103 @@ class Operations:
         Without `restart`, before the first deploy and while the app is stopped, the values
         wait for the next release and None is returned.
         """
-        store = self.pipeline.store
-        changes: dict[str, Secret | None] = {key: Secret(value) for key, value in values.items()}
-        changes |= dict.fromkeys(unset)
-        if not restart or not app.can_run:
-            self._store_config(app, changes)
-            return None
-        with self.attempts.begin(app, actor, report) as attempt:
-            if not attempt.app.can_run:
-                self._store_config(app, changes)
-                return None
-            merged = {**store.config.get(app.id), **changes}
-            config = {key: value for key, value in merged.items() if value is not None}
-            reason = f"{'Set' if values else 'Unset'} {', '.join(sorted(changes))}"
-            draft = replace(self._next(attempt.app, reason), config=config)
-            return self.pipeline.launch(
-                attempt, draft, also=lambda: self._store_config(app, changes)
-            )
-
-    def _store_config(self, app: App, changes: Mapping[str, Secret | None]) -> None:
         config = self.pipeline.store.config
-        with self.pipeline.store.transaction():
-            config.set(app.id, {k: v for k, v in changes.items() if v is not None})
-            config.unset(app.id, [key for key, value in changes.items() if value is None])
+        changes: dict[str, Secret | None] = dict.fromkeys(unset)
+        changes |= {key: Secret(value) for key, value in values.items()}
 
-    def _next(self, app: App, reason: str) -> Draft:
-        """The live release as the draft of the one after it."""
-        if app.live is None:
-            raise NotDeployed(app)
-        live = of(self.pipeline.store.releases.get(app.id, app.live))
-        return replace(live, number=None, reason=reason)
+        def store() -> None:
+            config.unset(app.id, [key for key, value in changes.items() if value is None], actor)
+            config.set(app.id, {k: v for k, v in changes.items() if v is not None}, actor)
+
+        def changed(draft: Draft) -> Draft:
+            own = {**config.get(app.id), **changes}
+            kept = {key: value for key, value in own.items() if value is not None}
+            shared = config.get(None)
+            inherited = frozenset(shared.keys() - kept.keys())
+            return replace(draft, config={**shared, **kept}, inherited=inherited)
+
+        done = "Set" if values else "Unset"
+        reason = f"{done} {', '.join(sorted(changes)) or 'nothing'}"
+        return self.change(app, reason, changed, store, actor=actor, report=report, restart=restart)
+
+    def change(
+        self,
+        app: App,
+        reason: str,
+        changed: Callable[[Draft], Draft],
+        store: Callable[[], None],
+        *,
+        actor: str,
+        report: Report,
+        restart: bool = True,
+    ) -> Release | None:
+        """Make a release of the app with what is `changed`, and `store` it as it goes live.
+
+        Where nothing can run it is only stored, for the next release.
+        """
+        if restart and app.can_run:
+            with self.attempts.begin(app, actor, report) as attempt:
+                if attempt.app.can_run:
+                    draft = changed(self.pipeline.drafts.next(attempt.app, reason))
+                    return self.pipeline.launch(attempt, draft, also=store)
+                self._only(store)
+            return None
+        self._only(store)
+        return None
+
+    def _only(self, store: Callable[[], None]) -> None:
+        with self.pipeline.store.transaction():
+            store()
 
     def scale(
-        self, app: App, quantities: Mapping[str, int], *, actor: str, report: Report
+        self,
+        app: App,
+        quantities: Mapping[str, int],
+        *,
+        actor: str,
+        report: Report,
+        restart: bool = True,
     ) -> Release | None:
         """Run so many instances of some process types; others keep theirs."""
-        store = self.pipeline.store
-        if not app.can_run:
-            store.config.set_formation(app.id, quantities)
-            return None
-        with self.attempts.begin(app, actor, report) as attempt:
-            if not attempt.app.can_run:
-                store.config.set_formation(app.id, quantities)
-                return None
-            draft = self._next(attempt.app, f"Scale {_formation(quantities)}")
-            self._known(draft, quantities)
-            formation = {**draft.formation, **quantities}
-            return self.pipeline.launch(
-                attempt,
-                replace(draft, formation=formation),
-                also=lambda: store.config.set_formation(app.id, quantities),
-            )
 
-    def _current(self, app: App) -> Draft:
-        """The live release, or its successor when config or scale were set to wait."""
+        def changed(draft: Draft) -> Draft:
+            self._known(draft, quantities)
+            return replace(draft, formation={**draft.formation, **quantities})
+
+        return self.change(
+            app,
+            f"Scale {_formation(quantities)}",
+            changed,
+            lambda: self.pipeline.store.config.set_formation(app.id, quantities),
+            actor=actor,
+            report=report,
+            restart=restart,
+        )
+
+    def limit(
+        self,
+        app: App,
+        values: Mapping[tuple[str, str], str | None],
+        *,
+        actor: str,
+        report: Report,
+        restart: bool,
+    ) -> Release | None:
+        """Set what one container may use, by process type (`ANY`: all) and name; None removes."""
         store = self.pipeline.store
-        draft = self._next(app, "Take up waiting config and scale")
-        config = store.config.get(app.id)
-        asked = store.config.formation(app.id)
-        formation = {kind: asked.get(kind, count) for kind, count in draft.formation.items()}
-        if config == draft.config and formation == draft.formation:
-            return of(store.releases.get(app.id, app.live or 0))
-        return replace(draft, config=config, formation=formation)
+
+        def write() -> None:
+            for (kind, name), value in values.items():
+                store.processes.set(app.id, kind, name, value)
+
+        def changed(draft: Draft) -> Draft:
+            limits = store.processes.limits_with(app.id, values)
+            kinds = (ANY, *draft.processes)
+            return replace(draft, limits={kind: limits(kind) for kind in kinds})
+
+        return self.change(
+            app, "Change limits", changed, write, actor=actor, report=report, restart=restart
+        )
 
     def _known(self, draft: Draft, process_types: Iterable[str]) -> None:
         unknown = sorted(set(process_types) - set(draft.formation))
@@ -125,21 +162,38 @@ class Operations:
             )
 
     def restart(self, app: App, process: str | None, *, actor: str, report: Report) -> None:
-        """Replace the instances of one process type, or of all, without losing a request."""
-        if app.live is None:
-            raise NotDeployed(app)
+        """Replace all instances, those of one process type (`web`) or one (`web.1`), without
+        losing a request.
+        """
+        self._deployed(app)
         with self.attempts.begin(app, actor, report) as attempt:
-            draft = self._current(attempt.app)
-            if process is not None:
-                self._known(draft, [process])
-            self.pipeline.launch(attempt, draft, restart=lambda one: process in (None, one))
+            draft = self.pipeline.drafts.current(attempt.app)
+            self.pipeline.launch(attempt, draft, restart=self._named(draft, process))
+
+    def _named(self, draft: Draft, process: str | None) -> Callable[[Instance], bool]:
+        """Which instances `process` means."""
+        if process is None:
+            return lambda _: True
+        kind, dot, number = process.partition(".")
+        self._known(draft, [kind])
+        if not dot:
+            return lambda one: one.process_type == kind
+        quantity = draft.formation[kind]
+        if not number.isdecimal() or not 1 <= int(number) <= quantity:
+            raise UnknownProcess(
+                f"There is no instance {process}",
+                resolution=f"The app runs {kind}.1 to {kind}.{quantity}."
+                if quantity
+                else f"No {kind} is running: paas ps:scale {kind}=1",
+            )
+        member = Member(kind, int(number))
+        return lambda one: place_of(one) == member
 
     def start(self, app: App, *, actor: str, report: Report) -> None:
         """Run a stopped app again."""
-        if app.live is None:
-            raise NotDeployed(app)
+        self._deployed(app)
         with self.attempts.begin(app, actor, report) as attempt:
-            self.pipeline.launch(attempt, self._current(attempt.app))
+            self.pipeline.launch(attempt, self.pipeline.drafts.current(attempt.app))
 
     def stop(self, app: App, *, actor: str, report: Report) -> None:
         """Stop all instances until `start`; a deploy under way ends first."""
@@ -162,27 +216,17 @@ class Operations:
         is built. Raises `ReleaseNotFound`.
         """
         store = self.pipeline.store
-        if app.live is None:
-            raise NotDeployed(app)
+        self._deployed(app)
         with self.attempts.begin(app, actor, report) as attempt:
             app = attempt.app
             target = store.releases.get(app.id, number) if number else self._previous(app)
-            draft = replace(
-                of(target),
-                number=None,
-                reason=f"Rollback to {target.version}",
-                # The scale is the load's, not the code's: as in Heroku it stays.
-                formation=formation_for(
-                    target.processes, store.config.formation(app.id), self._formation(app)
-                ),
-            )
+            draft = self.pipeline.drafts.back_to(app, target)
             report.step(f"Rolling {app.name} back to {target.version}")
             return self.pipeline.launch(
-                attempt, draft, also=lambda: store.config.replace(app.id, draft.config)
+                attempt,
+                draft,
+                also=lambda: store.config.replace(app.id, draft.own_config, actor),
             )
-
-    def _formation(self, app: App) -> Mapping[str, int]:
-        return self.pipeline.store.releases.get(app.id, app.live or 0).formation
 
     def _previous(self, app: App) -> Release:
         earlier = [
@@ -191,11 +235,12 @@ class Operations:
             if release.number < (app.live or 0)
         ]
         if not earlier:
-            raise PaasError(
-                f"App {app.name} has no earlier release to roll back to",
-                resolution="paas releases APP lists what there is.",
-            )
+            raise NothingEarlier(app)
         return max(earlier, key=lambda release: release.number)
+
+    def _deployed(self, app: App) -> None:
+        if app.live is None:
+            raise NotDeployed(app)
 
 
 def _formation(quantities: Mapping[str, int]) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cached_property
 
 from paas.deploy.attempt import Attempts
 from paas.deploy.certificates import Certificates
-from paas.deploy.draft import Draft, of
+from paas.deploy.draft import Draft
+from paas.deploy.drafts import Drafts
 from paas.deploy.edge import Edge
 from paas.deploy.expiry import Expiry
 from paas.deploy.explain import Explainer
@@ -18,13 +18,14 @@ from paas.deploy.letsencrypt import Letsencrypt
 from paas.deploy.lifecycle import Lifecycle
 from paas.deploy.metrics import Metrics
 from paas.deploy.oneoff import OneOff
-from paas.deploy.operations import NotDeployed, Operations
-from paas.deploy.phase import ReleasePhase
+from paas.deploy.operations import Operations
+from paas.deploy.phase import Phases
 from paas.deploy.pipeline import Pipeline
 from paas.deploy.receive import ErrorLines, Receiving
 from paas.deploy.repository import Repository
 from paas.deploy.route import Router
 from paas.deploy.running import Runner
+from paas.deploy.scratch import WithoutServices
 from paas.deploy.turns import Turns
 from paas.engine.engine import Engine
 from paas.host.clock import Clock, SystemClock
@@ -103,13 +104,18 @@ class Parts:
         return Attempts(self.layout, self.store, self.clock)
 
     @cached_property
+    def drafts(self) -> Drafts:
+        return Drafts(self.store)
+
+    @cached_property
     def pipeline(self) -> Pipeline:
         return Pipeline(
             layout=self.layout,
             store=self.store,
             engine=self.engine,
             runner=Runner(self.layout, self.engine),
-            phase=ReleasePhase(self.oneoff),
+            phases=Phases(self.engine, WithoutServices()),
+            drafts=self.drafts,
             health=Health(self.engine, self.clock, Explainer(self.engine)),
             router=self.router,
             clock=self.clock,
@@ -142,10 +148,7 @@ class Parts:
 
     def live(self, app: App) -> Draft:
         """The live release of an app, with the config as it is now. Raises `NotDeployed`."""
-        if app.live is None:
-            raise NotDeployed(app)
-        draft = of(self.store.releases.get(app.id, app.live))
-        return replace(draft, config=self.store.config.get(app.id))
+        return self.drafts.present(app, self.drafts.live(app))
 
     def receiving(self, app: App, tell: ErrorLines) -> Receiving:
         """What serves a push of `app`; `tell` words an error on the given report."""

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from paas.deploy.attempt import Attempt
-from paas.deploy.build import Built, Source, build
-from paas.deploy.draft import RELEASE, Draft, formation_for, of
-from paas.deploy.fleet import Plan, place_of, plan
-from paas.deploy.health import Health
-from paas.deploy.phase import ReleasePhase
+from paas.deploy.build import Source, build
+from paas.deploy.draft import Draft, of
+from paas.deploy.drafts import Drafts
+from paas.deploy.fleet import Member, Plan, place_of, plan
+from paas.deploy.handover import Handover
+from paas.deploy.health import Boot, Health
+from paas.deploy.phase import Phases, generate_secret
 from paas.deploy.route import Router
 from paas.deploy.running import Runner, Running
 from paas.deploy.tree import read_text
@@ -24,12 +27,15 @@ from paas.engine.engine import Engine
 from paas.host.clock import Clock
 from paas.host.files import FileLock
 from paas.model.app import App
+from paas.model.declared import additions
 from paas.model.deploy import Stage
+from paas.model.env import Secret
 from paas.model.instance import Instance, InstanceState
 from paas.model.layout import Layout
+from paas.model.processes import CHECKS, Checks
 from paas.model.proxysettings import SNIPPET_PATH
 from paas.model.release import Release
-from paas.model.settings import BOOT_SECONDS
+from paas.model.settings import BOOT_SECONDS, TEST
 from paas.proxy.traffic import Mark
 from paas.store.store import Store
 
@@ -45,29 +51,39 @@ class Pipeline:
     store: Store
     engine: Engine
     runner: Runner
-    phase: ReleasePhase
+    phases: Phases
+    drafts: Drafts
     health: Health
     router: Router
     clock: Clock
 
-    def push(self, attempt: Attempt, source: Source, branch: str) -> Release:
-        """Build what was pushed and make it the live release."""
+    def push(self, attempt: Attempt, source: Source, branch: str, *, test: bool = True) -> Release:
+        """Build what was pushed and make it the live release, tested where the app asks for it."""
         # Until a release names the image, the lease keeps it from being collected.
         with self.engine.layers.lease():
-            return self._push(attempt, source, branch)
+            return self._push(attempt, source, branch, test=test)
 
-    def _push(self, attempt: Attempt, source: Source, branch: str) -> Release:
-        snippet = self._snippet(attempt.app, source)
+    def _push(self, attempt: Attempt, source: Source, branch: str, *, test: bool) -> Release:
+        app, report, app_json = attempt.app, attempt.report, source.app_json
+        declared, snippet = self._declared(app, source), self._snippet(app, source)
         with attempt.timeline.stage(BUILD):
             self.store.deploys.advance(attempt.deploy.id, Stage.BUILDING)
-            config = self.store.config.get(attempt.app.id)
-            built = build(self.engine, source, attempt.app, config, attempt.report)
-        draft = self.draft(attempt.app, source, built)
-        if RELEASE in draft.processes:
-            with attempt.timeline.stage("release phase"):
-                self.store.deploys.advance(attempt.deploy.id, Stage.RELEASING)
-                self.phase.run(attempt.app, draft, attempt.report)
-        return self.launch(attempt, replace(draft, branch=branch, snippet=snippet))
+            config = self.store.config.effective(app.id) | declared
+            built = build(self.engine, source, app, config, report)
+        draft = self.drafts.pushed(app, source, built, declared)
+        self.store.deploys.advance(attempt.deploy.id, Stage.RELEASING)
+        if test and self.store.settings.value(TEST, app.id):
+            with attempt.timeline.stage("test"):
+                self.phases.test(app, draft, app_json, report)
+        with attempt.timeline.stage("release phase"):
+            draft = self.phases.predeploy(app, draft, app_json.scripts, report)
+            self.phases.release(app, draft, report)
+        return self.launch(
+            attempt,
+            replace(draft, branch=branch, snippet=snippet),
+            ready=lambda: self.phases.postdeploy(app, draft, app_json.scripts, report),
+            also=lambda: self.store.config.set(app.id, declared, attempt.deploy.actor),
+        )
 
     def _snippet(self, app: App, source: Source) -> str:
         """The repository's part of the proxy; refused before anything is built."""
@@ -76,41 +92,32 @@ class Pipeline:
         self.router.check_snippet(app, snippet)
         return snippet
 
-    def draft(self, app: App, source: Source, built: Built) -> Draft:
-        """What the push would run with the app's present config and scale."""
-        processes = built.processes
-        return Draft(
-            image=built.image,
-            commit=source.context.commit,
-            config=self.store.config.get(app.id),
-            processes=processes,
-            formation=formation_for(
-                processes, self.store.config.formation(app.id), source.app_json.formation
-            ),
-            health=source.app_json.healthchecks,
-            reason=f"Deploy {source.context.commit[:8]}",
-        )
+    def _declared(self, app: App, source: Source) -> dict[str, Secret]:
+        """The config vars that app.json adds. Raises `MissingConfig`, before anything is built."""
+        present = self.store.config.effective(app.id)
+        return additions(source.app_json.env, present, generate_secret)
 
     def launch(
         self,
         attempt: Attempt,
         draft: Draft,
         *,
-        restart: Callable[[str], bool] = lambda _: False,
+        restart: Callable[[Instance], bool] = lambda _: False,
+        ready: Callable[[], None] = lambda: None,
         also: Callable[[], None] = lambda: None,
     ) -> Release:
         """Start, check, commit, route.
 
-        `restart` names the process types whose instances are replaced although they
-        could be kept; `also` is written in the transaction of the commit point. Raises
-        `Unhealthy` and the engine's errors; the old release then serves on, and nothing
-        of the new one is left.
+        `restart` names the instances that are replaced although they could be kept; `ready`
+        is called when all new ones are up, `also` in the transaction of the commit point.
+        Raises `Unhealthy` and the engine's errors; the old release then serves on, and
+        nothing of the new one is left.
         """
-        todo = self.plan(attempt.app, draft, restart)
+        started: list[Running] = []
         mark = self.router.mark(attempt.app)
-        started = self._start(attempt, draft, todo)
         try:
-            self._check(attempt, draft, started)
+            self._bring_up(attempt, draft, restart, started)
+            ready()
             return self._commit(attempt, draft, started, restart, also)
         finally:
             # Asked of the database: a signal may have come just behind the commit.
@@ -118,6 +125,33 @@ class Pipeline:
                 self._route(attempt, mark)
             else:
                 self.runner.discard(started)
+
+    def _bring_up(
+        self,
+        attempt: Attempt,
+        draft: Draft,
+        restart: Callable[[Instance], bool],
+        started: list[Running],
+    ) -> None:
+        """Start and check what is new; last, and behind its old instances, what may not overlap."""
+        todo = self.plan(attempt.app, draft, restart)
+        held = self.handover.held(attempt.app, todo)
+        for process_type, quantity in sorted(draft.formation.items()):
+            attempt.report.step(f"Deploying {process_type} (count={quantity})")
+        for members in (
+            [one for one in todo.start if one.process_type not in held],
+            [one for one in todo.start if one.process_type in held],
+        ):
+            if members and members[0].process_type in held:
+                self.handover.stop(attempt, held, todo)
+            now = self._start(attempt, draft, members)
+            started += now
+            self._check(attempt, draft, now)
+
+    @cached_property
+    def handover(self) -> Handover:
+        """Stops what may not overlap."""
+        return Handover(self.store, self.runner, self.router)
 
     def using(self, app_id: int, *, alone: bool = False) -> FileLock:
         """Held by whoever runs containers of an app outside of a deploy, so that all of
@@ -129,7 +163,7 @@ class Pipeline:
         self,
         app: App,
         draft: Draft,
-        restart: Callable[[str], bool],
+        restart: Callable[[Instance], bool],
         started: Sequence[Running] = (),
     ) -> Plan:
         """The difference between the app's instances and the draft's formation.
@@ -142,9 +176,7 @@ class Pipeline:
             running,
             draft.formation,
             lambda one: (
-                place_of(one) not in filled
-                and not restart(one.process_type)
-                and self._same(app, one, draft)
+                place_of(one) not in filled and not restart(one) and self._same(app, one, draft)
             ),
         )
 
@@ -152,30 +184,39 @@ class Pipeline:
         release = self.store.releases.get(app.id, instance.release)
         return instance.state.can_serve and draft.same_instances(of(release), instance.process_type)
 
-    def _start(self, attempt: Attempt, draft: Draft, todo: Plan) -> list[Running]:
-        self.store.deploys.advance(attempt.deploy.id, Stage.STARTING)
-        for process_type, quantity in sorted(draft.formation.items()):
-            attempt.report.step(f"Deploying {process_type} (count={quantity})")
+    def _start(self, attempt: Attempt, draft: Draft, members: Sequence[Member]) -> list[Running]:
+        self._reach(attempt, Stage.STARTING)
         with attempt.timeline.stage("start"):
-            return self.runner.start_all(attempt.app, draft, todo.start)
+            return self.runner.start_all(attempt.app, draft, members)
 
     def _check(self, attempt: Attempt, draft: Draft, started: Sequence[Running]) -> None:
-        self.store.deploys.advance(attempt.deploy.id, Stage.CHECKING)
-        deadline_s = self.store.settings.value(BOOT_SECONDS, attempt.app.id)
+        self._reach(attempt, Stage.CHECKING)
         with attempt.timeline.stage("boot"):
-            self.health.wait(
-                draft,
-                started,
-                deadline_s,
-                lambda one: attempt.report.detail(f"{one.member} is healthy"),
-            )
+            self.health.wait(draft, started, self.boot(attempt.app, draft), attempt.report)
+
+    def _reach(self, attempt: Attempt, stage: Stage) -> None:
+        # Those that may not overlap are started when others were checked already.
+        if self.store.deploys.get(attempt.deploy.id).stage.can_advance(stage):
+            self.store.deploys.advance(attempt.deploy.id, stage)
+
+    def boot(self, app: App, draft: Draft) -> Boot:
+        """How new instances of an app are waited for."""
+        value = self.store.processes.value
+        skipped = {
+            kind for kind in draft.formation if value(CHECKS, app.id, kind) is not Checks.ENABLED
+        }
+        return Boot(
+            deadline_s=self.store.settings.value(BOOT_SECONDS, app.id),
+            skipped=frozenset(skipped),
+            host=self.router.host(app),
+        )
 
     def _commit(
         self,
         attempt: Attempt,
         draft: Draft,
         started: Sequence[Running],
-        restart: Callable[[str], bool],
+        restart: Callable[[Instance], bool],
         also: Callable[[], None],
     ) -> Release:
         app = attempt.app
@@ -212,6 +253,8 @@ class Pipeline:
             reason=draft.reason,
             actor=attempt.deploy.actor,
             snippet=draft.snippet,
+            limits=draft.limits,
+            inherited=draft.inherited,
             created_at=self.clock.now(),
         )
 

@@ -39,6 +39,12 @@ UPLOAD_SECONDS = 3600.0
 
 LOG = "output.log"
 
+NO_TEST = "no-test"
+"""The push option that leaves the tests out: `git push -o no-test`."""
+
+PUSH_OPTION = "GIT_PUSH_OPTION_"
+"""What the environment of a hook has the options under: COUNT, 0, 1… (githooks(5))."""
+
 ErrorLines = Callable[[BaseException, Report], int]
 """Tells the user of an error in the output grammar and gives the exit code (paas.cli)."""
 
@@ -62,6 +68,13 @@ class Pushed:
             {str(key): str(value) for key, value in environment.items()},
             frame.descriptors[0],
         )
+
+    @property
+    def options(self) -> list[str]:
+        """What `git push -o` said."""
+        count = self.environment.get(f"{PUSH_OPTION}COUNT", "0")
+        numbers = range(int(count) if count.isdecimal() else 0)
+        return [self.environment.get(f"{PUSH_OPTION}{number}", "") for number in numbers]
 
 
 class ClientGone(SystemExit):
@@ -210,7 +223,8 @@ class Receiving:
             )
             builder = builder_options(self._pipeline.store.settings, attempt.app.id)
             source = read_source(GitContext(objects, commit), builder)
-        release = self._pipeline.push(attempt, source, push.branch)
+        test = NO_TEST not in pushed.options
+        release = self._pipeline.push(attempt, source, push.branch, test=test)
         # By id: the app may have been renamed meanwhile.
         app = self._pipeline.store.apps.by_id(attempt.app.id) or attempt.app
         attempt.report.step(f"Released {release.version} in {attempt.timeline.total:.1f} s")

@@ -130,7 +130,7 @@ class Router:
         return [
             one
             for one in self._store.instances.list(app.id)
-            if one.process_type == WEB and one.state.can_serve and one.port
+            if one.process_type == WEB and one.can_take_requests and one.port
         ]
 
     def publish(self, report: Report) -> Applied:
@@ -198,6 +198,10 @@ class Router:
     def domains(self, app: App) -> list[str]:
         """The hosts that are the app's, those that redirect and those it shares included."""
         return list(World.of(self._store).hosts.carried(app.id))
+
+    def host(self, app: App) -> str:
+        """A host that the app answers to, for who asks an instance of it; empty for none."""
+        return next((one.host for one in self.served(app) if not one.host.startswith("*")), "")
 
     def served(self, app: App) -> Sequence[Route]:
         """What the app serves: hosts, and parts of hosts below a path."""

@@ -20,7 +20,6 @@ from paas.errors import PaasError
 from paas.model.app import App
 from paas.model.env import fits_environment, revealed
 from paas.model.layout import Layout
-from paas.model.limits import Limits
 
 PARALLEL_STARTS = 4
 
@@ -72,7 +71,7 @@ def instance_spec(
         user=config.user,
         hostname=f"{app.name}-{member.process_type}-{member.index}"[:63].rstrip("-"),
         labels=labels(app, member.process_type, str(member)),
-        limits=Limits(),
+        limits=draft.limits_of(member.process_type),
         stop_signal=config.stop_signal or "SIGTERM",
         log=log_directory(layout, app.id) / f"{member}.{container}.log",
     )

@@ -21,12 +21,13 @@ class Timeline:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Time the block as the stage `name`, also when it fails."""
+        """Time the block as the stage `name`, also when it fails; again adds to it."""
         began = self._clock.monotonic()
         try:
             yield
         finally:
-            self.stages[name] = self._clock.monotonic() - began
+            lasted = self._clock.monotonic() - began
+            self.stages[name] = self.stages.get(name, 0.0) + lasted
 
     @property
     def total(self) -> float:

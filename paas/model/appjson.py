@@ -1,7 +1,7 @@
 """app.json: what the repository declares about its app, in Heroku's and Dokku's fields.
 
-`healthchecks`, `formation`, `scripts` and `buildpacks` are read; what other platforms put there is
-left alone. `//` and `/* */` comments are accepted, as Dokku does.
+`healthchecks`, `formation`, `scripts`, `env`, `environments.test` and `buildpacks` are read; what
+other platforms put there is left alone. `//` and `/* */` comments are accepted, as Dokku does.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from paas.errors import PaasError
+from paas.model.declared import Declared, parse_declared
 from paas.model.health import Healthcheck, parse_healthcheck
 from paas.model.names import parse_process_type
 
@@ -37,6 +38,15 @@ class Scripts:
 
 
 @dataclass(frozen=True)
+class AppTest:
+    """How the app is tested (Heroku CI): a command, its own variables, its scratch services."""
+
+    command: str | None = None
+    env: tuple[Declared, ...] = ()
+    addons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class AppJson:
     """The parsed file; an empty one when there is none."""
 
@@ -45,6 +55,8 @@ class AppJson:
     scripts: Scripts = Scripts()
     buildpacks: tuple[str, ...] = ()
     """Names or URLs, in their order."""
+    env: tuple[Declared, ...] = ()
+    test: AppTest = AppTest()
 
 
 def parse_app_json(text: str, name: str = "app.json") -> AppJson:
@@ -69,6 +81,8 @@ def parse_app_json(text: str, name: str = "app.json") -> AppJson:
         },
         scripts=_scripts(_object(top.get("scripts"), f"{name}: scripts"), f"{name}: scripts"),
         buildpacks=_buildpacks(top.get("buildpacks"), f"{name}: buildpacks"),
+        env=parse_declared(top.get("env"), f"{name}: env"),
+        test=_test(_object(top.get("environments"), f"{name}: environments"), name),
     )
 
 
@@ -124,6 +138,29 @@ def _scripts(scripts: Mapping[str, object], place: str) -> Scripts:
         postdeploy=_command(each, "postdeploy", f"{place}.dokku"),
         first_postdeploy=_command(scripts, "postdeploy", place),
     )
+
+
+def _test(environments: Mapping[str, object], name: str) -> AppTest:
+    place = f"{name}: environments.test"
+    test = _object(environments.get("test"), place)
+    scripts = _object(test.get("scripts"), f"{place}.scripts")
+    return AppTest(
+        command=_command(scripts, "test", f"{place}.scripts"),
+        env=parse_declared(test.get("env"), f"{place}.env"),
+        addons=_addons(test.get("addons"), f"{place}.addons"),
+    )
+
+
+def _addons(value: object, place: str) -> tuple[str, ...]:
+    """Plans such as `heroku-postgresql:mini`, each alone or as the `plan` of an object."""
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise InvalidAppJson(f"{place} must be a list, written in brackets")
+    plans = [one.get("plan") if isinstance(one, dict) else one for one in value]
+    if not all(isinstance(plan, str) and plan for plan in plans):
+        raise InvalidAppJson(f'{place} must be texts, or objects of the form {{"plan": "NAME"}}')
+    return tuple(map(str, plans))
 
 
 def _buildpacks(value: object, place: str) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from typing import NoReturn
 from paas.errors import PaasError
 
 Json = Mapping[str, object]
+TRIES = 3
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
@@ -32,12 +33,13 @@ class Healthcheck:
 
     What is checked: that `command` exits 0, else that the process lives for
     `uptime_s`, else that the port is listened on, else that an HTTP GET of `path`
-    gives a 2xx or 3xx answer that contains `content`.
+    gives a 2xx or 3xx answer that contains `content`. `attempts` None leaves a startup
+    check until the app's boot-seconds, and others three.
     """
 
     name: str = ""
     probe: Probe = Probe.STARTUP
-    attempts: int = 3
+    attempts: int | None = None
     timeout_s: float = 5
     wait_s: float = 5
     initial_delay_s: float = 0
@@ -50,6 +52,26 @@ class Healthcheck:
     listening: bool = False
     uptime_s: float | None = None
     warn: bool = False
+
+    @property
+    def tries(self) -> int:
+        """Failures in a row that count as one of the instance."""
+        return self.attempts or TRIES
+
+    @property
+    def kind(self) -> str:
+        """What it does, in Dokku's words."""
+        if self.command:
+            return "command"
+        if self.uptime_s is not None:
+            return "uptime"
+        return "listening" if self.listening else "path"
+
+    def deadline_s(self, boot_s: float) -> float:
+        """Seconds after its start until which an instance has to pass it as a startup check."""
+        if self.attempts is not None:
+            return self.initial_delay_s + self.attempts * max(self.wait_s, self.timeout_s)
+        return max(boot_s, self.initial_delay_s + (self.uptime_s or 0) + self.timeout_s)
 
     def to_json(self) -> dict[str, object]:
         """The check in the fields of app.json; `parse_healthcheck` reads it back."""
@@ -81,7 +103,9 @@ def parse_healthcheck(json: object, place: str) -> Healthcheck:
     return Healthcheck(
         name=fields.text("name", ""),
         probe=fields.probe(),
-        attempts=fields.whole("attempts", 3, least=1, most=1000),
+        attempts=None
+        if fields.absent("attempts")
+        else fields.whole("attempts", 1, least=1, most=1000),
         timeout_s=fields.seconds("timeout", 5),
         wait_s=fields.seconds("wait", 5),
         initial_delay_s=fields.seconds("initialDelay", 0),

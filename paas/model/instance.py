@@ -7,11 +7,15 @@ from enum import Enum
 
 
 class InstanceState(Enum):
-    """STARTING → LIVE → RETIRING → (row removed); LIVE ⇄ CRASHED."""
+    """STARTING → LIVE → RETIRING → (row removed); LIVE ⇄ CRASHED; LIVE → EXITED.
+
+    EXITED ended by itself, and its restart policy leaves it at that.
+    """
 
     STARTING = "starting"
     LIVE = "live"
     CRASHED = "crashed"
+    EXITED = "exited"
     RETIRING = "retiring"
 
     @property
@@ -23,6 +27,11 @@ class InstanceState(Enum):
     def can_restart(self) -> bool:
         """Should be running; the supervisor starts it again when it is not."""
         return self in (InstanceState.LIVE, InstanceState.CRASHED)
+
+    @property
+    def is_settled(self) -> bool:
+        """Its place needs no other instance."""
+        return self in (InstanceState.LIVE, InstanceState.EXITED)
 
     @property
     def can_retire(self) -> bool:
@@ -59,6 +68,18 @@ class Instance:
     deploy: int | None
     created_at: float
     restarts: int = 0
+    ready: bool = True
+    """Whether its readiness checks hold: only then it is sent requests."""
+
+    @property
+    def can_take_requests(self) -> bool:
+        """May be a backend now."""
+        return self.state.can_serve and self.ready
+
+    @property
+    def shown(self) -> str:
+        """Its state for people."""
+        return "not ready" if self.state.can_serve and not self.ready else self.state.shown
 
     @property
     def name(self) -> str:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from paas.errors import NotFound
 from paas.model.limits import MIB, Limits
@@ -166,8 +166,12 @@ CPU_RESERVE: ProcessSetting[float | None] = ProcessSetting(
 PS_SETTINGS = (STOP_TIMEOUT, RESTART_POLICY, UPDATE_ORDER)
 """Those that `ps:set` changes."""
 
-LIMITS = {"memory": MEMORY_LIMIT, "cpu": CPU_LIMIT, "pids": PIDS_LIMIT}
-RESERVATIONS = {"memory": MEMORY_RESERVE, "cpu": CPU_RESERVE}
+LIMITS: dict[str, ProcessSetting[Any]] = {
+    "memory": MEMORY_LIMIT,
+    "cpu": CPU_LIMIT,
+    "pids": PIDS_LIMIT,
+}
+RESERVATIONS: dict[str, ProcessSetting[Any]] = {"memory": MEMORY_RESERVE, "cpu": CPU_RESERVE}
 
 
 class UnknownProperty(NotFound):

@@ -95,11 +95,11 @@ BOOT_SECONDS = Setting(
     "How long a new instance may take until it is healthy",
     app=True,
 )
-STOP_SECONDS = Setting(
-    "stop-seconds",
-    _whole(0, 3600),
-    30,
-    "The time between the stop signal and SIGKILL",
+TEST = Setting(
+    "test",
+    switch,
+    False,  # noqa: FBT003 (the default)
+    "Whether a push is tested before it is released",
     app=True,
 )
 BUILD_SECONDS = Setting(
@@ -108,7 +108,6 @@ BUILD_SECONDS = Setting(
 BUILD_MEMORY = Setting(
     "build-memory", _memory, BUILD_LIMITS.memory_bytes, "Memory of a build", app=True
 )
-MEMORY = Setting("memory", _memory, 512 * MIB, "Memory of an instance", app=True)
 KEEP_RELEASES = Setting(
     "keep-releases", _whole(1, 1000), 10, "How many releases can be rolled back to", app=True
 )
@@ -138,10 +137,9 @@ SETTINGS: tuple[Setting[int] | Setting[str] | Setting[bool], ...] = (
     DEPLOY_BRANCH,
     DRAIN_SECONDS,
     BOOT_SECONDS,
-    STOP_SECONDS,
+    TEST,
     BUILD_SECONDS,
     BUILD_MEMORY,
-    MEMORY,
     KEEP_RELEASES,
     HTTPS_REDIRECT,
     HSTS_SECONDS,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable
 
 from paas.host.database import Database, Row
 from paas.model.deploy import Deploy, Stage
@@ -28,6 +29,22 @@ class Deploys:
         """One deploy by the id that `start` gave."""
         [row] = self._db.execute("SELECT * FROM deploys WHERE id = ?", (deploy_id,))
         return _deploy(row)
+
+    def hold(self, deploy_id: int, process_types: Iterable[str]) -> None:
+        """Record that the deploy stops the old instances of these types before it starts new
+        ones: until it ends nobody else starts any.
+        """
+        self._db.execute(
+            "UPDATE deploys SET held = ? WHERE id = ?",
+            (json.dumps(sorted(process_types)), deploy_id),
+        )
+
+    def held(self, app_id: int) -> set[str]:
+        """The process types of an app that a deploy under way holds."""
+        rows = self._db.execute(
+            "SELECT held FROM deploys WHERE app_id = ? AND ended_at IS NULL", (app_id,)
+        )
+        return {kind for row in rows for kind in json.loads(row["held"])}
 
     def advance(self, deploy_id: int, stage: Stage) -> None:
         """Go on to a later stage; `LIVE` ends the deploy.

@@ -67,6 +67,10 @@ class Instances:
         """Record what became of an instance."""
         self._db.execute("UPDATE instances SET state = ? WHERE id = ?", (state.value, instance_id))
 
+    def set_ready(self, instance_id: int, *, ready: bool) -> None:
+        """Record whether an instance may be sent requests."""
+        self._db.execute("UPDATE instances SET ready = ? WHERE id = ?", (int(ready), instance_id))
+
     def set_release(self, instance_id: int, release: int) -> None:
         """Record that an instance serves a newer release, which runs it the same way."""
         self._db.execute("UPDATE instances SET release = ? WHERE id = ?", (release, instance_id))
@@ -103,4 +107,5 @@ def _instance(row: Row) -> Instance:
         deploy=row["deploy"],
         created_at=row["created_at"],
         restarts=row["restarts"],
+        ready=bool(row["ready"]),
     )

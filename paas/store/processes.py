@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from typing import Protocol, TypeVar
 
 from paas.host.database import Database
 from paas.model.limits import Limits
@@ -18,6 +19,14 @@ from paas.model.processes import (
 T = TypeVar("T")
 
 EVERY_TYPE = ""
+Place = tuple[int | None, str, str]
+"""Scope, process type and name."""
+
+
+class Lookup(Protocol):
+    """Finds the value in effect."""
+
+    def __call__(self, setting: ProcessSetting[T], app_id: int, process_type: str) -> T: ...
 
 
 class ProcessSettings:
@@ -28,12 +37,21 @@ class ProcessSettings:
 
     def value(self, setting: ProcessSetting[T], app_id: int, process_type: str) -> T:
         """The value in effect, parsed."""
-        for scope in (app_id, None):
-            for kind in (process_type, EVERY_TYPE):
-                text = self.get(scope, kind, setting.name)
-                if text is not None:
-                    return setting.parse(text)
-        return setting.default
+        return self._lookup({})(setting, app_id, process_type)
+
+    def _lookup(self, tried: Mapping[Place, str | None]) -> Lookup:
+        """`value`, as if what is `tried` had been set."""
+
+        def value(setting: ProcessSetting[T], app_id: int, process_type: str) -> T:
+            for scope in (app_id, None):
+                for kind in (process_type, EVERY_TYPE):
+                    place = (scope, kind, setting.name)
+                    text = tried[place] if place in tried else self.get(*place)
+                    if text is not None:
+                        return setting.parse(text)
+            return setting.default
+
+        return value
 
     def get(self, scope: int | None, process_type: str, name: str) -> str | None:
         """The text that was set in exactly this place."""
@@ -67,12 +85,23 @@ class ProcessSettings:
 
     def limits(self, app_id: int, process_type: str) -> Limits:
         """What one instance of a process type may use."""
-        reserved = self.value(CPU_RESERVE, app_id, process_type)
-        return Limits(
-            memory_bytes=self.value(MEMORY_LIMIT, app_id, process_type),
-            cpus=self.value(CPU_LIMIT, app_id, process_type),
-            pids=self.value(PIDS_LIMIT, app_id, process_type),
-            # cgroup v2's default of 100 stands for one processor.
-            cpu_weight=None if reserved is None else min(max(round(100 * reserved), 1), 10_000),
-            memory_reserved_bytes=self.value(MEMORY_RESERVE, app_id, process_type),
-        )
+        return _limits(self._lookup({}), app_id, process_type)
+
+    def limits_with(
+        self, app_id: int, values: Mapping[tuple[str, str], str | None]
+    ) -> Callable[[str], Limits]:
+        """`limits` by type, as they are once `values` (by type and name) are set."""
+        tried: dict[Place, str | None] = {(app_id, *key): text for key, text in values.items()}
+        return lambda kind: _limits(self._lookup(tried), app_id, kind)
+
+
+def _limits(value: Lookup, app_id: int, process_type: str) -> Limits:
+    reserved = value(CPU_RESERVE, app_id, process_type)
+    return Limits(
+        memory_bytes=value(MEMORY_LIMIT, app_id, process_type),
+        cpus=value(CPU_LIMIT, app_id, process_type),
+        pids=value(PIDS_LIMIT, app_id, process_type),
+        # cgroup v2's default of 100 stands for one processor.
+        cpu_weight=None if reserved is None else min(max(round(100 * reserved), 1), 10_000),
+        memory_reserved_bytes=value(MEMORY_RESERVE, app_id, process_type),
+    )

@@ -113,10 +113,40 @@ class Recorder:
         return None
 
     def scale(
-        self, app: App, quantities: Mapping[str, int], *, actor: str, report: Report
+        self,
+        app: App,
+        quantities: Mapping[str, int],
+        *,
+        actor: str,
+        report: Report,
+        restart: bool,
     ) -> int | None:
-        self._record("scale", app.name, dict(quantities), actor)
+        self._record("scale", app.name, dict(quantities), actor, restart)
         return None
+
+    def limit(
+        self,
+        app: App,
+        values: Mapping[tuple[str, str], str | None],
+        *,
+        actor: str,
+        report: Report,
+        restart: bool,
+    ) -> int | None:
+        self._record("limit", app.name, dict(values), actor, restart)
+        return None
+
+    def rebuild(self, app: App, *, actor: str, report: Report) -> int:
+        self._record("rebuild", app.name, actor)
+        return 1
+
+    def inspect(self, app: App) -> Sequence[Mapping[str, object]]:
+        self._record("inspect", app.name)
+        return [{"id": "c0ffee"}]
+
+    def check(self, app: App, process: str | None, *, report: Report) -> int:
+        self._record("check", app.name, process)
+        return self.code
 
     def restart(self, app: App, process: str | None, *, actor: str, report: Report) -> None:
         self._record("restart", app.name, process, actor)

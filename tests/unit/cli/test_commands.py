@@ -105,7 +105,7 @@ def test_a_bad_scale_is_refused(paas: Paas, app: App, scale: str) -> None:
 
 def test_scale_is_set_and_shown(paas: Paas, app: App) -> None:
     paas("ps:scale", "x", "web=2", "worker=0")
-    assert paas.platform.asked == [("scale", "x", {"web": 2, "worker": 0}, "ann")]
+    assert paas.platform.asked == [("scale", "x", {"web": 2, "worker": 0}, "ann", True)]
     paas.store.config.set_formation(app.id, {"web": 2})
     assert paas("ps:scale", "x").lines == [
         "-----> Scaling for x",

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paas.cli.config import exported, quoted
+from paas.cli.env_formats import exported, quoted
 from paas.model.app import App
 from paas.model.env import MAX_VALUE_BYTES
 from tests.unit.cli.caller import Paas

@@ -238,7 +238,7 @@ def test_help_names_every_command_that_people_type(paas: Paas, argv: tuple[str, 
 def test_a_noun_explains_its_commands(paas: Paas, argv: tuple[str, ...]) -> None:
     said = paas(*argv)
     assert said.code == 0
-    assert "config:set [--no-restart] [--encoded] <app> KEY=VALUE..." in said.out
+    assert "config:set [--no-restart] [--encoded] <app>|--global KEY=VALUE..." in said.out
     assert "apps:create" not in said.out
 
 

@@ -60,8 +60,3 @@ def test_nobody_listening_names_the_port_and_the_wait() -> None:
     brief, remedy = misplaced("web.1", [], 5000, 60)
     assert "did not listen on port 5000 within 60 seconds" in brief
     assert "$PORT" in remedy
-
-
-def test_the_right_place_and_still_unhealthy_is_the_check_s_word() -> None:
-    brief, _ = misplaced("web.1", [listener("0.0.0.0", 5000)], 5000, 60)
-    assert "did not pass its health check" in brief

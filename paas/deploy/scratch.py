@@ -1,0 +1,47 @@
+"""Services that live as long as a test: made empty before it, removed behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+from paas.errors import PaasError
+from paas.model.app import App
+from paas.model.env import Secret
+
+
+class NoScratchServices(PaasError):
+    """The tests ask for services that this server cannot make."""
+
+    def __init__(self, addons: Sequence[str]) -> None:
+        super().__init__(
+            f"The tests ask for services of their own, which this server does not make yet: "
+            f"{', '.join(addons)}",
+            resolution="Push without tests: git push -o no-test. Or turn them off:"
+            " paas checks:set APP test off",
+        )
+
+
+class Scratch(Protocol):
+    """Makes scratch services."""
+
+    def services(
+        self, app: App, addons: Sequence[str]
+    ) -> AbstractContextManager[Mapping[str, Secret]]:
+        """While the block lasts, a service for each of `addons`; their config vars by name."""
+
+
+class WithoutServices:
+    """For a server without service plugins."""
+
+    @contextmanager
+    def services(
+        self,
+        app: App,  # noqa: ARG002
+        addons: Sequence[str],
+    ) -> Iterator[Mapping[str, Secret]]:
+        """Nothing for no addons. Raises `NoScratchServices` for any."""
+        if addons:
+            raise NoScratchServices(addons)
+        yield {}
