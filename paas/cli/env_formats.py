@@ -110,7 +110,7 @@ def _from_list(entries: list[object]) -> dict[str, object] | None:
 
 def _from_envfile(text: str) -> Iterator[tuple[str, str]]:
     """The lines of a .env file, or of a shell's exports: both quote as a shell does."""
-    text = text.replace("\r\n", "\n") + "\n"
+    text += "\n"
     position = 0
     while position < len(text):
         number = text.count("\n", 0, position) + 1
