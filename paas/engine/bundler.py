@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from ipaddress import IPv4Address
@@ -178,9 +179,12 @@ class Bundler:
         if live is not None:
             live.init.signal(signal.SIGKILL)
         self.cgroups.instance(container_id).remove()
-        self._network.detach(container_id)
-        files.remove_tree(self._runtimes.state_of(container_id))
-        self._rootfs.unmount(container_id)
+        # The kernel lets both wait for the other processors, and neither for each other.
+        with ThreadPoolExecutor(1) as beside:
+            detached = beside.submit(self._network.detach, container_id)
+            files.remove_tree(self._runtimes.state_of(container_id))
+            self._rootfs.unmount(container_id)
+        detached.result()
         # Last: while it is there, `recover` and `list` know of the container.
         bundle.remove()
         if known:

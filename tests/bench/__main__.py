@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from tests.bench import (
     bench_cli,
     bench_docker,
+    bench_engine,
     bench_push,
     bench_rollback,
     bench_swap,
@@ -22,6 +23,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "push": (bench_push.TITLE, bench_push.measure),
     "cli": (bench_cli.TITLE, bench_cli.measure),
     "rollback": (bench_rollback.TITLE, bench_rollback.measure),
+    "engine": (bench_engine.TITLE, bench_engine.measure),
     "docker": (bench_docker.TITLE, bench_docker.measure),
     "swap": (bench_swap.TITLE, bench_swap.measure),
     "unpack": (bench_unpack.TITLE, bench_unpack.measure),

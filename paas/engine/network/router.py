@@ -10,11 +10,15 @@ from pathlib import Path
 
 from paas.engine.network.addresses import GATEWAY, Plan
 from paas.engine.network.policy import HOST_LINK
-from paas.host import netlink, syscalls
+from paas.host import netlink, rtnetlink, syscalls
 from paas.host.netlink import Link, Netlink, Route
 
 ANYWHERE = IPv4Network("0.0.0.0/0")
 CONTAINER_INTERFACE = "eth0"
+FIRST_INDEX = 0x10000
+"""Interfaces of instances have numbers of their own choice, from here on: what is done with
+one needs no answer first. In the instance it is the first number."""
+
 LOOPBACK = 1
 """The index of `lo`, in every network namespace (LOOPBACK_IFINDEX in the kernel)."""
 
@@ -70,35 +74,40 @@ class Router:
         The veth is made with its far end there: moving one costs 20 ms. What an instance
         before it left under the same name is deleted.
         """
-        name = self._plan.interface_of(address)
-        with netlink.inside(self.path), Netlink() as net:
+        name, index = self._plan.interface_of(address), FIRST_INDEX + self._plan.number(address)
+        there = [
+            rtnetlink.veth(name, index, CONTAINER_INTERFACE, FIRST_INDEX, namespace, mtu),
+            rtnetlink.address(index, IPv4Interface(f"{GATEWAY}/32")),
+            rtnetlink.route_to(address, index),
+        ]
+        with netlink.inside(self.path):
             try:
-                net.add_veth(name, CONTAINER_INTERFACE, namespace=namespace, mtu=mtu)
+                rtnetlink.apply(there, f"wire {address}")
             except FileExistsError:
-                self._remove(net, name)
-                net.add_veth(name, CONTAINER_INTERFACE, namespace=namespace, mtu=mtu)
-            link = _must(net.link(name))
-            net.add_address(link.index, IPv4Interface(f"{GATEWAY}/32"))
-            net.set_link(link.index)
-            net.set_route(Route(IPv4Network(address), link=link.index))
-        with netlink.inside(namespace), Netlink() as net:
-            link = _must(net.link(CONTAINER_INTERFACE))
+                self._remove(name)
+                rtnetlink.apply(there, f"wire {address}")
+        here = [
+            rtnetlink.up(LOOPBACK),
+            rtnetlink.address(FIRST_INDEX, IPv4Interface(f"{address}/32")),
+            rtnetlink.up(FIRST_INDEX),
+            rtnetlink.default_route(GATEWAY, FIRST_INDEX),
+        ]
+        with netlink.inside(namespace):
             write_sysctls({f"ipv6/conf/{CONTAINER_INTERFACE}/disable_ipv6": "1"})
-            net.set_link(LOOPBACK)
-            net.add_address(link.index, IPv4Interface(f"{address}/32"))
-            net.set_link(link.index)
-            net.set_route(Route(ANYWHERE, link=link.index, gateway=GATEWAY, onlink=True))
+            rtnetlink.apply(here, f"wire {address} inside")
 
     def unwire(self, address: IPv4Address) -> None:
         """Delete the veth of an instance; one that is gone is fine."""
-        with netlink.inside(self.path), Netlink() as net:
-            self._remove(net, self._plan.interface_of(address))
+        with netlink.inside(self.path):
+            self._remove(self._plan.interface_of(address))
 
     @staticmethod
-    def _remove(net: Netlink, name: str) -> None:
-        link = net.link(name)
-        if link is not None:
-            net.delete_link(link.index)
+    def _remove(name: str) -> None:
+        try:
+            rtnetlink.apply([rtnetlink.delete(name)], f"delete the interface {name}")
+        except OSError as error:
+            if error.errno != errno.ENODEV:
+                raise
 
     def _ensure_namespace(self) -> None:
         if self.exists():
