@@ -177,6 +177,21 @@ def test_a_configuration_that_changed_asks_for_a_restart(resolving: World) -> No
     assert not own.current
 
 
+def test_a_mirror_that_the_host_is_given_later_is_followed(
+    bare_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the same process: the supervisor runs for months."""
+    network = bare_world.network
+    network._allowed_egress = None
+    hosts = ["first.test:80"]
+    monkeypatch.setattr("paas.engine.network.mirrors.configured", lambda **_: hosts)
+    network.ensure()
+    assert "/first.test/" in network.resolver.wanted_file.read_text()
+    hosts[:] = ["second.test:80"]
+    network.ensure()
+    assert "/second.test/" in network.resolver.wanted_file.read_text()
+
+
 def test_the_configuration_is_written_once(resolving: World) -> None:
     own = resolving.network.resolver
     written = own.wanted_file.stat().st_mtime_ns
