@@ -40,7 +40,7 @@ class Errors:
                 return error.code if isinstance(error.code, int) else int(error.code is not None)
             case OSError(errno=errno.ENOSPC | errno.EDQUOT):
                 report.warn("The disk is full")
-                report.warn("Free some space, then try again; `paas doctor` says where it went.")
+                report.warn("Free some space, then try again: `paas df` says where it went.")
                 return 1
             case _:
                 report.warn("Something went wrong inside paas, and it is not your fault")

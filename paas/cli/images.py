@@ -32,9 +32,9 @@ def list_images(session: Session, form: str) -> None:
     rows = [("NAME", "ID", "CREATED", "SIZE", "USED BY")]
     for each in found:
         created = (each.image.config.created or "")[:10]
-        for name in each.names or ("<none>",):
+        for name in map(_familiar, each.names) if each.names else ("<none>",):
             used = _several(each.used_by)
-            rows.append((_familiar(name), short(each.image), created, size(each.bytes), used))
+            rows.append((name, short(each.image), created, size(each.bytes), used))
     for line in columns(rows):
         session.output.line(line)
 

@@ -89,6 +89,18 @@ class Doctor:
             raise Unwell(f"a file of its root belongs to {owner}", "Use Linux 5.19 or newer.")
         return f"mounted and written to below {self._layout.engine_fs}"
 
+    def _images(self) -> str:
+        """Whether the layers are there; their files take `images:verify` a while."""
+        layers = self._parts.engine.layers
+        known = layers.list()
+        unsound = [layer for layer in known if not layers.is_sound(layer)]
+        if unsound:
+            raise Unwell(
+                f"damaged: {', '.join(unsound[:5])}",
+                "See what is made of them, and pull it again: paas images:verify --repair",
+            )
+        return f"{len(known)} layers"
+
     def _forwarding(self) -> str:
         findings = self._parts.engine.network.findings()
         if findings:

@@ -183,9 +183,9 @@ class Registry:
                 raise PullFailed(
                     f"Cannot fetch {what}",
                     _last_words(error),
-                    "Check the name, and that this server reaches the registry; a registry "
-                    "without TLS or on this server's own network, a mirror or a login must be "
-                    "set first.",
+                    "Check the name, that this server reaches the registry, and the room on the "
+                    "disk; a registry without TLS or on this server's own network, a mirror or "
+                    "a login must be set first.",
                 ) from error
             counter.end("Downloaded")
             yield ocilayout.read(scratch / "layout", blobs)

@@ -93,7 +93,8 @@ def _judge(blob: Path, digest: str, failure: str, answer: bytes, expected: str |
     if reason:
         raise LayerRefused(
             f"The layer {blob.name} cannot be unpacked: {reason}",
-            resolution="Pull or load the image again; if it fails again, its source is broken.",
+            resolution="Pull or load the image again; if it fails again, its source is broken. "
+            "If the disk has no room, see `paas df`.",
         )
     return Unpacked(digest, told["bytes"], told["nobodies"], told["devices"])
 

@@ -12,7 +12,6 @@ import shutil
 import socket
 import subprocess
 import threading
-import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -128,14 +127,6 @@ def connects(host: str, port: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def answers(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://{address}/v2/", timeout=1) as answer:
-            return bool(answer.status == 200)
-    except urllib.error.URLError:
-        return False
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Other engines, each with a store of its own: podman and buildah, umoci, docker."""
+"""Other engines, each with a store of its own, and a builder of ours to set beside them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from paas.engine.build.builder import Builder
+from paas.engine.build.buildhost import BuildHost
+from paas.engine.build.cache import Cache
+from paas.engine.build.caches import CacheMounts
+from paas.engine.build.maker import Tools
+from paas.engine.build.mounts import StepMounts
+from paas.engine.build.run import Runner
+from paas.engine.build.workspace import Workspace
+from paas.engine.images import Image, ImageNotFound
 from paas.host.files import remove_tree
+from tests.engine.machine import Machine
 
 APPLETS = ("sh", "cat", "ls", "stat", "touch", "rm", "mkdir", "id")
 
@@ -77,3 +87,21 @@ def checked(argv: Sequence[str | Path]) -> str:
     done = subprocess.run(argv, capture_output=True, text=True, check=False, env=home)
     assert done.returncode == 0, f"{argv}: {done.stdout}{done.stderr}"
     return done.stdout
+
+
+def builder(machine: Machine, folder: Path) -> Builder:
+    """A builder that has nothing to pull."""
+    storage, layout, clock = machine.storage, machine.layout, machine.clock
+    bundle = folder / "ca.crt"
+    bundle.write_text("none\n")
+    runner = Runner(layout, storage.layers, machine.foreground, lambda: BuildHost({}, bundle, ""))
+    workspace = Workspace(layout, storage.layers, storage.rootfs)
+    caches = CacheMounts(layout, storage.db, clock)
+    mounts = StepMounts(layout, workspace, storage.rootfs, storage.ranges, caches)
+    cache = Cache(layout, storage.db, storage.layers, clock)
+    tools = Tools(cache, workspace, runner, mounts)
+    return Builder(storage.images, storage.layers, tools, nothing, clock)
+
+
+def nothing(ref: str, _: object) -> Image:
+    raise ImageNotFound(ref)

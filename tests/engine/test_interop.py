@@ -13,22 +13,14 @@ from pathlib import Path
 import pytest
 
 from paas.engine import registries
-from paas.engine.build.builder import Builder
-from paas.engine.build.buildhost import BuildHost
-from paas.engine.build.cache import Cache
-from paas.engine.build.caches import CacheMounts
 from paas.engine.build.context import DirectoryContext
-from paas.engine.build.maker import Tools
-from paas.engine.build.mounts import StepMounts
-from paas.engine.build.run import Runner
-from paas.engine.build.workspace import Workspace
-from paas.engine.images import Image, ImageNotFound
+from paas.engine.images import Image
 from paas.engine.registries import RegistrySettings
 from paas.model.report import Silent
 from tests.bench.dockerd import Docker, dockerd
 from tests.engine.distribution import Distribution, distribution
 from tests.engine.machine import Machine
-from tests.engine.others import SAYS, Containers, checked, context
+from tests.engine.others import SAYS, Containers, builder, checked, context
 
 WAYS = ("registry", "docker-archive", "oci-archive")
 BUILDERS = ("buildah", "umoci", *(["docker"] if shutil.which("dockerd") else []))
@@ -74,24 +66,6 @@ class Place:
         output = self.machine.run(*argv, image=image.id)
         assert output.code == 0, output.stderr
         return output.text
-
-
-def builder(machine: Machine, folder: Path) -> Builder:
-    """A builder that has nothing to pull."""
-    storage, layout, clock = machine.storage, machine.layout, machine.clock
-    bundle = folder / "ca.crt"
-    bundle.write_text("none\n")
-    runner = Runner(layout, storage.layers, machine.foreground, lambda: BuildHost({}, bundle, ""))
-    workspace = Workspace(layout, storage.layers, storage.rootfs)
-    caches = CacheMounts(layout, storage.db, clock)
-    mounts = StepMounts(layout, workspace, storage.rootfs, storage.ranges, caches)
-    cache = Cache(layout, storage.db, storage.layers, clock)
-    tools = Tools(cache, workspace, runner, mounts)
-    return Builder(storage.images, storage.layers, tools, nothing, clock)
-
-
-def nothing(ref: str, _: object) -> Image:
-    raise ImageNotFound(ref)
 
 
 @pytest.fixture(scope="module")
