@@ -249,7 +249,7 @@ def test_killed_in_the_middle_of_a_commit(
         # A second one is as good as the first.
         image = _commits(machine).commit(container.id)
         kept = {one.id for one in machine.storage.images.list()} | known
-        assert machine.storage.collector.collect(images=kept) is not None
+        assert machine.storage.collector.collect(images=lambda: kept) is not None
         named = {layer for one in machine.storage.images.list() for layer in one.layers}
         assert set(layers.list()) == named
         on_disk = {path.name for path in (machine.layout.engine_fs / "l").iterdir()} - {"0"}
