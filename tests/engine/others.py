@@ -15,9 +15,11 @@ from paas.engine.build.cache import Cache
 from paas.engine.build.caches import CacheMounts
 from paas.engine.build.maker import Tools
 from paas.engine.build.mounts import StepMounts
+from paas.engine.build.remote import Remotes
 from paas.engine.build.run import Runner
 from paas.engine.build.workspace import Workspace
 from paas.engine.images import Image, ImageNotFound
+from paas.engine.outside import Outside
 from paas.host.files import remove_tree
 from tests.engine.machine import Machine
 
@@ -99,7 +101,8 @@ def builder(machine: Machine, folder: Path) -> Builder:
     caches = CacheMounts(layout, storage.db, clock)
     mounts = StepMounts(layout, workspace, storage.rootfs, storage.ranges, caches)
     cache = Cache(layout, storage.db, storage.layers, clock)
-    tools = Tools(cache, workspace, runner, mounts)
+    remotes = Remotes(layout, Outside(layout, machine.network))
+    tools = Tools(cache, workspace, runner, mounts, remotes)
     return Builder(storage.images, storage.layers, tools, nothing, clock)
 
 
