@@ -6,6 +6,7 @@ reload. A deploy, restart or scale changes none of it: slots keep their addresse
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import re
@@ -172,6 +173,10 @@ class Proxy:
         tree = self._renderer.tree(texts, server)
         if self._is_live(tree):
             return Applied(reloaded=False, quarantined=taken)
+        if self._pass_apart(texts, server):
+            self._generations.stage(tree)
+            with contextlib.suppress(NginxFailed):
+                return Applied(self._install(tree), taken)
         reason = self._test(tree)
         if reason is None:
             return Applied(self._install(tree), taken)
@@ -183,6 +188,23 @@ class Proxy:
             self._generations.discard(tree)
             return Applied(reloaded=False, quarantined=quarantined)
         return Applied(self._install(tree), quarantined)
+
+    def _pass_apart(self, texts: Sites, server: Server) -> bool:
+        """Whether what is new passes without the rest, which passed before.
+
+        nginx reads a thousand certificates in a second: twice if all were tested for one new
+        site. What fails only together is found by the reload, which then changes nothing.
+        """
+        before = self._generations.current_sites()
+        changed = {app: files for app, files in texts.items() if before.get(app) != files}
+        mounted = any(name.startswith("mounts/") for files in changed.values() for name in files)
+        few = len(changed) <= len(texts) // 2
+        return (
+            few
+            and not mounted
+            and self._nginx.running() is not None
+            and self._test_sites(changed, server) is None
+        )
 
     def _texts(
         self, sites: Sequence[Site], server: Server
