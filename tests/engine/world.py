@@ -36,7 +36,8 @@ HANG = "exec /bin/sleep 600"
 CONTAINER = re.compile(r"[0-9a-f]{32}")
 CRASH_SOON = f"{SERVE} & /bin/sleep 0.3; exit 7"
 MODULES = re.compile(
-    r"/paas/(deploy/(attempt|handover|heal|lifecycle|operations|pipeline|route|running|timeline|wake)"
+    r"/paas/(deploy/(attempt|handover|heal|hosts|lifecycle|metrics|operations|pipeline"
+    r"|route|running|sites|timeline|wake)"
     r"|store/(config|deploys|releases|instances)"
     r"|proxy/proxy|engine/(bundler|containers|monitor|rootfs|network/(network|router|ipam)))\.py"
 )

@@ -34,7 +34,7 @@ def borrow(layout: Layout, ref: str) -> None:
         made = engine.stack.ensure(ref, Silent())
         archive.unlink(missing_ok=True)
         unfinished = archive.with_suffix(".new")
-        engine.registry.save(made, ref, unfinished, oci=True)
+        engine.registry.save(made, ref, unfinished, Silent(), oci=True)
         unfinished.rename(archive)
 
 
