@@ -9,6 +9,9 @@ from tests.bench import (
     bench_cli,
     bench_docker,
     bench_engine,
+    bench_proxy,
+    bench_proxy_many,
+    bench_proxy_reload,
     bench_push,
     bench_rollback,
     bench_swap,
@@ -26,6 +29,9 @@ BENCHMARKS: dict[str, Benchmark] = {
     "engine": (bench_engine.TITLE, bench_engine.measure),
     "docker": (bench_docker.TITLE, bench_docker.measure),
     "swap": (bench_swap.TITLE, bench_swap.measure),
+    "proxy": (bench_proxy.TITLE, bench_proxy.measure),
+    "proxy-many": (bench_proxy_many.TITLE, bench_proxy_many.measure),
+    "proxy-reload": (bench_proxy_reload.TITLE, bench_proxy_reload.measure),
     "unpack": (bench_unpack.TITLE, bench_unpack.measure),
 }
 
