@@ -49,6 +49,12 @@ def test_no_unit_is_given_up(unit: str) -> None:
     assert "StartLimitIntervalSec=0" in text
 
 
+@pytest.mark.parametrize("unit", UNITS)
+def test_a_slow_start_is_not_killed_half_way(unit: str) -> None:
+    """systemd's 90 s were over again and again on an emulated machine that was busy."""
+    assert "TimeoutStartSec=300" in template(unit)
+
+
 def test_every_unit_is_listed_in_the_uninstaller() -> None:
     """It removes them where the program is broken as well."""
     script = (Path(__file__).parents[3] / "install.sh").read_text()
