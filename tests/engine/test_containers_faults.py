@@ -126,6 +126,8 @@ def test_limits_are_the_kernels(machine: Machine) -> None:
             "pids": {"pids.max": "77"},
         }  # fmt: skip
         for hierarchy, wanted in files.items():
+            if hierarchy not in machine.cgroups.controllers:
+                continue  # What the surroundings do not hand down, nobody can limit.
             place = machine.cgroups.place(hierarchy, container.id)
             assert place is not None
             found = {name: (place / name).read_text().strip() for name in wanted
