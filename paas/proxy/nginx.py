@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from paas.errors import PaasError
+from paas.host.files import write_atomic
 from paas.host.processes import run
 from paas.host.waiting import wait_until
 
@@ -60,11 +61,30 @@ class Nginx:
         """
         try:
             pid = int(self._pid_file.read_text())
-            title = Path(f"/proc/{pid}/cmdline").read_bytes()
-        except (FileNotFoundError, ProcessLookupError, ValueError):
+        except (FileNotFoundError, ValueError):
+            return self._lost()
+        return pid if self._is_ours(pid) else None
+
+    def _lost(self) -> int | None:
+        """A master without its pid file, which is made again.
+
+        systemd removes that of a unit whose start took too long, and then starts it again.
+        """
+        # Of two masters, during a change of the program, each moves its own file.
+        if self._pid_file.with_name(f"{self._pid_file.name}.oldbin").exists():
             return None
-        ours = title.startswith(b"nginx: master") and os.fsencode(self._main_file) in title
-        return pid if ours else None
+        pids = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+        found = next(filter(self._is_ours, pids), None)
+        if found is not None:
+            write_atomic(self._pid_file, f"{found}\n", mode=0o644)
+        return found
+
+    def _is_ours(self, pid: int) -> bool:
+        try:
+            title = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+        return title.startswith(b"nginx: master") and os.fsencode(self._main_file) in title
 
     def generation(self) -> str | None:
         """The generation that a worker says it runs; None when none answers."""

@@ -322,6 +322,19 @@ def test_a_killed_nginx_starts_again_with_the_same_sites(proxy: Proxy, layout: L
     assert not proxy.start()
 
 
+def test_an_nginx_without_its_pid_file_is_found_and_not_started_twice(
+    proxy: Proxy, layout: Layout
+) -> None:
+    """systemd removes the file of a unit whose start took too long; its workers keep the ports."""
+    proxy.apply([site(slots=(), state=SiteState.EMPTY)])
+    file = layout.run / "proxy/nginx.pid"
+    pid = file.read_text()
+    file.unlink()
+    assert not proxy.start()
+    assert file.read_text() == pid
+    assert ask("hello.test")[0] == 503
+
+
 def test_an_apply_while_nginx_is_down_counts_at_its_start(layout: Layout) -> None:
     proxy = Proxy(layout, lambda: Listening(http_port=PORT))
     assert not proxy.apply([site(slots=(), state=SiteState.EMPTY)]).reloaded
