@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from tests.bench import (
+    bench_build,
     bench_cli,
     bench_docker,
     bench_engine,
@@ -28,6 +29,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "rollback": (bench_rollback.TITLE, bench_rollback.measure),
     "engine": (bench_engine.TITLE, bench_engine.measure),
     "docker": (bench_docker.TITLE, bench_docker.measure),
+    "build": (bench_build.TITLE, bench_build.measure),
     "swap": (bench_swap.TITLE, bench_swap.measure),
     "proxy": (bench_proxy.TITLE, bench_proxy.measure),
     "proxy-many": (bench_proxy_many.TITLE, bench_proxy_many.measure),
