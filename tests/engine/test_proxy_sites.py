@@ -7,6 +7,8 @@ import json
 import select
 import socket
 import socketserver
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -355,6 +357,37 @@ def test_an_app_without_a_domain_is_reached_at_its_port(proxy: Proxy) -> None:
     listener = Listener(parse_port("http:8090:3000"), OTHER_SLOTS)
     proxy.apply([site(), site("nameless", domains=(), listeners=(listener,))])
     assert ask("127.0.0.1:8090", port=8090).told["name"] == "two"
+
+
+GRPC = """
+import grpc
+from concurrent.futures import ThreadPoolExecutor
+
+class Echo(grpc.GenericRpcHandler):
+    def service(self, call):
+        return grpc.unary_unary_rpc_method_handler(lambda data, _: data * 2)
+
+server = grpc.server(ThreadPoolExecutor(2), handlers=[Echo()])
+server.add_insecure_port("127.0.6.1:80")
+server.start()
+with grpc.insecure_channel("127.0.0.1:7500") as channel:
+    print(channel.unary_unary("/echo/Twice")(b"ab", timeout=20).decode())
+    server.stop(0).wait()
+    try:
+        channel.unary_unary("/echo/Twice")(b"ab", timeout=20)
+    except grpc.RpcError as error:
+        print(error.code().name)
+"""
+
+
+def test_grpc_is_spoken_to_the_app_and_its_absence_too(proxy: Proxy) -> None:
+    """In a process of its own: gRPC's threads would stay in this network."""
+    listener = Listener(parse_port("grpc:7500:50051"), ("127.0.6.1",))
+    assert proxy.apply([site(listeners=(listener,))]).quarantined == ()
+    done = subprocess.run(
+        [sys.executable, "-c", GRPC], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.split() == ["abab", "UNAVAILABLE"]
 
 
 def test_requests_are_counted(proxy: Proxy) -> None:
