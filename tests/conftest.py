@@ -13,6 +13,11 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A machine that runs two tests at a time pauses either of them now and then.
+settings.register_profile("paas", deadline=None)
+settings.load_profile("paas")
 
 RINGS = ("rules", "unit", "contract", "engine", "push")
 """In the order they run: what is cheap and says most comes first."""

@@ -6,21 +6,20 @@ from paas.cli.access import Access
 from paas.cli.command import Command, Names
 from paas.cli.options import format_option, one_word
 from paas.cli.session import Session
+from paas.deploy.creation import create_app
 from paas.model.app import App
 from paas.model.names import parse_app_name
 
 
 def create(session: Session, app: str) -> None:
     """Make an app that nothing was deployed to yet."""
-    with session.store.transaction():
-        session.store.apps.create(app)
-        session.store.events.add(session.actor, app, "apps:create")
+    create_app(session.store, app, session.caller)
     session.report.step(f"Creating {app}...")
 
 
 def list_apps(session: Session, form: str) -> None:
     """Print the names of all apps."""
-    names = [app.name for app in session.store.apps.list()]
+    names = [app.name for app in session.apps()]
     if form == "json":
         session.output.json(names)
         return

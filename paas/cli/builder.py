@@ -59,7 +59,7 @@ def change(session: Session, app: App, key: str, value: str | None) -> None:
 
 def report(session: Session, app: App | None, form: str) -> None:
     """Show how one app is built, or all."""
-    apps = session.store.apps.list() if app is None else [app]
+    apps = session.apps() if app is None else [app]
     found = {each.name: builder_options(session.store.settings, each.id) for each in apps}
     if form == "json":
         session.output.json({name: _fields(options) for name, options in found.items()})

@@ -53,7 +53,7 @@ def report(session: Session, app: App | None, form: str) -> None:
     """Print what certificates an app has, or all apps."""
     found = {
         each.name: session.platform.certificates.of(each)
-        for each in ([app] if app is not None else session.store.apps.list())
+        for each in ([app] if app is not None else session.apps())
     }
     if form == "json":
         session.output.json(

@@ -87,7 +87,7 @@ def change(session: Session, app: App | None, key: str, value: str | None) -> No
 
 def report(session: Session, app: App | None, form: str, only: str | None) -> None:
     """Show how one app is checked, or all."""
-    apps = session.store.apps.list() if app is None else [app]
+    apps = session.apps() if app is None else [app]
     show_report(session, "checks", {one.name: _fields(session, one) for one in apps}, form, only)
 
 

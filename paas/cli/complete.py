@@ -11,7 +11,7 @@ from importlib.resources import files
 
 import click
 
-from paas.cli.access import GRANTS, Access
+from paas.cli.access import Access
 from paas.cli.command import Command, Names
 from paas.cli.options import words as words_argument
 from paas.cli.parsing import END_OF_OPTIONS, Misused, common_options
@@ -65,7 +65,7 @@ def _words(
         return ()
     if command.name == "help":
         return _names(session)
-    known = session.store.apps.find(app) if app and _may_view(session) else None
+    known = next((each for each in session.apps() if each.name == app), None)
     offer = OFFERS.get((command.noun, (argument.metavar or "").removesuffix("...")))
     return offer(session, known) if offer and known else ()
 
@@ -94,16 +94,15 @@ def _flags(options: Iterable[click.Option]) -> list[str]:
 
 
 def _names(session: Session) -> list[str]:
-    granted = GRANTS.get(session.caller.kind, frozenset())
-    return [each.name for each in session.table if not each.hidden and each.access in granted]
+    may = session.permissions
+    never = {access for access in Access if not may.may(access) and may.roles is None}
+    if may.roles is not None:
+        never = {Access.ADMIN, Access.ROOT}
+    return [each.name for each in session.table if not each.hidden and each.access not in never]
 
 
 def _apps(session: Session) -> list[str]:
-    return [app.name for app in session.store.apps.list()] if _may_view(session) else []
-
-
-def _may_view(session: Session) -> bool:
-    return Access.VIEW in GRANTS.get(session.caller.kind, frozenset())
+    return [app.name for app in session.apps()]
 
 
 def _process_types(session: Session, app: App) -> list[str]:

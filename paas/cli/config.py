@@ -280,7 +280,7 @@ COMMANDS = (
     Command(
         "config:get",
         "Print the value of a config var",
-        Access.VIEW,
+        Access.DEPLOY,
         get,
         Names.APP_OR_GLOBAL,
         arguments=(one_word("key", "KEY"),),
@@ -306,7 +306,7 @@ COMMANDS = (
     Command(
         "config:show",
         "Show the config vars of an app",
-        Access.VIEW,
+        Access.DEPLOY,
         show,
         Names.APP_OR_GLOBAL,
         options=(format_option(), merged_option()),
@@ -322,7 +322,7 @@ COMMANDS = (
     Command(
         "config:export",
         "Export config vars for a shell or a program",
-        Access.VIEW,
+        Access.DEPLOY,
         export,
         Names.APP_OR_GLOBAL,
         options=(format_of(EXPORTS, default="exports"), merged_option()),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
-from paas.cli.access import authorise
+from paas.cli.access import Access, Permissions, authorise, permissions_of
 from paas.cli.command import Command, Names, Table
 from paas.cli.errors import Errors
 from paas.cli.git import GIT_PROTOCOL, error_packet
@@ -53,18 +53,18 @@ class Dispatcher:
         flags, words = split_flags(request.argv)
         name, rest = self._command_line(flags, words)
         command = self.table.find(name)
-        authorise(request.caller, command.access, command.name)
-        parsed = parse(command, rest, self._with_default_app(flags, request))
-        if parsed.flags.help:
-            command, parameters = self.table.find("help"), {"words": (command.name,)}
-            session = self._session(request, parsed.flags)
-        else:
-            session = self._session(request, parsed.flags)
-            parameters = parsed.parameters | self._app(command, parsed.app, session.store)
-        try:
+        with closing(Store(self.layout)) as store:
+            permissions = permissions_of(request.caller, store)
+            # Before anything is parsed: what a stranger types is nobody's business.
+            if command.app is Names.NO_APP or permissions.roles is None:
+                authorise(permissions, command.access, command.name)
+            request = _as_user(request, permissions)
+            parsed = parse(command, rest, self._with_default_app(flags, request))
+            session = self._session(request, parsed.flags, store, permissions)
+            if parsed.flags.help:
+                return self.table.find("help").run(session, words=(command.name,)) or 0
+            parameters = parsed.parameters | self._app(command, parsed.app, session)
             return command.run(session, **parameters) or 0
-        finally:
-            session.store.close()
 
     def _command_line(self, flags: Flags, words: Sequence[str]) -> tuple[str, Sequence[str]]:
         """The command's name and its words; help and version in all their spellings."""
@@ -81,24 +81,40 @@ class Dispatcher:
         app = flags.app or request.env.get("PAAS_APP") or None
         return Flags(app=app, quiet=flags.quiet, force=flags.force)
 
-    def _app(self, command: Command, name: str | None, store: Store) -> dict[str, Any]:
-        match command.app:
-            case Names.NO_APP:
-                return {}
-            case Names.A_NAME:
-                return {"app": parse_app_name(name or "")}
-            case Names.AN_APP | Names.MAYBE_AN_APP | Names.APP_OR_GLOBAL:
-                return {"app": None if name is None else store.apps.get(name)}
+    def _app(self, command: Command, name: str | None, session: Session) -> dict[str, Any]:
+        """The app that the command is about, if the caller may do that to it."""
+        may, store = session.permissions, session.store
+        if command.app is Names.NO_APP:
+            return {}
+        if command.app is Names.A_NAME:
+            named = parse_app_name(name or "")
+            known = store.apps.find(named)
+            if known is not None or not may.may_create():
+                authorise(may, command.access, command.name, known)
+            return {"app": named}
+        app = None if name is None else store.apps.get(name)
+        server = app is None and command.app is Names.APP_OR_GLOBAL
+        authorise(may, Access.ADMIN if server else command.access, command.name, app)
+        return {"app": app}
 
-    def _session(self, request: Request, flags: Flags) -> Session:
-        store = Store(self.layout)
+    def _session(
+        self, request: Request, flags: Flags, store: Store, permissions: Permissions
+    ) -> Session:
         return Session(
             request=request,
             layout=self.layout,
             store=store,
             output=Output(request.stdout, request.stderr, quiet=flags.quiet),
             table=self.table,
+            permissions=permissions,
             open_platform=lambda: self.open_platform(store),
             publish_keys=lambda: self.publish_keys(store),
             force=flags.force,
         )
+
+
+def _as_user(request: Request, permissions: Permissions) -> Request:
+    """The request with who asks, instead of with which of their keys."""
+    if permissions.user is None:
+        return request
+    return replace(request, caller=replace(request.caller, name=permissions.user))

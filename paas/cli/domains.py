@@ -70,7 +70,7 @@ def report(session: Session, app: App | None, form: str) -> None:
     found: dict[str, dict[str, object]] = {}
     if app is None:
         found["global"] = {"domains": server}
-    for each in [app] if app else session.store.apps.list():
+    for each in [app] if app else session.apps():
         found[each.name] = _facts(session, each)
     if form == "json":
         session.output.json(found[app.name] if app else found)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import click
+
 from paas.cli.access import Access
 from paas.cli.command import Command
 from paas.cli.options import format_option, one_word
@@ -11,19 +13,21 @@ from paas.cli.output import columns
 from paas.cli.parsing import Misused
 from paas.cli.session import Session
 from paas.errors import NotFound
-from paas.model.key import InvalidKey, parse_public_key
+from paas.model.key import InvalidKey, Key, parse_public_key
 from paas.model.names import parse_key_name
 
 MAX_KEY_BYTES = 64 * 1024
 
 
-def add(session: Session, name: str, file: str | None) -> None:
+def add(session: Session, name: str, file: str | None, user: str | None, *, member: bool) -> None:
     """Register a public key, from a file or from standard input."""
     parse_key_name(name)
+    whose = parse_key_name(user) if user else name
     public_key = parse_public_key(_read(session, file))
     # Published before the commit: what sshd does not know is not in the table either.
     with session.store.transaction():
-        key = session.store.keys.add(name, public_key)
+        session.store.users.add(whose, admin=not member)
+        key = session.store.keys.add(name, public_key, whose)
         session.store.events.add(session.actor, "", "ssh-keys:add", f"{name} {key.fingerprint}")
         session.publish_keys()
     session.output.line(key.fingerprint)
@@ -42,10 +46,16 @@ def list_keys(session: Session, form: str) -> None:
     """Print fingerprint and name of every key."""
     found = session.store.keys.list()
     if form == "json":
-        session.output.json([{"name": key.name, "fingerprint": key.fingerprint} for key in found])
+        fields = ("name", "user", "fingerprint")
+        session.output.json([{field: getattr(key, field) for field in fields} for key in found])
         return
-    for line in columns([(key.fingerprint, f'NAME="{key.name}"') for key in found]):
+    for line in columns([_row(key) for key in found]):
         session.output.line(line)
+
+
+def _row(key: Key) -> tuple[str, str, str]:
+    whose = "" if key.user == key.name else f'USER="{key.user}"'
+    return key.fingerprint, f'NAME="{key.name}"', whose
 
 
 def _read(session: Session, file: str | None) -> str:
@@ -83,6 +93,14 @@ COMMANDS = (
         Access.ADMIN,
         add,
         arguments=(one_word("name", "NAME"), one_word("file", "FILE", required=False)),
+        options=(
+            click.Option(
+                ["--user"], metavar="USER", help="Whose key it is; without: of a user called NAME."
+            ),
+            click.Option(
+                ["--member"], is_flag=True, help="A new user who is no admin: see access:add."
+            ),
+        ),
         description="Reads the key from standard input when no file is named.",
     ),
     Command(

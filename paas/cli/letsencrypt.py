@@ -96,7 +96,8 @@ def disable(session: Session, app: App) -> None:
 
 def list_apps(session: Session, form: str) -> None:
     """Print the apps for which it is enabled."""
-    statuses = session.platform.letsencrypt.statuses()
+    seen = {app.id for app in session.apps()}
+    statuses = [each for each in session.platform.letsencrypt.statuses() if each.app.id in seen]
     if form == "json":
         session.output.json([_fields(each) for each in statuses])
         return

@@ -41,7 +41,7 @@ def clear(session: Session, app: App) -> None:
 
 def list_ports(session: Session, app: App | None, form: str) -> None:
     """Print which ports lead to an app, or to all."""
-    apps = [app] if app else session.store.apps.list()
+    apps = [app] if app else session.apps()
     found = [(each.name, port) for each in apps for port in session.store.ports.list(each.id)]
     if form == "json":
         session.output.json([_entry(name, port) for name, port in found])

@@ -76,7 +76,7 @@ def _shown(value: object) -> str:
 
 def metrics(session: Session, app: App | None, form: str, hours: int) -> None:
     """Print how many requests there were, how they ended and how long they took."""
-    apps = [app] if app else session.store.apps.list()
+    apps = [app] if app else session.apps()
     span = MINUTE if hours * 3600 <= KEPT_S[MINUTE] else HOUR
     since = time.time() - hours * 3600
     counts = {each.name: session.store.traffic.list(each.id, since, span) for each in apps}

@@ -45,7 +45,7 @@ class InvalidScale(PaasError):
 
 def ps(session: Session, app: App | None, form: str) -> None:
     """Show the instances of one app, or of all."""
-    apps = session.store.apps.list() if app is None else [app]
+    apps = session.apps() if app is None else [app]
     found = {each.name: session.platform.processes(each) for each in apps}
     if form == "json":
         entries = [_entry(name, one) for name, processes in found.items() for one in processes]
@@ -125,7 +125,7 @@ def change(
 
 def report(session: Session, app: App | None, form: str, only: str | None) -> None:
     """Show how the processes of one app are run, or of all."""
-    apps = session.store.apps.list() if app is None else [app]
+    apps = session.apps() if app is None else [app]
     show_report(session, "ps", {one.name: _fields(session, one) for one in apps}, form, only)
 
 

@@ -72,7 +72,7 @@ def reserve_clear(
 
 def report(session: Session, app: App | None, form: str) -> None:
     """Show what is in effect for each process type."""
-    apps = session.store.apps.list() if app is None else [app]
+    apps = session.apps() if app is None else [app]
     found = {one.name: _effective(session, one) for one in apps}
     if form == "json":
         session.output.json(found)

@@ -6,11 +6,13 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from paas.cli.access import Access, Permissions
 from paas.cli.command import Table
 from paas.cli.output import Output
 from paas.cli.platform import Platform
 from paas.errors import PaasError
 from paas.host.terminal import Terminal
+from paas.model.app import App
 from paas.model.caller import Caller
 from paas.model.layout import Layout
 from paas.model.report import Report
@@ -37,6 +39,7 @@ class Session:
     store: Store
     output: Output
     table: Table
+    permissions: Permissions
     open_platform: Callable[[], Platform]
     publish_keys: Callable[[], None]
     force: bool = False
@@ -60,6 +63,10 @@ class Session:
     def actor(self) -> str:
         """The caller's name, for releases and events."""
         return self.caller.actor
+
+    def apps(self) -> list[App]:
+        """The apps that the caller may see."""
+        return [app for app in self.store.apps.list() if self.permissions.may(Access.VIEW, app)]
 
     def terminal(self, kind: type[Terminal] = Terminal) -> Terminal:
         """The caller's descriptors, for a command that is somebody else's."""

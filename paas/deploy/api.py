@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from paas.deploy import applogs
 from paas.deploy.certificates import Certificates
+from paas.deploy.creation import create_app
 from paas.deploy.edge import Edge
 from paas.deploy.images import ServerImages
 from paas.deploy.inspect import inspected
@@ -225,8 +226,7 @@ class Platform:
         app = store.apps.find(name)
         created = app is None
         if app is None:
-            app = store.apps.create(name)
-            store.events.add(caller.actor, name, "created", "by its first push")
+            app = create_app(store, name, caller, "by its first push")
         descriptors = (request.stdin, request.stdout, request.stderr)
         try:
             return self._parts.receiving(app, self._tell).serve(

@@ -50,6 +50,8 @@ class Key:
     """A registered key: a row of the keys table."""
 
     name: str
+    user: str
+    """Whose it is."""
     public_key: str
     fingerprint: str
     created_at: float

@@ -27,8 +27,11 @@ class Keys:
         self._db = db
         self._now = now
 
-    def add(self, name: str, public_key: PublicKey) -> Key:
-        """Register a key. Raises `KeyTaken`."""
+    def add(self, name: str, public_key: PublicKey, user: str | None = None) -> Key:
+        """Register a key of a user who exists; without, of the user with the key's own name.
+
+        Raises `KeyTaken`.
+        """
         with self._db.transaction():
             if self.find(name) is not None:
                 raise KeyTaken(
@@ -38,10 +41,11 @@ class Keys:
             twin = self._by_fingerprint(public_key.fingerprint)
             if twin is not None:
                 raise KeyTaken(f"This key is registered already, as {twin.name}")
-            key = Key(name, public_key.line, public_key.fingerprint, self._now())
+            key = Key(name, user or name, public_key.line, public_key.fingerprint, self._now())
             self._db.execute(
-                "INSERT INTO keys (name, public_key, fingerprint, created_at) VALUES (?, ?, ?, ?)",
-                (key.name, key.public_key, key.fingerprint, key.created_at),
+                "INSERT INTO keys (name, user, public_key, fingerprint, created_at)"
+                " VALUES (?, ?, ?, ?, ?)",
+                (key.name, key.user, key.public_key, key.fingerprint, key.created_at),
             )
         return key
 
@@ -65,4 +69,4 @@ class Keys:
 
 
 def _key(row: Row) -> Key:
-    return Key(row["name"], row["public_key"], row["fingerprint"], row["created_at"])
+    return Key(row["name"], row["user"], row["public_key"], row["fingerprint"], row["created_at"])

@@ -24,6 +24,7 @@ from paas.store.releases import Releases
 from paas.store.renewals import Renewals
 from paas.store.settings import Settings
 from paas.store.traffic import TrafficCounts
+from paas.store.users import Users
 
 
 class Store:
@@ -45,6 +46,7 @@ class Store:
         self.domains = Domains(self._db, now)
         self.certificates = Certificates(self._db, now)
         self.renewals = Renewals(self._db)
+        self.users = Users(self._db, now)
         self.keys = Keys(self._db, now)
         self.events = Events(self._db, now)
         self.settings = Settings(self._db)

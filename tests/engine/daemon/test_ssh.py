@@ -56,7 +56,7 @@ def ssh() -> Iterator[Ssh]:
             path.mkdir()
             path.chmod(mode)
         public = parse_public_key(make_key(folder / "id").read_text())
-        key = Key("ann", public.line, public.fingerprint, 0)
+        key = Key("ann", "ann", public.line, public.fingerprint, 0)
         write_authorized_keys(layout, [key])
         daemon = Daemon(layout.root)
         sshd = Sshd.start(folder, user=layout.user, authorized_keys=layout.ssh / "authorized_keys")

@@ -41,7 +41,7 @@ def test_an_app_is_created_once(paas: Paas) -> None:
     assert again.code == 1
     assert again.err.startswith(" !     Name is already taken\n")
     assert [(e.actor, e.app, e.what) for e in paas.store.events.tail(5)] == [
-        ("ann", "shop", "apps:create")
+        ("ann", "shop", "created")
     ]
 
 
@@ -309,15 +309,15 @@ def test_a_file_of_the_server_is_root_s_to_name(paas: Paas) -> None:
     assert "standard input" in denied.err
     assert paas("ssh-keys:add", "bob", "bob.pub", caller=ROOT).out.startswith("SHA256:")
     assert paas("ssh-keys:add", "eve", "nope.pub", caller=ROOT).code == 20
-    assert [key.name for key in paas.store.keys.list()] == ["bob"]
+    assert [key.name for key in paas.store.keys.list()] == ["ann", "bob"]
 
 
 def test_keys_are_published_as_they_change(paas: Paas) -> None:
     added = paas("ssh-keys:add", "bob", input=LINE.encode())
-    assert paas("ssh-keys:list").out == f'{added.out.strip()}  NAME="bob"\n'
+    assert paas("ssh-keys:list").lines[1] == f'{added.out.strip()}  NAME="bob"'
     assert paas("ssh-keys:add", "eve", input=LINE.encode()).code == 1
     paas("ssh-keys:remove", "bob")
-    assert paas.published == [["bob"], []]
+    assert paas.published == [["ann", "bob"], ["ann"]]
     assert paas("ssh-keys:remove", "bob").code == 20
     assert [event.what for event in paas.store.events.tail(9)] == [
         "ssh-keys:add",
@@ -331,7 +331,8 @@ def test_a_key_that_cannot_be_published_is_not_registered(paas: Paas) -> None:
 
     paas.published = type("Broken", (list,), {"append": broken})()
     assert paas("ssh-keys:add", "bob", input=LINE.encode()).code != 0
-    assert paas.store.keys.list() == []
+    assert [key.name for key in paas.store.keys.list()] == ["ann"]
+    assert paas.store.users.find("bob") is None
 
 
 # -- git -----------------------------------------------------------------------------------------

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import Literal
 
 import pytest
 
-from paas.cli.access import GRANTS, Access, Denied, authorise
+from paas.cli.access import Access
 from paas.cli.command import Command, Table
 from paas.errors import PaasError
 from paas.model.caller import Caller
@@ -31,23 +30,6 @@ def test_a_name_is_registered_once() -> None:
         Table([one, one])
     with pytest.raises(ValueError, match="name"):
         Command("X do", "Do it", Access.VIEW, lambda _: None)
-
-
-@pytest.mark.parametrize("access", Access)
-def test_a_kind_of_caller_nobody_knows_may_nothing(access: Access) -> None:
-    stranger = Caller("web", "x")  # type: ignore[arg-type]
-    for caller in (stranger, Caller("hook", "ann")):
-        with pytest.raises(Denied):
-            authorise(caller, access, "x:do")
-
-
-@pytest.mark.parametrize(
-    ("kind", "denied"), [("root", set()), ("key", {Access.ROOT}), ("hook", set(Access))]
-)
-def test_who_may_do_what_is_one_table(
-    kind: Literal["root", "key", "hook"], denied: set[Access]
-) -> None:
-    assert set(Access) - GRANTS[kind] == denied
 
 
 def test_what_is_root_s_says_where_to_do_it(paas: Paas) -> None:

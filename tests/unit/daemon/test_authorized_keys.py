@@ -27,29 +27,29 @@ BODY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIO7wqJ"
 )
 def test_what_could_be_another_line_is_no_key(text: str) -> None:
     with pytest.raises(ValueError, match="cannot be a line"):
-        authorized_line(Layout(Path("/r")), Key("ann", text, "", 0))
+        authorized_line(Layout(Path("/r")), Key("ann", "ann", text, "", 0))
 
 
 def test_a_name_with_a_newline_is_refused() -> None:
     with pytest.raises(ValueError, match="cannot be in"):
-        authorized_line(Layout(Path("/r")), Key("a\nb", BODY, "", 0))
+        authorized_line(Layout(Path("/r")), Key("a\nb", "ann", BODY, "", 0))
 
 
 def test_a_key_may_run_the_client_and_nothing_else() -> None:
-    assert authorized_line(Layout(Path("/r")), Key("ann", BODY, "", 0)) == (
+    assert authorized_line(Layout(Path("/r")), Key("ann", "ann", BODY, "", 0)) == (
         f'restrict,pty,command="exec /usr/bin/python3 -I -S {CLIENT} --root /r --key ann" {BODY}'
     )
 
 
 def test_quotes_are_for_the_shell_and_for_sshd() -> None:
-    line = authorized_line(Layout(Path("/a b")), Key('q"$x', BODY, "", 0))
+    line = authorized_line(Layout(Path("/a b")), Key('q"$x', "ann", BODY, "", 0))
     assert line.endswith(f"""--root '/a b' --key 'q\\"$x'" {BODY}""")
 
 
 def test_the_file_is_for_sshd_to_read_and_root_to_write(tmp_path: Path) -> None:
     layout = Layout(tmp_path)
     layout.ssh.mkdir()
-    for keys in ([Key("ann", BODY, "", 0), Key("bob", BODY + "x", "", 0)], []):
+    for keys in ([Key("ann", "ann", BODY, "", 0), Key("bob", "ann", BODY + "x", "", 0)], []):
         write_authorized_keys(layout, keys)
         path = layout.ssh / "authorized_keys"
         assert stat.S_IMODE(path.stat().st_mode) == 0o644

@@ -40,6 +40,8 @@ def test_domains_are_listed_in_the_order_they_came(store: Store) -> None:
 
 
 def test_a_key_is_registered_once_by_name_and_by_what_it_is(store: Store) -> None:
+    for name in ("ann", "bob"):
+        store.users.add(name, admin=False)
     store.keys.add("ann", ED)
     with pytest.raises(KeyTaken, match="named ann"):
         store.keys.add("ann", PublicKey("ssh-ed25519", "BBBB", "", "SHA256:two"))
@@ -53,6 +55,8 @@ def test_a_key_is_registered_once_by_name_and_by_what_it_is(store: Store) -> Non
     assert found.public_key == "ssh-ed25519 AAAA"
     store.keys.remove("ann")
     store.keys.add("bob", ED)
+    store.users.remove("bob")
+    assert store.keys.list() == []
 
 
 def test_config_is_changed_by_key(store: Store) -> None:
