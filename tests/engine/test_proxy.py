@@ -242,6 +242,8 @@ def test_every_request_is_a_json_line_in_the_app_s_log(proxy: Proxy) -> None:
     with backend("one"):
         proxy.apply([site()])
         ask("hello.test", '/?q="\\', **{"User-Agent": 'odd " agent\\'})
+        # nginx logs a request after its answer is out.
+        assert wait_until(lambda: bool(proxy.log_of("hello").read_text()), 5)
     (line,) = proxy.log_of("hello").read_text().splitlines()
     entry = json.loads(line)
     assert (entry["status"], entry["host"], entry["method"]) == (200, "hello.test", "GET")

@@ -233,7 +233,8 @@ def test_pages_are_in_the_client_s_language_and_name_the_request(
     )
     request_id = answer.headers["X-Request-ID"]
     assert request_id.encode() in answer.body
-    assert request_id in proxy.log_of("hello").read_text()
+    # nginx logs a request after its answer is out.
+    assert wait_until(lambda: request_id in proxy.log_of("hello").read_text(), 5)
     if kind == "json":
         assert json.loads(answer.body)["error"]["request_id"] == request_id
 
@@ -401,7 +402,6 @@ def test_requests_are_counted(proxy: Proxy) -> None:
         parts = proxy.traffic.since(app, marks[app])[0].values()
         return [(part.requests, part.refused) for part in parts]
 
-    # nginx logs a request after its answer is out.
     assert wait_until(lambda: counted("hello") == [(3, 0)], 5)
     assert wait_until(lambda: counted("dead") == [(1, 1)], 5)
 
