@@ -76,7 +76,8 @@ def test_a_push_is_tested_without_the_apps_own_config(live: App) -> None:
     refused(live, declaring("2", addons), "postgresql", "git push -o no-test")
     live.repository.commit(declaring("1", document))
     live.repository.push("-o", "no-test", "main").ok()
-    live.push(apps.plain("1", Procfile="web: exec python3 -u app.py\ntest: echo fine\n")).ok()
+    procfile = "web: exec python3 -u app.py\ntest: echo it is fine\n"
+    assert "\nit is fine" in live.push(declaring("1", {}, Procfile=procfile)).ok().text
     live.ssh("checks:set {} test off").ok()
 
 
@@ -89,6 +90,9 @@ def test_an_images_healthcheck_decides_and_can_be_skipped(live: App) -> None:
     assert live.serves("hello 3")
     live.ssh("checks:run {}").failed()
     live.ssh("checks:enable {}").ok()
+    live.ssh("checks:set {} boot-seconds").ok()
+    live.push(apps.plain("1")).ok()
+    live.ssh("checks:run {}").ok()
 
 
 def test_config_of_every_app_reaches_it_and_its_value_no_log(live: App) -> None:
