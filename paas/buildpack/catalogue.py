@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from paas.buildpack.declaration import Declaration, InvalidBuildpack, parse_declaration
-
-BUNDLED = {
-    "node": "package.json with package-lock.json",
-    "python": "requirements.txt, or pyproject.toml with uv.lock",
-    "static": "index.html or static.json",
-}
-"""Name and what it is found by, for people. Heroku asks in this order too."""
-
-ALIASES = {
-    "heroku/nodejs": "node",
-    "heroku/python": "python",
-    "nodejs": "node",
-}
-"""Names by which repositories know the same languages elsewhere."""
+from paas.buildpack.source import BUNDLED, GitSource
 
 
 @dataclass(frozen=True)
 class Buildpack:
-    """A folder with `bin/detect`, `bin/compile` and, mostly, `bin/release`."""
+    """A folder with `bin/detect`, `bin/compile` and, mostly, `bin/release`.
+
+    Of one that has a `source` nothing else is known before it is fetched, and nothing is
+    believed: only bundled ones have programs that root runs in the build container.
+    """
 
     name: str
-    declaration: Declaration
+    declaration: Declaration = field(default_factory=Declaration)
     has_setup: bool = False
     has_dependencies: bool = False
+    source: GitSource | None = None
+
+
+def foreign(source: GitSource) -> Buildpack:
+    """A buildpack that is somebody else's."""
+    return Buildpack(source.slug, source=source)
 
 
 class Catalogue:

@@ -9,6 +9,7 @@ that outlive a push:
     packages = ["python3"]                # Debian packages that the app needs to run
     dependencies = ["requirements*.txt"]  # all that bin/dependencies looks at
     settings = ["PIP_"]                   # config vars that change what it installs
+    build-only = true                     # what bin/dependencies installs is not run
 
 `bin/dependencies BUILD_DIR CACHE_DIR ENV_DIR` is then run with these files alone, and what
 it installs is a layer that all apps with the same files share. `bin/setup` runs as root,
@@ -30,6 +31,8 @@ DEBIAN_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 PATTERN = re.compile(r"[\w.*-]+(/[\w.*-]+)*")
 """A path, with `*` in it; nothing that a Dockerfile reads as more than that."""
 
+BUILD_ONLY = "build-only"
+
 
 class InvalidBuildpack(PaasError):
     """A buildpack that is not one; the message names it."""
@@ -43,6 +46,7 @@ class Declaration:
     packages: tuple[str, ...] = ()
     dependencies: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
+    build_only: bool = False
 
 
 def parse_declaration(text: str, name: str) -> Declaration:
@@ -59,13 +63,17 @@ def parse_declaration(text: str, name: str) -> Declaration:
         "dependencies": PATTERN,
         "settings": re.compile(r"\w+"),
     }
-    unknown = sorted(set(table) - set(fields))
+    unknown = sorted(set(table) - {*fields, BUILD_ONLY})
     if unknown:
         raise InvalidBuildpack(f"{name}: paas.{unknown[0]} is not known")
-    return Declaration(
-        **{field: _words(table.get(field, []), rule, f"{name}: paas.{field}")
-           for field, rule in fields.items()}
-    )  # fmt: skip
+    build_only = table.get(BUILD_ONLY, False)
+    if not isinstance(build_only, bool):
+        raise InvalidBuildpack(f"{name}: paas.{BUILD_ONLY} must be true or false")
+    words = {
+        field: _words(table.get(field, []), rule, f"{name}: paas.{field}")
+        for field, rule in fields.items()
+    }
+    return Declaration(**words, build_only=build_only)
 
 
 def _words(value: object, rule: re.Pattern[str], place: str) -> tuple[str, ...]:

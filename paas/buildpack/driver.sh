@@ -5,6 +5,7 @@
 #   driver dependencies NAME    bin/dependencies of one buildpack
 #   driver build NAME...        bin/detect, bin/compile and export of each, then bin/release
 #
+# bin/report, which tells Heroku's statistics about a build, has nobody here to tell it to.
 # Says which part failed, and how, in /tmp/paas-results/failed; exits with 1 then.
 build=/app
 packs=/opt/paas/buildpacks
@@ -19,6 +20,11 @@ take_config() {
         printf %s "${!name}" >"$config/${name#PAAS_CONFIG_}"
         unset "$name"
     done
+    # For a buildpack that knows no stack but Heroku's: config:set APP STACK=heroku-24.
+    if [ -f "$config/STACK" ]; then
+        STACK=$(cat "$config/STACK")
+        export STACK
+    fi
 }
 
 fail() {

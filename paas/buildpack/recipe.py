@@ -16,17 +16,17 @@ from importlib.resources import files
 
 from paas.buildpack.catalogue import Buildpack
 
-STACK = "debian-13"
-STACK_NAME = "paas-13"
-"""What STACK says to buildpacks."""
-
 UID = 1000
 APP = "/app"
 PACKS = "/opt/paas/buildpacks"
+SETUP = "/opt/paas/setup"
 DRIVER = "/opt/paas/driver"
 LAUNCHER = "/opt/paas/launch"
 RESULTS = "tmp/paas-results"
 """Where the driver says how it ended, relative to the root."""
+
+STATUS = "/opt/paas/stack.status"
+"""What dpkg(1) knows of the image that apps run on, where the image of builds has more."""
 
 CACHE = "/tmp/cache"  # noqa: S108  a mount in the container
 CONFIG_PREFIX = "PAAS_CONFIG_"
@@ -41,16 +41,29 @@ _USER = (
 _AS_APP = f"ENV HOME={APP}\nUSER app\nWORKDIR {APP}"
 
 
-def build_base(packs: Sequence[Buildpack]) -> str:
+def stack_name(stack: str) -> str:
+    """What STACK says to buildpacks: `paas-13` of `debian-13`."""
+    return f"paas-{stack.partition('-')[2]}"
+
+
+def build_base(packs: Sequence[Buildpack], stack: str) -> str:
     """The image that `packs` run in; its context has a folder for each."""
-    lines = [f"FROM paas/stack-build:{STACK}", _USER, _document("driver.sh", DRIVER)]
+    lines = [
+        f"FROM paas/stack-build:{stack}",
+        _USER,
+        f"COPY --from=paas/stack:{stack} /var/lib/dpkg/status {STATUS}",
+        _document("driver.sh", DRIVER),
+    ]
+    for pack in packs:
+        if pack.has_setup:
+            # Alone, so that it is not done again for every change of the others.
+            lines.append(f"COPY --chmod=0755 {pack.name}/bin/setup {SETUP}/{pack.name}")
+            lines.append(f"RUN {SETUP}/{pack.name}")
     for pack in packs:
         # Theirs to write: `export` is written beside `bin`.
         lines.append(f"COPY --chown=app:app {pack.name} {PACKS}/{pack.name}")
         lines.append(f"RUN chmod -R a+rX,u+w {PACKS}/{pack.name} && chmod a+x {_bin(pack)}/*")
-        if pack.has_setup:
-            lines.append(f"RUN {_bin(pack)}/setup")
-    return _text([*lines, f"ENV STACK={STACK_NAME}", _AS_APP])
+    return _text([*lines, f"ENV STACK={stack_name(stack)}", _AS_APP])
 
 
 def dependencies(base: str, pack: Buildpack, paths: Sequence[str]) -> str:
@@ -59,10 +72,10 @@ def dependencies(base: str, pack: Buildpack, paths: Sequence[str]) -> str:
     return _text([f"FROM {base}", *copies, f"RUN {DRIVER} dependencies {pack.name}"])
 
 
-def run_base(packs: Sequence[Buildpack]) -> str:
+def run_base(packs: Sequence[Buildpack], stack: str) -> str:
     """The image that what `packs` make runs on."""
     packages = sorted({word for pack in packs for word in pack.declaration.packages})
-    lines = [f"FROM paas/stack:{STACK}"]
+    lines = [f"FROM paas/stack:{stack}"]
     if packages:
         lines.append(_install(packages))
     launcher = _document("launch.sh", LAUNCHER)
@@ -73,8 +86,10 @@ def _install(packages: Sequence[str]) -> str:
     """Debian packages as a RUN that says what it does, and apt's words only if it fails."""
     names = " ".join(packages)
     apt = f"apt-get update && apt-get install -y --no-install-recommends {names}"
+    # Java's packages link manual pages, for which a small image has no directory.
     return (
-        f"RUN echo '       Installing {names} on the stack'; export DEBIAN_FRONTEND=noninteractive;"
+        f"RUN echo '       Installing {names} on the stack'; mkdir -p /usr/share/man/man1;"
+        " export DEBIAN_FRONTEND=noninteractive;"
         f" {{ {apt}; }} >/tmp/apt.log 2>&1 || {{ tail -n 15 /tmp/apt.log; exit 1; }};"
         " rm -rf /tmp/apt.log /var/lib/apt/lists/* /var/log/*"
     )

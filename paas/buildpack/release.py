@@ -1,24 +1,21 @@
-"""What `bin/release` prints: the small part of YAML that buildpacks use.
+"""The door to YAML: what `bin/release` prints.
 
-Source: https://devcenter.heroku.com/articles/buildpack-api, bin/release. It has mappings of
-scalars one level deep and a list of add-ons; a whole YAML parser would be a dependency and
-would accept much more than can be meant.
+Source: https://devcenter.heroku.com/articles/buildpack-api, bin/release. Three keys are
+known: `default_process_types` and `config_vars`, mappings of scalars, and `addons`, a list.
 """
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+import yaml
 
 from paas.errors import PaasError
 from paas.model.names import parse_config_key, parse_process_type
 
-ENTRY = re.compile(r"""(?P<key>"[^"]*"|'[^']*'|[^\s:#'"\[{][^:#]*?)\s*:(?:\s+(?P<value>.*))?""")
-NOTHING = frozenset({"", "{}", "[]", "~", "null"})
-DOCUMENT_MARK = re.compile(r"(---|\.\.\.)(\s+\{\s*\})?\s*")
-"""Also with the empty mapping behind it, by which many buildpacks say that they say nothing."""
+PROCESSES, CONFIG, ADDONS = "default_process_types", "config_vars", "addons"
+_NOTHING = ("", "~", "null")
 
 
 class InvalidRelease(PaasError):
@@ -27,63 +24,59 @@ class InvalidRelease(PaasError):
 
 @dataclass(frozen=True)
 class Defaults:
-    """What a buildpack suggests: shell commands by process type, and config vars."""
+    """What a buildpack suggests: shell commands by process type, config vars, add-ons."""
 
     processes: Mapping[str, str] = field(default_factory=dict)
     config: Mapping[str, str] = field(default_factory=dict)
+    addons: tuple[str, ...] = ()
 
 
 def parse_release(text: str, name: str) -> Defaults:
     """Read what the `bin/release` of the buildpack `name` printed.
 
-    `addons` are nothing of ours and are left out. Raises `InvalidRelease` and `InvalidName`.
+    Other keys are left alone, as on Heroku. Raises `InvalidRelease` and `InvalidName`.
     """
-    found: dict[str, dict[str, str]] = {"default_process_types": {}, "config_vars": {}}
-    section = ""
-    for place, indented, line in _lines(text, name):
-        if not indented:
-            section, value = _entry(line, place)
-            if value not in NOTHING:
-                raise InvalidRelease(f"{place}: {section} must be a mapping", [line])
-        elif section in found:
-            key, value = _entry(line, place)
-            found[section][key] = _scalar(value, place)
-        elif not section:
-            raise InvalidRelease(f"{place}: indented, but below nothing", [line])
+    place = f"bin/release of {name}"
+    document = _load(text, place)
+    if document in (None, *_NOTHING):
+        return Defaults()
+    if not isinstance(document, dict):
+        raise InvalidRelease(f"{place}: it must print a mapping, or nothing", [text[:200]])
+    processes = _mapping(document.get(PROCESSES, ""), f"{place}: {PROCESSES}")
+    config = _mapping(document.get(CONFIG, ""), f"{place}: {CONFIG}")
     return Defaults(
-        {parse_process_type(key): value for key, value in found["default_process_types"].items()},
-        {parse_config_key(key): value for key, value in found["config_vars"].items()},
+        {parse_process_type(key): value for key, value in processes.items()},
+        {parse_config_key(key): value for key, value in config.items()},
+        _words(document.get(ADDONS, ""), f"{place}: {ADDONS}"),
     )
 
 
-def _lines(text: str, name: str) -> Iterator[tuple[str, bool, str]]:
-    """Place, whether it is indented, and text of each line that says something."""
-    for number, raw in enumerate(text.splitlines(), start=1):
-        line = raw.strip()
-        if line and not line.startswith("#") and not DOCUMENT_MARK.fullmatch(line):
-            # A list at the margin belongs to the key above it.
-            yield f"bin/release of {name}, line {number}", raw[0] in " \t-", line
+def _load(text: str, place: str) -> object:
+    """Texts, lists and mappings, no more: the loader knows no tags, so `1.10` stays as it is."""
+    try:
+        return yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506  less than safe_load makes
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f", line {mark.line + 1}" if mark else ""
+        raise InvalidRelease(f"{place}{line}: not valid YAML: {error.problem}") from None
+    except (yaml.YAMLError, RecursionError) as error:
+        raise InvalidRelease(f"{place}: not valid YAML: {str(error)[:200]}") from None
 
 
-def _entry(line: str, place: str) -> tuple[str, str]:
-    match = ENTRY.fullmatch(line)
-    if match is None:
-        raise InvalidRelease(f"{place}: not of the form 'key: value'", [line])
-    return _scalar(match["key"], place), (match["value"] or "").strip()
+def _mapping(value: object, place: str) -> dict[str, str]:
+    if value in _NOTHING:
+        return {}
+    if not isinstance(value, dict):
+        raise InvalidRelease(f"{place} must be a mapping")
+    for key, each in value.items():
+        if not isinstance(key, str) or not isinstance(each, str):
+            raise InvalidRelease(f"{place}.{key} must be a text")
+    return value
 
 
-def _scalar(text: str, place: str) -> str:
-    """A plain, a 'single' or a "double" quoted scalar. Raises `InvalidRelease`."""
-    if text.startswith("'"):
-        if len(text) < 2 or not text.endswith("'"):
-            raise InvalidRelease(f"{place}: a quote is not closed", [text])
-        return text[1:-1].replace("''", "'")
-    if text.startswith('"'):
-        try:
-            # YAML's double quotes are a superset of JSON's strings.
-            return str(json.loads(text))
-        except ValueError:
-            raise InvalidRelease(f"{place}: a quoted text cannot be read", [text]) from None
-    if text[:1] in ("|", ">", "&", "*", "!", "[", "{"):
-        raise InvalidRelease(f"{place}: only plain and quoted texts are understood", [text])
-    return text.partition(" #")[0].rstrip()
+def _words(value: object, place: str) -> tuple[str, ...]:
+    if value in _NOTHING:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise InvalidRelease(f"{place} must be a list of names")
+    return tuple(value)

@@ -1,7 +1,8 @@
-"""Which buildpacks build an app: those it names, else the first that recognises it.
+"""Which buildpacks build an app: those that are named, else the first that recognises it.
 
-Named in `.buildpacks` (one a line, as of heroku-buildpack-multi) or in app.json's
-`buildpacks`; all of those are used, in their order, and every one has to recognise the app.
+Named by `buildpacks:set`, in `.buildpacks` (one a line, as of heroku-buildpack-multi) or in
+app.json's `buildpacks`, the first of these that names any; all of those are used, in their
+order, and every one has to recognise the app.
 """
 
 from __future__ import annotations
@@ -10,14 +11,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from paas.buildpack.catalogue import ALIASES, BUNDLED, Buildpack, Catalogue
-from paas.errors import PaasError
+from paas.buildpack.catalogue import Buildpack, Catalogue, foreign
+from paas.buildpack.source import BUNDLED, GitSource, InvalidBuildpackName, parse_source
 
 FILE = ".buildpacks"
-
-
-class NoSuchBuildpack(PaasError):
-    """The app names a buildpack that is not here."""
+APT = "apt"
 
 
 @dataclass(frozen=True)
@@ -37,11 +35,11 @@ def parse_buildpacks(text: str) -> list[str]:
 
 
 def named(names: Sequence[str], catalogue: Catalogue, place: str) -> Selection:
-    """What the app asks for in the file `place`. Raises `NoSuchBuildpack`."""
-    packs = tuple(catalogue.get(_bundled(name, place)) for name in names)
+    """What the app asks for in the file `place`. Raises `InvalidBuildpackName`."""
+    packs = tuple(_pack(name, catalogue, place) for name in names)
     doubled = next((pack.name for pack in packs if packs.count(pack) > 1), None)
     if doubled is not None:
-        raise NoSuchBuildpack(
+        raise InvalidBuildpackName(
             f"{place} names the buildpack {doubled} twice",
             resolution="Keep one of the two.",
         )
@@ -49,9 +47,15 @@ def named(names: Sequence[str], catalogue: Catalogue, place: str) -> Selection:
 
 
 def detected(paths: Iterable[str], catalogue: Catalogue) -> Selection:
-    """The bundled ones that may recognise a tree of these `paths`, each alone."""
+    """The bundled ones that may recognise a tree of these `paths`, one language each.
+
+    An Aptfile is no language: its packages are there for whatever else is recognised.
+    """
     known = list(paths)
-    return Selection(tuple((pack,) for pack in catalogue.all() if _may_detect(pack, known)))
+    found = [pack for pack in catalogue.all() if _may_detect(pack, known)]
+    before = tuple(pack for pack in found if pack.name == APT)
+    languages = [pack for pack in found if pack.name != APT]
+    return Selection(tuple((*before, pack) for pack in languages) or ((before,) if before else ()))
 
 
 def supported() -> list[str]:
@@ -74,14 +78,10 @@ def _may_detect(pack: Buildpack, paths: Sequence[str]) -> bool:
     return not wanted or bool(matching(paths, wanted))
 
 
-def _bundled(name: str, place: str) -> str:
-    known = ALIASES.get(name, name)
-    if known in BUNDLED:
-        return known
-    resolution = f"Bundled are {', '.join(BUNDLED)}; anything else can be built by a Dockerfile."
-    if "://" in name or name.endswith(".git"):
-        raise NoSuchBuildpack(
-            f"{place} names a buildpack by its URL, {name}, and only bundled ones can be used",
-            resolution=resolution,
-        )
-    raise NoSuchBuildpack(f"{place} names a buildpack that does not exist: {name}", (), resolution)
+def _pack(name: str, catalogue: Catalogue, place: str) -> Buildpack:
+    try:
+        source = parse_source(name)
+    except InvalidBuildpackName as error:
+        error.brief = f"{place}: {error.brief}"
+        raise
+    return foreign(source) if isinstance(source, GitSource) else catalogue.get(source)

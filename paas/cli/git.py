@@ -1,10 +1,23 @@
-"""What git asks for over ssh: gitprotocol-pack(5), "SSH Transport"."""
+"""What git asks for over ssh (gitprotocol-pack(5), "SSH Transport"), and deploys without it."""
 
 from __future__ import annotations
 
+import json
+
+import click
+
 from paas.cli.access import Access
 from paas.cli.command import Command, Names
+from paas.cli.options import one_word
 from paas.cli.session import Session
+from paas.deploy import sshclient
+from paas.deploy.archive import KINDS
+from paas.errors import PaasError
+from paas.model.app import App
+from paas.model.buildpacks import GIT_HOSTS
+from paas.model.names import shown
+
+STDIN = "--"
 
 MAX_PACKET = 1000
 """Bytes; what git takes is more than anybody reads."""
@@ -31,7 +44,127 @@ def error_packet(message: str) -> bytes:
     return b"%04x" % (len(line) + 4) + line
 
 
+def from_image(session: Session, app: App, image: str) -> None:
+    """Deploy an image of a registry."""
+    session.platform.delivery.image(app, image, actor=session.actor, report=session.report)
+
+
+def load_image(session: Session, app: App, image: str) -> None:
+    """Deploy an image from standard input."""
+    delivery = session.platform.delivery
+    delivery.load(app, image, session.request.stdin, actor=session.actor, report=session.report)
+
+
+def from_archive(session: Session, app: App, url: str | None, kind: str) -> None:
+    """Deploy the files of an archive, from a URL or from standard input."""
+    session.platform.delivery.archive(
+        app,
+        None if url in (None, STDIN, "-") else url,
+        kind,
+        session.request.stdin,
+        actor=session.actor,
+        report=session.report,
+    )
+
+
+def sync(
+    session: Session, app: App, url: str, ref: str | None, *, build: bool, if_changed: bool
+) -> None:
+    """Fetch from another server, and deploy it if that is wanted."""
+    delivery = session.platform.delivery
+    commit = delivery.sync(app, url, ref, report=session.report)
+    live = session.store.releases.get(app.id, app.live).commit if app.live else None
+    if if_changed and commit == live:
+        session.report.detail("It is live already: nothing to deploy")
+    elif build or if_changed:
+        delivery.deploy(app, commit, actor=session.actor, report=session.report)
+
+
+def allow_host(session: Session, host: str) -> None:
+    """Let this server fetch from a host, and learn its ssh keys."""
+    name, _, port = host.partition(":")
+    if not name or not (port or "22").isdecimal() or name.startswith("-"):
+        raise PaasError(f"{shown(host)} is not of the form HOST or HOST:PORT")
+    settings = session.store.settings
+    with session.store.transaction():
+        hosts = [*settings.value(GIT_HOSTS)]
+        settings.set(None, GIT_HOSTS.name, json.dumps(sorted({*hosts, name})))
+    count = sshclient.learn(session.layout, name, int(port or 22))
+    session.report.step(f"{name} may be fetched from; {count} ssh keys of it are known")
+
+
+def public_key(session: Session) -> None:
+    """Print the ssh key that this server fetches with; made when it is first asked for."""
+    session.output.line(sshclient.make_key(session.layout, f"{session.layout.id}-deploy"))
+
+
 COMMANDS = (
+    Command(
+        "git:from-image",
+        "Deploy an image of a registry",
+        Access.DEPLOY,
+        from_image,
+        Names.AN_APP,
+        arguments=(one_word("image", "IMAGE"),),
+    ),
+    Command(
+        "git:load-image",
+        "Deploy an image from standard input",
+        Access.DEPLOY,
+        load_image,
+        Names.AN_APP,
+        arguments=(one_word("image", "IMAGE"),),
+        description="For example: docker save IMAGE | ssh paas@server git:load-image APP IMAGE",
+    ),
+    Command(
+        "git:from-archive",
+        "Deploy the files of an archive",
+        Access.DEPLOY,
+        from_archive,
+        Names.AN_APP,
+        arguments=(one_word("url", "URL", required=False),),
+        options=(
+            click.Option(
+                ["--archive-type", "kind"],
+                type=click.Choice(KINDS),
+                default="tar",
+                metavar="TYPE",
+                help=f"One of {', '.join(KINDS)}.",
+            ),
+        ),
+        description="Without URL it is read from standard input. At most 1 GiB and 10000 files;"
+        " a single directory around everything is left out.",
+    ),
+    Command(
+        "git:sync",
+        "Fetch the code of an app from another server",
+        Access.DEPLOY,
+        sync,
+        Names.AN_APP,
+        arguments=(one_word("url", "URL"), one_word("ref", "REF", required=False)),
+        options=(
+            click.Option(["--build"], is_flag=True, help="Deploy it."),
+            click.Option(
+                ["--build-if-changes", "if_changed"],
+                is_flag=True,
+                help="Deploy it unless it is live.",
+            ),
+        ),
+    ),
+    Command(
+        "git:allow-host",
+        "Let this server fetch from a host, and learn its ssh keys",
+        Access.ADMIN,
+        allow_host,
+        arguments=(one_word("host", "HOST"),),
+        description="Public addresses need it for ssh alone; others are refused without it.",
+    ),
+    Command(
+        "git:public-key",
+        "Print the ssh key that this server fetches with",
+        Access.ADMIN,
+        public_key,
+    ),
     Command(
         "git-receive-pack",
         "Receive a git push",

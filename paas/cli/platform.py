@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from paas.deploy.certificates import Certificates
+from paas.deploy.delivery import Delivery
 from paas.deploy.edge import Edge
 from paas.deploy.images import ServerImages
 from paas.deploy.letsencrypt import Letsencrypt
 from paas.deploy.route import Router
+from paas.deploy.stacks import Stacks
 from paas.deploy.tryout import Tryout
 from paas.deploy.usage import Space, Usage
 from paas.engine.engine import Engine
@@ -78,6 +80,14 @@ class Platform(Protocol):
     @property
     def router(self) -> Router:
         """Where an app is found, as the proxy is told."""
+
+    @property
+    def delivery(self) -> Delivery:
+        """Deploys of images, archives and other servers' commits."""
+
+    @property
+    def stacks(self) -> Stacks:
+        """Listing, updating and choosing stacks."""
 
     @property
     def letsencrypt(self) -> Letsencrypt:

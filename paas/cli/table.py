@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from paas.cli import (
     apps,
     builder,
+    buildpacks,
     certs,
     checks,
     complete,
@@ -28,6 +29,7 @@ from paas.cli import (
     releases,
     resource,
     run,
+    stack,
 )
 from paas.cli import help as explain
 from paas.cli.command import Command, Table
@@ -40,6 +42,8 @@ def commands(server: Iterable[Command]) -> Table:
             *apps.COMMANDS,
             *config.COMMANDS,
             *builder.COMMANDS,
+            *buildpacks.COMMANDS,
+            *stack.COMMANDS,
             *ps.COMMANDS,
             *checks.COMMANDS,
             *resource.COMMANDS,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from paas.deploy import applogs
 from paas.deploy.certificates import Certificates
 from paas.deploy.creation import create_app
+from paas.deploy.delivery import Delivery
 from paas.deploy.edge import Edge
 from paas.deploy.images import ServerImages
 from paas.deploy.inspect import inspected
@@ -19,6 +20,7 @@ from paas.deploy.receive import ErrorLines
 from paas.deploy.repository import Repository
 from paas.deploy.route import Router
 from paas.deploy.running import log_directory
+from paas.deploy.stacks import Stacks
 from paas.deploy.tryout import Tryout
 from paas.deploy.usage import Space, Usage, space, usage
 from paas.engine.engine import Engine
@@ -84,6 +86,16 @@ class Platform:
     def router(self) -> Router:
         """Where an app is found, as the proxy is told."""
         return self._parts.router
+
+    @property
+    def delivery(self) -> Delivery:
+        """Deploys of images, archives and other servers' commits."""
+        return self._parts.delivery
+
+    @property
+    def stacks(self) -> Stacks:
+        """Listing, updating and choosing stacks."""
+        return Stacks(self._parts.engine, self._parts.store)
 
     @property
     def letsencrypt(self) -> Letsencrypt:

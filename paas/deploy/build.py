@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from paas.buildpack.catalogue import Catalogue
+from paas.buildpack.frontend import FRONT_END, PACKAGE_JSON, is_front_end
 from paas.buildpack.selection import FILE, Selection, detected, named, parse_buildpacks
 from paas.deploy.buildpacks import AppTree, BuildpackBuilder, cache_volume, nothing_detected
 from paas.deploy.draft import RELEASE, WEB
+from paas.deploy.fetching import Fetcher
 from paas.deploy.subtree import SourceTree, Subtree
 from paas.deploy.tree import PushRefused, read_text
 from paas.engine.build.rules import Offer
@@ -26,6 +28,7 @@ from paas.model.builder import (
     SELECTED,
     BuilderOptions,
 )
+from paas.model.buildpacks import BUILDPACKS, GIT_HOSTS, STACK
 from paas.model.checksfile import parse_checks
 from paas.model.env import Secret
 from paas.model.health import Healthcheck
@@ -75,6 +78,9 @@ def builder_options(settings: Settings, app_id: int) -> BuilderOptions:
         config=settings.value(BUILD_CONFIG, app_id),
         seconds=settings.value(BUILD_SECONDS, app_id),
         memory_bytes=settings.value(BUILD_MEMORY, app_id),
+        buildpacks=settings.value(BUILDPACKS, app_id),
+        stack=settings.value(STACK, app_id),
+        git_hosts=settings.value(GIT_HOSTS),
     )
 
 
@@ -111,31 +117,53 @@ def read_source(context: SourceTree, builder: BuilderOptions) -> Source:
 
 
 def select(context: SourceTree, app_json: AppJson, builder: BuilderOptions) -> Selection:
-    """What builds the tree: its Dockerfile (then nothing is selected), the buildpacks it
-    names, or those that may recognise it.
+    """What builds the tree: its Dockerfile (then nothing is selected) or buildpacks.
 
-    Raises `BuildpackFailed` when that is nothing, `NoSuchBuildpack` and `PushRefused`.
+    The first of these that there is, of those that `builder:set selected` leaves:
+
+        1. what `buildpacks:set` named
+        2. the buildpacks in `.buildpacks`
+        3. the Dockerfile
+        4. the buildpacks in app.json
+        5. node and static, for a front-end that is built and has nothing to start
+        6. the first bundled buildpack that recognises the tree
+
+    Raises `BuildpackFailed` when that is nothing, `InvalidBuildpackName`, `PushRefused`.
     """
-    has_dockerfile = builder.dockerfile in context.entries()
-    if builder.selected == DOCKERFILE or (has_dockerfile and builder.selected != BUILDPACK):
+    if builder.selected == DOCKERFILE:
         return Selection(())
     catalogue = Catalogue(lambda: content("buildpacks"))
-    listed = parse_buildpacks(read_text(context, FILE) or "")
-    if listed or app_json.buildpacks:
-        place = FILE if listed else APP_JSON
-        return named(listed or app_json.buildpacks, catalogue, place)
-    found = detected(context.entries(), catalogue)
+    if builder.buildpacks:
+        return named(builder.buildpacks, catalogue, "buildpacks:set")
+    if listed := parse_buildpacks(read_text(context, FILE) or ""):
+        return named(listed, catalogue, FILE)
+    if builder.dockerfile in context.entries() and builder.selected != BUILDPACK:
+        return Selection(())
+    if app_json.buildpacks:
+        return named(app_json.buildpacks, catalogue, APP_JSON)
+    if is_front_end(read_text(context, PACKAGE_JSON)):
+        found = named(FRONT_END, catalogue, PACKAGE_JSON)
+    else:
+        found = detected(context.entries(), catalogue)
     if not found:
         raise nothing_detected()
     return found
 
 
 def build(
-    engine: Engine, source: Source, app: App, config: Mapping[str, Secret], report: Report
+    engine: Engine,
+    source: Source,
+    app: App,
+    config: Mapping[str, Secret],
+    report: Report,
+    before: str | None = None,
 ) -> Built:
-    """Build the image; raises the builders' errors, which name file and line."""
+    """Build the image; raises the builders' errors, which name file and line.
+
+    `before` is the image of the same commit with the same config, if it was built already.
+    """
     if source.buildpacks:
-        return _by_buildpacks(engine, source, app, config, report)
+        return _by_buildpacks(engine, source, app, config, report, before)
     builder = source.builder
     report.step(f"Building {app.name} from its {builder.dockerfile}")
     image = engine.builder.build(
@@ -157,11 +185,28 @@ def build(
 
 
 def _by_buildpacks(
-    engine: Engine, source: Source, app: App, config: Mapping[str, Secret], report: Report
+    engine: Engine,
+    source: Source,
+    app: App,
+    config: Mapping[str, Secret],
+    report: Report,
+    before: str | None,
 ) -> Built:
     report.step(f"Building {app.name} by buildpack")
-    tree = AppTree(source.context, config, source.context.commit, cache_volume(app.id))
-    built = BuildpackBuilder(engine).build(tree, source.buildpacks, report)
+    builder = source.builder
+    tree = AppTree(
+        source.context,
+        config,
+        source.context.commit,
+        cache_volume(app.id),
+        builder.stack,
+        replace(BUILD_LIMITS, memory_bytes=builder.memory_bytes),
+        float(builder.seconds),
+        builder.directory,
+        engine.images.resolve(before) if before else None,
+    )
+    fetcher = Fetcher(engine.layout, builder.git_hosts)
+    built = BuildpackBuilder(engine, fetcher.buildpack).build(tree, source.buildpacks, report)
     processes = {**built.processes, **source.procfile}
     if not set(processes) - {RELEASE}:
         raise PushRefused(

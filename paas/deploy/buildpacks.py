@@ -8,16 +8,20 @@ compile        the app itself, at each push: see `paas.deploy.compile`
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from paas.buildpack import recipe
 from paas.buildpack.catalogue import Buildpack
+from paas.buildpack.declaration import InvalidBuildpack
 from paas.buildpack.outcome import BuildpackFailed
 from paas.buildpack.selection import Selection, matching, supported
+from paas.buildpack.source import GitSource
 from paas.deploy.compile import Compiled, Compiler, Job, NotDetected
-from paas.deploy.picked import Picked
+from paas.deploy.picked import Gathered, Picked
+from paas.deploy.rebase import Compilation, compilation_of, key_of
+from paas.engine.build.builder import DEADLINE_SECONDS
 from paas.engine.build.context import Context, ContextEntry, DirectoryContext
 from paas.engine.build.errors import StepFailed
 from paas.engine.config import History
@@ -25,11 +29,17 @@ from paas.engine.engine import Engine
 from paas.engine.images import Image
 from paas.engine.layers import LayerId
 from paas.host.content import content
+from paas.model.buildpacks import DEFAULT_STACK
 from paas.model.env import Secret
+from paas.model.limits import BUILD_LIMITS, Limits
 from paas.model.report import Report
 
 PLAIN_PATH = re.compile(r"[\w.+@/-]+")
 """Paths that mean themselves in a Dockerfile."""
+
+
+Fetch = Callable[[GitSource, Report], Context]
+"""Gets the files of somebody else's buildpack. Raises `PaasError`."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,13 @@ class AppTree:
     config: Mapping[str, Secret]
     commit: str
     cache: str
+    stack: str = DEFAULT_STACK
+    limits: Limits = BUILD_LIMITS
+    deadline_s: float = DEADLINE_SECONDS
+    scope: str = ""
+    """What else tells one compilation from another, such as the directory."""
+    before: Image | None = None
+    """What the same commit with the same config was built to the last time."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +85,9 @@ def nothing_detected() -> BuildpackFailed:
 class BuildpackBuilder:
     """Builds images by buildpacks."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, fetch: Fetch) -> None:
         self._engine = engine
+        self._fetch = fetch
         self._compiler = Compiler(engine)
 
     def build(self, tree: AppTree, selection: Selection, report: Report) -> Built:
@@ -87,21 +105,67 @@ class BuildpackBuilder:
         raise nothing_detected()
 
     def _build(self, tree: AppTree, packs: tuple[Buildpack, ...], report: Report) -> Built:
-        build = self._build_base(packs, report)
-        base_size = len(build.layers)
+        folders = {pack.name: self._folder(pack, report) for pack in packs}
+        key = key_of(f"{tree.stack} {tree.scope}", folders)
+        swapped = self._swapped(tree, key, packs, report)
+        if swapped is not None:
+            return swapped
+        build = self._build_base(packs, folders, tree.stack, report)
+        kept: list[LayerId] = []
         for pack in packs:
+            below = len(build.layers)
             build = self._with_dependencies(tree, build, pack, report)
-        job = Job(tree.context, packs, tree.config, tree.commit, tree.cache)
-        compiled = self._compiler.run(job, build, report)
-        run = self._image(recipe.run_base(packs), Bare(), report)
-        image = self._assemble(run, build.layers[base_size:], compiled, packs)
-        return Built(image, compiled.defaults.processes)
+            if not pack.declaration.build_only:
+                kept += build.layers[below:]
+        compiled = self._compiler.run(_job(tree, packs), build, report)
+        _tell_of_addons(compiled, report)
+        run = self._image(recipe.run_base(packs, tree.stack), Bare(), report)
+        own = (*kept, *(() if compiled.layer is None else (compiled.layer,)))
+        found = compiled.defaults
+        total = len(run.layers) + len(own)
+        made = Compilation(key, len(own), total, found.processes, found.config)
+        return Built(self._assemble(run, own, made, packs), found.processes)
 
-    def _build_base(self, packs: Sequence[Buildpack], report: Report) -> Image:
-        self._engine.stack.ensure(f"paas/stack-build:{recipe.STACK}", report)
-        folder = DirectoryContext(content("buildpacks"), report)
-        wanted = [path for path in folder.entries() if path.split("/")[0] in _names(packs)]
-        return self._image(recipe.build_base(packs), folder, report, wanted)
+    def _swapped(
+        self, tree: AppTree, key: str, packs: Sequence[Buildpack], report: Report
+    ) -> Built | None:
+        """What was compiled before on a run image that is newer; None if either is not so."""
+        made = compilation_of(tree.before) if tree.before is not None else None
+        if tree.before is None or made is None or made.key != key:
+            return None
+        if made.total != len(tree.before.layers):
+            # A predeploy script wrote something on top of it.
+            return None
+        run = self._image(recipe.run_base(packs, tree.stack), Bare(), report)
+        below = len(tree.before.layers) - made.own
+        if run.layers == tree.before.layers[:below]:
+            return None
+        report.step("Swapping the run image below what is compiled already")
+        made = replace(made, total=len(run.layers) + made.own)
+        image = self._assemble(run, tree.before.layers[below:], made, packs)
+        return Built(image, made.processes)
+
+    def _build_base(
+        self, packs: Sequence[Buildpack], folders: Mapping[str, Context], stack: str, report: Report
+    ) -> Image:
+        self._engine.stack.ensure(f"paas/stack-build:{stack}", report)
+        context = Gathered(folders)
+        return self._image(
+            recipe.build_base(packs, stack), context, report, list(context.entries())
+        )
+
+    def _folder(self, pack: Buildpack, report: Report) -> Context:
+        if pack.source is None:
+            return DirectoryContext(content("buildpacks") / pack.name, report)
+        report.step(f"Fetching {pack.source}")
+        found = self._fetch(pack.source, report)
+        for program in ("bin/detect", "bin/compile"):
+            if program not in found.entries():
+                raise InvalidBuildpack(
+                    f"{pack.source} is no buildpack: it has no {program}",
+                    resolution="It needs the programs of Heroku's buildpack API, executable.",
+                )
+        return found
 
     def _with_dependencies(
         self, tree: AppTree, build: Image, pack: Buildpack, report: Report
@@ -135,23 +199,30 @@ class BuildpackBuilder:
         )
 
     def _assemble(
-        self,
-        run: Image,
-        dependencies: Sequence[LayerId],
-        compiled: Compiled,
-        packs: Sequence[Buildpack],
+        self, run: Image, own: Sequence[LayerId], made: Compilation, packs: Sequence[Buildpack]
     ) -> Image:
-        made = datetime.fromtimestamp(int(self._engine.clock.now()), UTC)
-        created = made.strftime("%Y-%m-%dT%H:%M:%SZ")
+        now = datetime.fromtimestamp(int(self._engine.clock.now()), UTC)
+        created = now.strftime("%Y-%m-%dT%H:%M:%SZ")
         names = ", ".join(pack.name for pack in packs)
         config = replace(
             run.config,
-            env={**run.config.env, **compiled.defaults.config},
+            env={**run.config.env, **made.config},
+            labels={**run.config.labels, **made.labels},
             created=created,
             history=(*run.config.history, History(f"buildpacks: {names}", created, "paas")),
         )
-        app = () if compiled.layer is None else (compiled.layer,)
-        return self._engine.images.add(config, (*run.layers, *dependencies, *app))
+        return self._engine.images.add(config, (*run.layers, *own))
+
+
+def _job(tree: AppTree, packs: tuple[Buildpack, ...]) -> Job:
+    return Job(
+        tree.context, packs, tree.config, tree.commit, tree.cache, tree.limits, tree.deadline_s
+    )
+
+
+def _tell_of_addons(compiled: Compiled, report: Report) -> None:
+    if compiled.defaults.addons:
+        report.detail(f"Add-ons it asks for: {', '.join(compiled.defaults.addons)}")
 
 
 class Bare:
@@ -194,10 +265,6 @@ class Output:
     def output(self, data: bytes) -> None:
         """Hand it on."""
         self._report.output(data)
-
-
-def _names(packs: Sequence[Buildpack]) -> set[str]:
-    return {pack.name for pack in packs}
 
 
 def _plain(context: Context, paths: Sequence[str]) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from paas.buildpack import recipe
@@ -33,7 +33,7 @@ from paas.engine.userns import BUILD_OWNER
 from paas.engine.volumes import Volumes
 from paas.host import syscalls
 from paas.model.env import Secret, fits_environment
-from paas.model.limits import BUILD_LIMITS, MIB
+from paas.model.limits import BUILD_LIMITS, MIB, Limits
 from paas.model.report import Report
 
 MAX_RESULT = 64 * 1024
@@ -54,6 +54,8 @@ class Job:
     commit: str
     cache: str
     """The name of the volume that is CACHE_DIR."""
+    limits: Limits = BUILD_LIMITS
+    deadline_s: float = DEADLINE_SECONDS
 
 
 @dataclass(frozen=True)
@@ -85,9 +87,9 @@ class Compiler:
                 self._engine.layers.imitate_root(work, build.layers[-1])
                 self._lay(job.context, build, work)
                 result = self._compile(job, build, work, report)
-                failure = _failure(work)
+                failure = _failure(work, job.packs)
                 if failure is not None or result.ended != 0:
-                    raise _error(failure, result)
+                    raise _error(failure, result, job.limits)
                 defaults = _defaults(work, job.packs)
                 (work / recipe.APP.strip("/")).rename(upper / recipe.APP.strip("/"))
 
@@ -116,12 +118,12 @@ class Compiler:
 
     def _compile(self, job: Job, build: Image, upper: Path, report: Report) -> Result:
         clock = self._engine.clock
-        end = clock.monotonic() + DEADLINE_SECONDS
+        end = clock.monotonic() + job.deadline_s
         rules = Rules(
             owner=BUILD_OWNER,
-            limits=BUILD_LIMITS,
+            limits=job.limits,
             use_cache=True,
-            deadline_s=DEADLINE_SECONDS,
+            deadline_s=job.deadline_s,
             seconds_left=lambda: max(end - clock.monotonic(), 1.0),
         )
         command = Command(
@@ -135,7 +137,7 @@ class Compiler:
                 command, build.layers, build.config, upper, rules, report
             )
         except RanTooLong:
-            raise BuildTimedOut(DEADLINE_SECONDS, "buildpacks") from None
+            raise BuildTimedOut(job.deadline_s, "buildpacks") from None
 
     def _cache(self, name: str) -> Mount:
         if name not in self._volumes.list():
@@ -150,14 +152,16 @@ def _hidden(config: Mapping[str, Secret]) -> dict[str, Secret]:
     return {key: value for key, value in named.items() if fits_environment(key, value)}
 
 
-def _failure(work: Path) -> Failure | None:
-    text = _result(work, FAILED)
-    return parse_failure(text) if text is not None else None
+def _failure(work: Path, packs: Sequence[Buildpack]) -> Failure | None:
+    """What the driver said, with somebody else's buildpack called as the app calls it."""
+    failure = parse_failure(_result(work, FAILED) or "")
+    names = {pack.name: str(pack.source) for pack in packs if pack.source is not None}
+    return failure and replace(failure, pack=names.get(failure.pack, failure.pack))
 
 
-def _error(failure: Failure | None, result: Result) -> BuildpackFailed:
+def _error(failure: Failure | None, result: Result, limits: Limits) -> BuildpackFailed:
     if result.ended.oom_killed:
-        limit = BUILD_LIMITS.memory_bytes // MIB
+        limit = limits.memory_bytes // MIB
         return BuildpackFailed(
             f"The buildpacks ran out of memory: a build may use {limit} MiB", result.lines
         )
@@ -170,13 +174,16 @@ def _error(failure: Failure | None, result: Result) -> BuildpackFailed:
 
 
 def _defaults(work: Path, packs: Sequence[Buildpack]) -> Defaults:
-    """The config vars of all, the process types of the last, as on Heroku."""
+    """The config vars and add-ons of all, the process types of the last, as on Heroku."""
     config: dict[str, str] = {}
+    addons: list[str] = []
     last = Defaults()
     for pack in packs:
-        last = parse_release(_result(work, f"release.{pack.name}") or "", pack.name)
+        text = _result(work, f"release.{pack.name}") or ""
+        last = parse_release(text, str(pack.source or pack.name))
         config |= last.config
-    return Defaults(last.processes, config)
+        addons += last.addons
+    return Defaults(last.processes, config, tuple(dict.fromkeys(addons)))
 
 
 def _result(work: Path, name: str) -> str | None:

@@ -6,6 +6,7 @@ from functools import cached_property
 
 from paas.deploy.attempt import Attempts
 from paas.deploy.certificates import Certificates
+from paas.deploy.delivery import Delivery
 from paas.deploy.draft import Draft
 from paas.deploy.drafts import Drafts
 from paas.deploy.edge import Edge
@@ -125,6 +126,11 @@ class Parts:
     def operations(self) -> Operations:
         """Config, scale, restart, start, stop, rollback."""
         return Operations(self.pipeline, self.attempts)
+
+    @cached_property
+    def delivery(self) -> Delivery:
+        """Deploys of images, archives and other servers' commits."""
+        return Delivery(self.pipeline, self.attempts)
 
     @cached_property
     def housekeeping(self) -> Housekeeping:

@@ -7,7 +7,7 @@ everything can be thrown away; after it everything is rolled forward.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -69,7 +69,8 @@ class Pipeline:
         with attempt.timeline.stage(BUILD):
             self.store.deploys.advance(attempt.deploy.id, Stage.BUILDING)
             config = self.store.config.effective(app.id) | declared
-            built = build(self.engine, source, app, config, report)
+            before = self._same_before(app, source, config)
+            built = build(self.engine, source, app, config, report, before)
         draft = self.drafts.pushed(app, source, built, declared)
         self.store.deploys.advance(attempt.deploy.id, Stage.RELEASING)
         if test and self.store.settings.value(TEST, app.id):
@@ -91,6 +92,14 @@ class Pipeline:
         snippet = read_text(source.context, path) or ""
         self.router.check_snippet(app, snippet)
         return snippet
+
+    def _same_before(self, app: App, source: Source, config: Mapping[str, Secret]) -> str | None:
+        """The live image, if it is of the same commit with the same config: a rebuild."""
+        if app.live is None:
+            return None
+        live = self.store.releases.get(app.id, app.live)
+        same = live.commit == source.context.commit and live.config == config
+        return live.image if same else None
 
     def _declared(self, app: App, source: Source) -> dict[str, Secret]:
         """The config vars that app.json adds. Raises `MissingConfig`, before anything is built."""

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
+from paas.deploy.announce import announce
 from paas.deploy.attempt import Attempt, Attempts
 from paas.deploy.build import builder_options, read_source
 from paas.deploy.objects import keep_objects
@@ -225,15 +226,4 @@ class Receiving:
             source = read_source(GitContext(objects, commit), builder)
         test = NO_TEST not in pushed.options
         release = self._pipeline.push(attempt, source, push.branch, test=test)
-        # By id: the app may have been renamed meanwhile.
-        app = self._pipeline.store.apps.by_id(attempt.app.id) or attempt.app
-        attempt.report.step(f"Released {release.version} in {attempt.timeline.total:.1f} s")
-        left_out = self._pipeline.router.left_out(app)
-        if left_out is not None:
-            attempt.report.result("Application deployed, but the proxy does not serve it as it is:")
-            attempt.report.warn(f"Its site is quarantined: {left_out}")
-            attempt.report.warn("What was served before goes on. Mend that and push again.")
-            return
-        attempt.report.result("Application deployed:")
-        for url in self._pipeline.router.urls(app):
-            attempt.report.detail(url)
+        announce(self._pipeline, attempt, release)

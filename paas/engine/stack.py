@@ -47,22 +47,24 @@ class Recipe:
     base: str | None = None
 
 
-RECIPES = {
-    recipe.ref: recipe
-    for recipe in (
-        Recipe("paas/stack:debian-13", "trixie", ("ca-certificates", "netbase", "tzdata")),
-        Recipe(
-            "paas/stack-build:debian-13",
-            "trixie",
-            (
-                *("build-essential", "pkg-config", "git", "curl", "unzip", "xz-utils"),
-                *("python3", "python3-dev", "python3-pip", "python3-venv"),
-                *("libffi-dev", "libssl-dev"),
-            ),
-            base="paas/stack:debian-13",
-        ),
-    )
-}
+SUITES = {"debian-13": "trixie", "debian-12": "bookworm"}
+"""The stacks, and the releases of Debian that they are."""
+
+RUN_PACKAGES = ("ca-certificates", "netbase", "tzdata")
+BUILD_PACKAGES = (
+    *("build-essential", "pkg-config", "git", "curl", "unzip", "xz-utils"),
+    *("python3", "python3-dev", "python3-pip", "python3-venv"),
+    *("libffi-dev", "libssl-dev"),
+)
+
+
+def recipes_of(stack: str, suite: str) -> tuple[Recipe, Recipe]:
+    """The image that apps run on, and the one that they are built in."""
+    run = Recipe(f"paas/stack:{stack}", suite, RUN_PACKAGES)
+    return run, Recipe(f"paas/stack-build:{stack}", suite, BUILD_PACKAGES, base=run.ref)
+
+
+RECIPES = {recipe.ref: recipe for each in SUITES.items() for recipe in recipes_of(*each)}
 
 
 class NoSuchStack(NotFound):

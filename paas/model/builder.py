@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from paas.model.buildpacks import BUILDPACKS, GIT_HOSTS, STACK
 from paas.model.names import shown
 from paas.model.settings import BUILD_MEMORY, BUILD_SECONDS, InvalidSetting, Setting
 
@@ -85,6 +86,9 @@ class BuilderOptions:
     config: tuple[str, ...] = ()
     seconds: int = BUILD_SECONDS.default
     memory_bytes: int = BUILD_MEMORY.default
+    buildpacks: tuple[str, ...] = BUILDPACKS.default
+    stack: str = STACK.default
+    git_hosts: tuple[str, ...] = GIT_HOSTS.default
 
     def wants(self, name: str) -> bool:
         """Whether builds may see the config var of that name."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from tests.bench import (
     bench_build,
+    bench_buildpacks,
     bench_cli,
     bench_config,
     bench_docker,
@@ -26,6 +27,7 @@ Benchmark = tuple[str, Callable[[Server], Sequence[Row]]]
 
 BENCHMARKS: dict[str, Benchmark] = {
     "push": (bench_push.TITLE, bench_push.measure),
+    "buildpacks": (bench_buildpacks.TITLE, bench_buildpacks.measure),
     "cli": (bench_cli.TITLE, bench_cli.measure),
     "config": (bench_config.TITLE, bench_config.measure),
     "rollback": (bench_rollback.TITLE, bench_rollback.measure),

@@ -31,9 +31,15 @@ def test_nothing_that_is_known_lists_what_is_supported(app: App) -> None:
 
 
 def test_an_unknown_buildpack_is_refused_before_anything_is_built(app: App) -> None:
-    pushed = app.push({"index.html": "x", ".buildpacks": "https://example.org/pack\n"}).failed()
-    assert "by its URL" in pushed.text
+    pushed = app.push({"index.html": "x", ".buildpacks": "heroku/cobol\n"}).failed()
+    assert ".buildpacks: 'heroku/cobol' is neither a bundled buildpack nor the URL" in pushed.text
     assert "-----> Building" not in pushed.text
+
+
+@pytest.mark.parametrize("host", ["169.254.169.254", "127.0.0.1", "[::1]", "localhost"])
+def test_a_url_in_a_repository_reaches_nothing_that_is_inside(app: App, host: str) -> None:
+    pushed = app.push({"index.html": "x", ".buildpacks": f"http://{host}:9/pack\n"}).failed()
+    assert "which is not a public one" in pushed.text or "could not be fetched" in pushed.text
 
 
 def test_a_named_buildpack_that_does_not_recognise_the_app_is_refused(app: App) -> None:
@@ -56,12 +62,12 @@ def test_a_lock_file_that_lacks_an_entry_rejects_the_push(app: App) -> None:
 
 def test_a_project_without_a_lock_file_is_told_how_to_lock_it(app: App) -> None:
     pushed = app.push({"pyproject.toml": "[project]\nname='x'\nversion='1'\n"}).failed()
-    assert "There is neither requirements.txt nor uv.lock" in pushed.text
+    assert "There is neither requirements.txt nor a lock file" in pushed.text
 
 
 def test_a_python_that_cannot_be_had_is_refused_by_its_version(app: App) -> None:
     files = apps.fixture("python-flask") | {".python-version": "2.7\n"}
-    assert "Python 2.7, of .python-version, cannot be had" in app.push(files).failed().text
+    assert "Python 2.7 cannot be had" in app.push(files).failed().text
 
 
 def test_a_failing_build_script_rejects_the_push_and_the_old_release_serves_on(app: App) -> None:

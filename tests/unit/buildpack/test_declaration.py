@@ -20,6 +20,7 @@ from paas.buildpack.declaration import Declaration, InvalidBuildpack, parse_decl
         ("[paas]\ndependencies = ['a\\nRUN id']", "TOML|cannot stand there"),
         ('[paas]\ndependencies = ["a\\nRUN id"]', "cannot stand there"),
         ("[paas]\nsettings = [1]", "cannot stand there"),
+        ("[paas]\nbuild-only = 1", "must be true or false"),
     ],
 )
 def test_a_wrong_one_names_the_field(text: str, message: str) -> None:

@@ -18,21 +18,21 @@ def steps(text: str) -> list[str]:
 
 
 def test_the_build_base_holds_each_buildpack_and_sets_up_those_that_want_it() -> None:
-    found = steps(recipe.build_base([PYTHON, STATIC]))
-    assert f"RUN {recipe.PACKS}/python/bin/setup" in found
-    assert f"RUN {recipe.PACKS}/static/bin/setup" not in found
+    found = steps(recipe.build_base([PYTHON, STATIC], "debian-13"))
+    assert f"RUN {recipe.SETUP}/python" in found
+    assert f"RUN {recipe.SETUP}/static" not in found
     assert found[-2:] == ["USER app", f"WORKDIR {recipe.APP}"]
 
 
 def test_the_run_base_installs_what_all_declare_at_once() -> None:
-    text = recipe.run_base([STATIC, PYTHON])
-    assert text == recipe.run_base([PYTHON, STATIC])
+    text = recipe.run_base([STATIC, PYTHON], "debian-13")
+    assert text == recipe.run_base([PYTHON, STATIC], "debian-13")
     assert sum("apt-get install" in step for step in steps(text)) == 1
     assert "nginx python3" in text
 
 
 def test_a_run_base_without_packages_asks_no_mirror() -> None:
-    assert "apt-get" not in recipe.run_base([Buildpack("node", Declaration())])
+    assert "apt-get" not in recipe.run_base([Buildpack("node", Declaration())], "debian-13")
 
 
 def test_dependencies_see_the_named_files_alone() -> None:

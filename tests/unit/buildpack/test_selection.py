@@ -6,16 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from paas.buildpack.catalogue import BUNDLED, Catalogue
+from paas.buildpack.catalogue import Catalogue
 from paas.buildpack.declaration import InvalidBuildpack
-from paas.buildpack.selection import (
-    NoSuchBuildpack,
-    detected,
-    matching,
-    named,
-    parse_buildpacks,
-    supported,
-)
+from paas.buildpack.selection import detected, matching, named, parse_buildpacks, supported
+from paas.buildpack.source import BUNDLED, GitSource, InvalidBuildpackName
 from paas.host.content import content
 
 
@@ -25,23 +19,24 @@ def catalogue() -> Catalogue:
     return Catalogue(lambda: content("buildpacks"))
 
 
-@pytest.mark.parametrize("name", ["cobol", "../python", "heroku/ruby", ""])
+@pytest.mark.parametrize("name", ["cobol", "../python", "heroku/cobol", ""])
 def test_a_name_that_is_none_is_refused_with_those_there_are(
     name: str, catalogue: Catalogue
 ) -> None:
-    with pytest.raises(NoSuchBuildpack, match="does not exist") as caught:
+    with pytest.raises(InvalidBuildpackName, match="neither a bundled") as caught:
         named([name], catalogue, ".buildpacks")
     assert "python" in caught.value.resolution
 
 
-@pytest.mark.parametrize("url", ["https://example.org/pack", "git@example.org:pack.git"])
-def test_a_url_is_refused_with_a_sentence(url: str, catalogue: Catalogue) -> None:
-    with pytest.raises(NoSuchBuildpack, match=r"app\.json names a buildpack by its URL"):
-        named([url], catalogue, "app.json")
+def test_a_url_is_a_foreign_one_of_which_nothing_is_believed(catalogue: Catalogue) -> None:
+    [[pack]] = named(["https://example.org/a/pack.git#v1"], catalogue, "app.json").attempts
+    assert pack.source == GitSource("https://example.org/a/pack.git", "v1")
+    assert pack.name.startswith("pack-")
+    assert not pack.has_setup
 
 
 def test_the_same_twice_is_refused(catalogue: Catalogue) -> None:
-    with pytest.raises(NoSuchBuildpack, match="python twice"):
+    with pytest.raises(InvalidBuildpackName, match="python twice"):
         named(["python", "heroku/python"], catalogue, ".buildpacks")
 
 
@@ -64,6 +59,7 @@ def test_all_that_are_named_are_one_attempt_in_their_order(catalogue: Catalogue)
         (["README.md", "src/requirements.txt"], []),
         (["requirements.txt"], ["python"]),
         (["package.json", "requirements.txt", "index.html"], ["node", "python", "static"]),
+        (["Gemfile", "go.mod", "composer.json"], ["ruby", "php", "go"]),
         (["public", "public/index.html"], ["static"]),
     ],
 )

@@ -82,6 +82,8 @@ class Recorder:
     certificates: Any = None
     engine: Any = None
     letsencrypt: Any = None
+    delivery: Any = None
+    stacks: Any = None
     images: Any = None
     router: Any = None
 

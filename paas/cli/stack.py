@@ -1,0 +1,70 @@
+"""The commands of the stack: the Debian that buildpack apps are built and run on."""
+
+from __future__ import annotations
+
+from paas.cli.access import Access
+from paas.cli.command import Command, Names
+from paas.cli.options import format_option, one_word
+from paas.cli.output import columns
+from paas.cli.session import Session
+from paas.model.app import App
+
+
+def show(session: Session, form: str) -> None:
+    """List the stacks, when each was made, and the apps on it."""
+    found = session.platform.stacks.list()
+    if form == "json":
+        session.output.json([{**vars(each)} for each in found])
+        return
+    session.report.result("Stacks")
+    rows = [
+        (
+            each.name,
+            each.suite,
+            each.made or "(made when first needed)",
+            f"{len(each.apps)} apps",
+            f"to rebuild: {', '.join(each.behind)}" if each.behind else "",
+        )
+        for each in found
+    ]
+    for line in columns(rows):
+        session.output.line(line)
+
+
+def update(session: Session, stack: str | None) -> None:
+    """Make a stack with the packages of today, or all that are in use."""
+    session.platform.stacks.update(stack, session.report)
+    session.report.detail("Apps keep theirs until they are rebuilt: paas ps:rebuild --all")
+
+
+def choose(session: Session, app: App, stack: str) -> None:
+    """Build an app on a stack, from its next build on."""
+    session.platform.stacks.choose(app, stack)
+    session.report.step(f"{app.name} is built on {stack} from its next build on")
+
+
+COMMANDS = (
+    Command(
+        "stack:list",
+        "List the stacks and the apps on them",
+        Access.VIEW,
+        show,
+        options=(format_option(),),
+    ),
+    Command(
+        "stack:update",
+        "Make a stack with the packages of today",
+        Access.ADMIN,
+        update,
+        arguments=(one_word("stack", "STACK", required=False),),
+        description="Without STACK, all that are in use. Apps keep theirs until they are rebuilt.",
+    ),
+    Command(
+        "stack:set",
+        "Choose the stack that an app is built on",
+        Access.DEPLOY,
+        choose,
+        Names.AN_APP,
+        arguments=(one_word("stack", "STACK"),),
+    ),
+)

@@ -1,0 +1,117 @@
+"""The door to urllib3: what this program fetches because somebody named a URL.
+
+Such a URL must not lead to what only this server can reach: itself, its network, a
+cloud's metadata. The address is looked at when the connection is there and before a byte
+is sent, so neither a redirect nor a name that changes its address passes.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from paas.engine.build.buildhost import this_host
+from paas.errors import PaasError
+
+CHUNK = 1 << 16
+CONNECT_SECONDS, READ_SECONDS = 15.0, 120.0
+
+
+class HttpFailed(PaasError):
+    """A URL could not be read; the message says why."""
+
+
+class NotPublic(PaasError):
+    """A host whose address is not one of the public internet."""
+
+    def __init__(self, host: str, address: str) -> None:
+        super().__init__(
+            f"{host} has the address {address}, which is not a public one",
+            resolution=f"If it is your own server, allow it: paas git:allow-host {host}",
+        )
+
+
+def check_address(host: str, address: str, hosts: frozenset[str]) -> None:
+    """Return when `host` may be reached at `address`. Raises `NotPublic`."""
+    found = ipaddress.ip_address(address.partition("%")[0])
+    plain = getattr(found, "ipv4_mapped", None) or found
+    if host not in hosts and not (plain.is_global and not plain.is_multicast):
+        raise NotPublic(host, address)
+
+
+def connections(url: str, hosts: frozenset[str]) -> urllib3.PoolManager:
+    """Connections for `url` and where it redirects to.
+
+    Through the host's proxy, which then decides what may be reached, if it has one.
+    """
+    timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
+    proxy = _proxy(url)
+    if proxy is not None:
+        return urllib3.ProxyManager(proxy, timeout=timeout)
+
+    class Http(HTTPConnection):
+        """Plain, to an address that was looked at."""
+
+        def _new_conn(self) -> socket.socket:
+            return _checked(super()._new_conn(), self.host, hosts)
+
+    class Https(HTTPSConnection):
+        """With TLS, to an address that was looked at."""
+
+        def _new_conn(self) -> socket.socket:
+            return _checked(super()._new_conn(), self.host, hosts)
+
+    class HttpPool(urllib3.HTTPConnectionPool):
+        """Of plain connections."""
+
+        ConnectionCls = Http
+
+    class HttpsPool(urllib3.HTTPSConnectionPool):
+        """Of connections with TLS."""
+
+        ConnectionCls = Https
+
+    manager = urllib3.PoolManager(timeout=timeout, retries=urllib3.Retry(2, redirect=5))
+    manager.pool_classes_by_scheme = {"http": HttpPool, "https": HttpsPool}
+    return manager
+
+
+def download(url: str, hosts: frozenset[str], take: Callable[[bytes], None]) -> None:
+    """Hand what is at `url` on, piece by piece. Raises `HttpFailed`, `NotPublic`."""
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise HttpFailed(f"{url[:200]} is not a URL of http or https")
+    try:
+        answer = connections(url, hosts).request("GET", url, preload_content=False)
+        if answer.status != 200:
+            raise HttpFailed(f"{url[:200]}: the server answered {answer.status}")
+        for piece in answer.stream(CHUNK, decode_content=False):
+            take(piece)
+        answer.release_conn()
+    except urllib3.exceptions.HTTPError as error:
+        raise HttpFailed(f"{url[:200]} could not be read: {str(error)[:300]}") from error
+
+
+def _checked(connection: socket.socket, host: str, hosts: frozenset[str]) -> socket.socket:
+    try:
+        check_address(host.strip("[]"), connection.getpeername()[0], hosts)
+    except NotPublic:
+        connection.close()
+        raise
+    return connection
+
+
+def _proxy(url: str) -> str | None:
+    parts = urlsplit(url)
+    env = this_host(os.environ, apt="").env
+    kept_out = (env.get("no_proxy") or env.get("NO_PROXY") or "").split(",")
+    host = parts.hostname or ""
+    if any(host == one or (one and host.endswith(f".{one.lstrip('.')}")) for one in kept_out):
+        return None
+    name = f"{parts.scheme}_proxy"
+    return env.get(name) or env.get(name.upper())

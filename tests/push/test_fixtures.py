@@ -1,0 +1,84 @@
+"""Every bundled buildpack on its fixture apps: built by the engine, verified from inside.
+
+One app of each language by default, all with PAAS_FIXTURES=all: what makes the difference
+are minutes of compilers and runtimes from the distribution's mirror.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from paas.engine.engine import Engine
+from paas.model.report import Silent
+from tests.push.apps import APPS
+from tests.push.server import Server
+from tests.push.verified import Output, build, verify
+
+pytestmark = pytest.mark.timeout(600)
+
+ALL = sorted(path.parent.name for path in APPS.glob("*/verify"))
+USUAL = [
+    "apt-program",
+    "node-pnpm",
+    "node-yarn",
+    "python-pipenv",
+    "python-poetry",
+    "ruby-vendored",
+    "static-plain",
+    "static-redirects",
+    "static-vite",
+]
+SWAPPED = "apt-program"
+CHOSEN = ALL if os.environ.get("PAAS_FIXTURES") == "all" else USUAL
+
+
+@pytest.fixture(scope="module")
+def engine(server: Server) -> Iterator[Engine]:
+    engine = Engine(server.layout)
+    yield engine
+    engine.database.close()
+
+
+@pytest.mark.parametrize("name", CHOSEN)
+def test_it_is_built_and_verifies_itself(engine: Engine, name: str) -> None:
+    output = Output()
+    built = build(engine, name, output)
+    verify(engine, name, built, output)
+
+
+def test_a_newer_run_image_is_swapped_without_compiling(engine: Engine) -> None:
+    """As a security update makes it: the same stack, with a file more."""
+    built = build(engine, SWAPPED, Output())
+    stack = engine.stack.ensure("debian-13", Silent())
+    upper = engine.layers.new_upper(stack.layers[-1])
+    (upper / "updated").write_text("today")
+    newer = engine.images.add(stack.config, (*stack.layers, engine.layers.commit(upper)))
+    engine.images.tag("paas/stack:debian-13", newer.id)
+    try:
+        output = Output()
+        swapped = build(engine, SWAPPED, output, before=built.image)
+    finally:
+        engine.images.tag("paas/stack:debian-13", stack.id)
+    assert "Swapping the run image" in output.text
+    assert "app detected" not in output.text
+    assert swapped.image.layers[:2] == newer.layers
+    assert swapped.image.layers[-1] == built.image.layers[-1]
+    assert swapped.processes == built.processes
+    verify(engine, SWAPPED, swapped, output)
+
+
+def test_a_rebuild_on_the_same_run_image_compiles(engine: Engine) -> None:
+    built = build(engine, SWAPPED, Output())
+    output = Output()
+    build(engine, SWAPPED, output, before=built.image)
+    assert "app detected" in output.text
+
+
+def test_every_language_has_three() -> None:
+    languages = [name.partition("-")[0] for name in ALL]
+    assert {name: languages.count(name) for name in set(languages)} == dict.fromkeys(
+        ("apt", "go", "java", "node", "php", "python", "ruby", "static"), 3
+    )

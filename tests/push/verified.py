@@ -1,0 +1,107 @@
+"""Builds a fixture app by its buildpacks, and runs its `verify` script beside it.
+
+As repo2docker tests its own: the app is a folder with a script, which runs in the built
+image, where the app's web process already listens. The engine is that of the ring's server,
+whose stack and dependency layers all of them share; nothing is pushed.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from paas.deploy.build import select
+from paas.deploy.buildpacks import AppTree, BuildpackBuilder, Built
+from paas.engine.build.context import DirectoryContext
+from paas.engine.engine import Engine
+from paas.engine.images import Image
+from paas.engine.spec import ContainerSpec, command_of
+from paas.model.appjson import AppJson
+from paas.model.builder import BUILDPACK, BuilderOptions
+from paas.model.procfile import parse_procfile
+from paas.model.report import Lines, Report, Silent
+from tests.push.apps import APPS
+
+LIBRARY = APPS.parent / "verify.sh"
+SECONDS = 60.0
+COMMIT = "0" * 40
+
+RUN = """
+({web}) &
+app=$!
+trap 'kill $app' EXIT
+for _ in $(seq 400); do
+    if (exec 3<>"/dev/tcp/127.0.0.1/$PORT"; echo >&3) 2>/dev/null; then break; fi
+    kill -0 $app || exit 1
+    sleep 0.05
+done
+{library}
+{verify}
+"""
+
+
+class Tree(DirectoryContext):
+    """A fixture as a pushed tree, without the script that is about it."""
+
+    commit = COMMIT
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, Silent())
+
+    @property
+    def text(self) -> str:
+        """What the Procfile says."""
+        return self.read("Procfile").decode() if "Procfile" in self.entries() else ""
+
+
+@dataclass
+class Output:
+    """What a build and a verify script said."""
+
+    data: bytes = b""
+
+    @property
+    def report(self) -> Report:
+        return Lines(self.add)
+
+    def add(self, data: bytes) -> None:
+        self.data += data
+
+    @property
+    def text(self) -> str:
+        return self.data.decode(errors="replace")
+
+
+def build(engine: Engine, name: str, output: Output, before: Image | None = None) -> Built:
+    """Build the fixture `name`, for an app that is called so."""
+    tree = Tree(APPS / name)
+    selection = select(tree, AppJson(), BuilderOptions(selected=BUILDPACK))
+    app = AppTree(tree, {}, COMMIT, f"fixture-{name}", before=before)
+    return BuildpackBuilder(engine, no_fetch).build(app, selection, output.report)
+
+
+def no_fetch(*_: object) -> NoReturn:
+    """Fixtures name no foreign buildpack."""
+    raise AssertionError("a fixture fetched something")
+
+
+def verify(engine: Engine, name: str, built: Built, output: Output) -> None:
+    """Start its web process and run its script, in one container."""
+    processes = {**built.processes, **parse_procfile(Tree(APPS / name).text)}
+    # Sourced by the scripts where a person runs them; here it is in front of them.
+    script = (APPS / name / "verify").read_text().replace(". verify.sh\n", "")
+    text = RUN.format(web=processes["web"], library=LIBRARY.read_text(), verify=script)
+    code = engine.foreground.run_reported(_spec(built.image, text), output.add, SECONDS)
+    assert code == 0, output.text[-3000:]
+
+
+def _spec(image: Image, script: str) -> ContainerSpec:
+    return ContainerSpec(
+        id=f"verify-{secrets.token_hex(6)}",
+        image=image.id,
+        owner="verify",
+        args=command_of(image.config, args=("bash", "-c", script)),
+        env={"PORT": "5000"},
+    )
