@@ -36,14 +36,13 @@ SPY = {
     "bin/detect": "#!/bin/sh\necho Spy\n",
     "bin/compile": """#!/bin/bash
 echo "uid $(id -u), $(find "$2" -type f | wc -l) files in the cache, $(ls "$3" | wc -l) vars"
-ls -d /var/lib/paas* /root/.ssh /run/paas* /dev/vd* /dev/sd* 2>/dev/null && echo SEEN
-cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -q ELSEWHERE && echo SEEN
+ls -d /var/lib/paas* /root/.ssh /run/paas* /dev/vd* /dev/sd* 2>/dev/null | sed 's/^/SEEN /'
+cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -q ELSEWHERE && echo SEEN environment
 gateway=$(ip route 2>/dev/null | awk '/default/{print $3}')
 for address in 169.254.169.254/80 10.0.0.1/22 "$gateway/22"; do
-    (exec 3<>"/dev/tcp/$address") 2>/dev/null && echo SEEN
+    (exec 3<>"/dev/tcp/$address") 2>/dev/null && echo "SEEN $address"
 done
-mount -t tmpfs none /mnt 2>/dev/null && echo SEEN
-kill -9 1 2>/dev/null && echo SEEN
+mount -t tmpfs none /mnt 2>/dev/null && echo SEEN mount
 ln -s /etc/passwd /tmp/paas-results/release.spy; mkfifo /tmp/paas-results/failed
 exit 0
 """,

@@ -1,21 +1,24 @@
 """Every bundled buildpack on its fixture apps: built by the engine, verified from inside.
 
-One app of each language by default, all with PAAS_FIXTURES=all: what makes the difference
-are minutes of compilers and runtimes from the distribution's mirror.
+Those that need no more than the stack by default, all with PAAS_FIXTURES=all: Go, Ruby, PHP
+and Java are minutes of compilers and runtimes from the distribution's mirror.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from paas.engine.build.context import DirectoryContext
 from paas.engine.engine import Engine
+from paas.errors import PaasError
 from paas.model.report import Silent
 from tests.push.apps import APPS
 from tests.push.server import Server
-from tests.push.verified import Output, build, verify
+from tests.push.verified import Output, build, build_by, verify
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -26,10 +29,8 @@ USUAL = [
     "node-yarn",
     "python-pipenv",
     "python-poetry",
-    "ruby-vendored",
     "static-plain",
     "static-redirects",
-    "static-vite",
 ]
 SWAPPED = "apt-program"
 CHOSEN = ALL if os.environ.get("PAAS_FIXTURES") == "all" else USUAL
@@ -47,6 +48,38 @@ def test_it_is_built_and_verifies_itself(engine: Engine, name: str) -> None:
     output = Output()
     built = build(engine, name, output)
     verify(engine, name, built, output)
+
+
+PACK = {
+    "bin/detect": "#!/bin/sh\necho Found\n",
+    "bin/compile": "#!/bin/sh\necho compiling\n",
+    "bin/release": "#!/bin/sh\necho '--- {}'\n",
+}
+EXPORT = '#!/bin/sh\necho "$LINE" > "$(dirname "$0")/../export"\n'
+
+
+@pytest.mark.parametrize(
+    ("program", "text", "said"),
+    [
+        ("bin/detect", "#!/bin/sh\nexit 3\n", "does not recognise this app"),
+        ("bin/detect", "#!/nonexistent\n", "does not recognise this app"),
+        ("bin/compile", "#!/bin/sh\nexit 9\n", "bin/compile: exit code 9"),
+        ("bin/compile", "#!/bin/sh\nkill -9 $$\n", "bin/compile: exit code 137, it was killed"),
+        ("bin/compile", EXPORT.replace("$LINE", "return 4"), "bin/export: exit code 4"),
+        ("bin/release", "#!/bin/sh\nexit 5\n", "bin/release: exit code 5"),
+        ("bin/release", "#!/bin/sh\necho 'a: ['\n", "not valid YAML"),
+        ("bin/release", "#!/bin/sh\necho 'config_vars: [a]'\n", "must be a mapping"),
+    ],
+)
+def test_a_buildpack_that_fails_is_named_with_its_program(
+    engine: Engine, tmp_path: Path, program: str, text: str, said: str
+) -> None:
+    for name, content in (PACK | {program: text}).items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    with pytest.raises(PaasError, match=said) as caught:
+        build_by(engine, DirectoryContext(tmp_path, Silent()), "static-plain")
+    assert "https://example.org/pack" in caught.value.brief
 
 
 def test_a_newer_run_image_is_swapped_without_compiling(engine: Engine) -> None:

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from paas.buildpack.catalogue import foreign
+from paas.buildpack.selection import Selection
+from paas.buildpack.source import GitSource
 from paas.deploy.build import select
 from paas.deploy.buildpacks import AppTree, BuildpackBuilder, Built
 from paas.engine.build.context import DirectoryContext
@@ -80,6 +83,14 @@ def build(engine: Engine, name: str, output: Output, before: Image | None = None
     selection = select(tree, AppJson(), BuilderOptions(selected=BUILDPACK))
     app = AppTree(tree, {}, COMMIT, f"fixture-{name}", before=before)
     return BuildpackBuilder(engine, no_fetch).build(app, selection, output.report)
+
+
+def build_by(engine: Engine, pack: DirectoryContext, name: str) -> Built:
+    """Build the fixture `name` by a buildpack that stands for one of a URL."""
+    tree = Tree(APPS / name)
+    selection = Selection(((foreign(GitSource("https://example.org/pack")),),))
+    app = AppTree(tree, {}, COMMIT, "foreign")
+    return BuildpackBuilder(engine, lambda *_: pack).build(app, selection, Silent())
 
 
 def no_fetch(*_: object) -> NoReturn:
