@@ -22,7 +22,8 @@ LABEL = "paas.buildpacks"
 class Compilation:
     """`key` names the buildpacks and the stack; of the layers `own` are above the run image's.
 
-    `total` is all of them: an image with more was changed since. `processes` and `config` are what the buildpacks suggested.
+    `total` is all of them: an image with more was changed since. `processes` and `config`
+    are what the buildpacks suggested.
     """
 
     key: str
