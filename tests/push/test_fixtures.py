@@ -24,7 +24,6 @@ pytestmark = pytest.mark.timeout(600)
 
 ALL = sorted(path.parent.name for path in APPS.glob("*/verify"))
 USUAL = [
-    "apt-program",
     "node-pnpm",
     "node-yarn",
     "python-pipenv",
@@ -32,7 +31,7 @@ USUAL = [
     "static-plain",
     "static-redirects",
 ]
-SWAPPED = "apt-program"
+SWAPPED = "static-plain"
 CHOSEN = ALL if os.environ.get("PAAS_FIXTURES") == "all" else USUAL
 
 

@@ -82,7 +82,9 @@ def build(engine: Engine, name: str, output: Output, before: Image | None = None
     tree = Tree(APPS / name)
     selection = select(tree, AppJson(), BuilderOptions(selected=BUILDPACK))
     app = AppTree(tree, {}, COMMIT, f"fixture-{name}", before=before)
-    return BuildpackBuilder(engine, no_fetch).build(app, selection, output.report)
+    # As a deploy does: the server's supervisor collects what nobody holds.
+    with engine.layers.lease():
+        return BuildpackBuilder(engine, no_fetch).build(app, selection, output.report)
 
 
 def build_by(engine: Engine, pack: DirectoryContext, name: str) -> Built:
@@ -90,7 +92,8 @@ def build_by(engine: Engine, pack: DirectoryContext, name: str) -> Built:
     tree = Tree(APPS / name)
     selection = Selection(((foreign(GitSource("https://example.org/pack")),),))
     app = AppTree(tree, {}, COMMIT, "foreign")
-    return BuildpackBuilder(engine, lambda *_: pack).build(app, selection, Silent())
+    with engine.layers.lease():
+        return BuildpackBuilder(engine, lambda *_: pack).build(app, selection, Silent())
 
 
 def no_fetch(*_: object) -> NoReturn:
