@@ -13,7 +13,7 @@ import click
 from paas.cli.access import Access
 from paas.errors import PaasError
 
-NAME = re.compile(r"[a-z][a-z-]*(:[a-z][a-z-]*)?")
+NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*(:[a-z][a-z-]*){0,2}")
 
 
 class UnknownCommand(PaasError):
@@ -30,6 +30,8 @@ class Names(Enum):
     """The function gets `app: App | None`."""
     APP_OR_GLOBAL = "app or server"
     """The function gets `app: App | None`: None is what `--global` says, not what is missing."""
+    AN_APP_LAST = "required, as the last word"
+    """As `AN_APP`, behind the arguments: `postgres:link db app`."""
     A_NAME = "name"
     """The function gets `app: str`, an app that may not exist."""
 
@@ -82,11 +84,13 @@ class Command:
         """`config:get <app> KEY`."""
         parts = [self.name]
         parts += [f"[{_option_usage(option)}]" for option in self.options if not option.hidden]
-        if self.app is not Names.NO_APP:
+        if self.app not in (Names.NO_APP, Names.AN_APP_LAST):
             parts.append(_APP_USAGE.get(self.app, "<app>"))
         for argument in self.arguments:
             word = argument.metavar or (argument.name or "").upper()
             parts.append(word if argument.required else f"[{word}]")
+        if self.app is Names.AN_APP_LAST:
+            parts.append("<app>")
         return " ".join(parts)
 
 

@@ -109,7 +109,7 @@ def _take_app(command: Command, words: list[str], named: str | None) -> str | No
         return None
     most = command.most_words
     if words and (named is None or (most is not None and len(words) > most)):
-        return words.pop(0)
+        return words.pop(-1 if command.app is Names.AN_APP_LAST else 0)
     if named is None and command.app is Names.APP_OR_GLOBAL:
         raise Misused("Please specify an app to run the command on, or --global")
     if named is None and command.app is not Names.MAYBE_AN_APP:

@@ -15,6 +15,11 @@ from paas.deploy.edge import Edge
 from paas.deploy.images import ServerImages
 from paas.deploy.letsencrypt import Letsencrypt
 from paas.deploy.route import Router
+from paas.deploy.services import ServiceOperations
+from paas.deploy.services_backup import ServiceBackups
+from paas.deploy.services_copy import ServiceCopies
+from paas.deploy.services_link import ServiceLinks
+from paas.deploy.services_talk import ServiceTalk
 from paas.deploy.stacks import Stacks
 from paas.deploy.tryout import Tryout
 from paas.deploy.usage import Space, Usage
@@ -102,6 +107,26 @@ class Platform(Protocol):
 
     def space(self) -> Space:
         """How large the disk is, and what is free of it."""
+
+    @property
+    def services(self) -> ServiceOperations:
+        """Making, starting, stopping and ending services."""
+
+    @property
+    def service_links(self) -> ServiceLinks:
+        """Linking apps to services."""
+
+    @property
+    def service_talk(self) -> ServiceTalk:
+        """Talking to the servers of services."""
+
+    @property
+    def service_copies(self) -> ServiceCopies:
+        """Cloning and upgrading services."""
+
+    @property
+    def service_backups(self) -> ServiceBackups:
+        """Backing services up, on demand and by schedule."""
 
     def apply_config(
         self,

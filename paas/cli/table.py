@@ -29,10 +29,13 @@ from paas.cli import (
     releases,
     resource,
     run,
+    services,
     stack,
 )
 from paas.cli import help as explain
 from paas.cli.command import Command, Table
+from paas.host.content import content
+from paas.plugin.catalog import Catalog
 
 
 def commands(server: Iterable[Command]) -> Table:
@@ -62,6 +65,7 @@ def commands(server: Iterable[Command]) -> Table:
             *images.COMMANDS,
             *registry.COMMANDS,
             *disk.COMMANDS,
+            *services.commands(Catalog(content("plugins"))),
             *server,
             *git.COMMANDS,
             *explain.COMMANDS,

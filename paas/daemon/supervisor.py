@@ -18,6 +18,7 @@ from functools import partial
 
 from paas.daemon.jobs import Jobs
 from paas.daemon.keeping import Keeping
+from paas.daemon.service_watch import ServiceWatch
 from paas.daemon.services import Services
 from paas.deploy.fleet import Member, place_of
 from paas.deploy.heal import Healing
@@ -28,9 +29,11 @@ from paas.engine.container import ContainerNotFound, Status
 from paas.errors import PaasError
 from paas.host.files import FileLock
 from paas.model.app import App
+from paas.model.backup import Schedule
 from paas.model.instance import Instance, InstanceState
 from paas.model.layout import Layout
 from paas.model.report import Silent
+from paas.model.service import Service
 
 TIDY_SECONDS = 10.0
 HOUSEKEEPING_SECONDS = 3600.0
@@ -59,6 +62,13 @@ class Heal:
 
 
 @dataclass(frozen=True)
+class HealService:
+    """The job of starting the server of a service again."""
+
+    service_id: int
+
+
+@dataclass(frozen=True)
 class Retire:
     """The job of draining and stopping one instance."""
 
@@ -68,6 +78,13 @@ class Retire:
 @dataclass(frozen=True)
 class Tidy:
     """The job of mending and freeing what killed processes left."""
+
+
+@dataclass(frozen=True)
+class BackUp:
+    """The job of making the backup of one service that is due."""
+
+    service_id: int
 
 
 @dataclass(frozen=True)
@@ -115,6 +132,7 @@ class Supervisor:
         self._probes = Jobs(PROBES, lock.release_after_fork)
         self._prober = Prober(self._parts.pipeline)
         self._exits: dict[str, int] = {}
+        self._servers = ServiceWatch(self._parts)
         self._tidied = self._cleaned = self._clock.monotonic()
         self._due: list[float] = []
         self._wake = self._listen()
@@ -174,6 +192,9 @@ class Supervisor:
             parts.engine.containers.release,
             parts.engine.containers.rotate_logs,
             parts.engine.builder.recover,
+            parts.service_care.sweep,
+            parts.service_care.settle_backups,
+            parts.service_care.mend,
             lambda: parts.lifecycle.sweep(Silent()),
             lambda: parts.router.publish(Silent()),
             parts.metrics.collect,
@@ -203,6 +224,25 @@ class Supervisor:
             self._event(app.id, "start failed", f"{member}: {error.brief}")
             raise
 
+    def _heal_service(self, service: Service) -> None:
+        try:
+            self._parts.service_care.heal(service)
+        except PaasError as error:
+            self._event(0, "start failed", f"{service.plugin} {service.name}: {error.brief}")
+            raise
+
+    def _back_up(self, schedule: Schedule) -> None:
+        try:
+            self._parts.service_backups.run_due(schedule)
+        except PaasError as error:
+            self._event(0, "backup failed", f"service {schedule.service_id}: {error.brief}")
+            raise
+
+    def _awaits_service(self, app: App) -> bool:
+        """Whether a service that the app is linked to is being started: it comes first."""
+        links = self._parts.store.links.of_app(app.id)
+        return any(HealService(link.service_id) in self._heals for link in links)
+
     # -- the loop ----------------------------------------------------------------------------
 
     def _look(self) -> None:
@@ -214,7 +254,12 @@ class Supervisor:
             if instance.state is InstanceState.RETIRING:
                 retire = partial(self._healing.retire, instance)
                 self._start(self._retires, Retire(instance.id), retire)
+        for service in self._servers.look():
+            heal_service = partial(self._heal_service, service)
+            self._start(self._heals, HealService(service.id), heal_service)
         for app in store.apps.list():
+            if self._awaits_service(app):
+                continue
             for member in self._healing.missing(app):
                 place = Heal(app.id, app.live or 0, member)
                 self._start(self._heals, place, partial(self._heal, app, member))
@@ -223,7 +268,10 @@ class Supervisor:
                 self._start(self._probes, probe, partial(self._prober.run, app))
         self._keeping.look()
         self._due += self._keeping.due
-        now = self._clock.monotonic()
+        self._look_at_clock(self._clock.monotonic())
+
+    def _look_at_clock(self, now: float) -> None:
+        """Start the jobs whose time has come."""
         if now - self._tidied >= TIDY_SECONDS:
             self._tidy_up()
             self._parts.expiry.warn()
@@ -231,6 +279,9 @@ class Supervisor:
             for app in self._parts.letsencrypt.due():
                 renew = partial(self._parts.letsencrypt.renew, app, actor="supervisor")
                 self._start(self._renewals, Renew(app.id), renew)
+            for schedule in self._parts.service_backups.due():
+                back_up = partial(self._back_up, schedule)
+                self._start(self._renewals, BackUp(schedule.service_id), back_up)
         if now - self._cleaned >= HOUSEKEEPING_SECONDS:
             self._cleaned = now
             self._upkeep.start(Clean(), self._clean)
@@ -280,7 +331,8 @@ class Supervisor:
         poller.register(self._wake, select.POLLIN)
         watched = {pidfd: container for container, pidfd in self._exits.items()}
         jobs = [job for pool in self._pools for job in pool.descriptors]
-        for descriptor in (*watched, *jobs, *self._keeping.descriptors):
+        ours = (*self._keeping.descriptors, *self._servers.descriptors)
+        for descriptor in (*watched, *jobs, *ours):
             poller.register(descriptor, select.POLLIN)
         ready = [descriptor for descriptor, _ in poller.poll(self._patience_ms())]
         # First who started, then who ended: an instance may crash behind its start.
@@ -288,6 +340,11 @@ class Supervisor:
         for descriptor in ready:
             if descriptor in watched:
                 self._exited(watched[descriptor])
+        for service in self._servers.ended(ready):
+            wait = self._backoff.failed(HealService(service.id), self._clock.monotonic())
+            why = reason(self._status(service.container or ""))
+            what = f"{service.plugin} {service.name}: {why}; starts again in {wait:g} s"
+            self._event(0, "crashed", what)
         with suppress(BlockingIOError):
             while self._wake.recv(1):
                 continue
@@ -310,7 +367,7 @@ class Supervisor:
                 continue
             if code != 0:
                 self._backoff.failed(key, now)
-            elif isinstance(key, Heal):
+            elif isinstance(key, (Heal, HealService)):
                 self._backoff.started(key, now)
             else:
                 self._backoff.forget(key)

@@ -20,6 +20,11 @@ from paas.deploy.receive import ErrorLines
 from paas.deploy.repository import Repository
 from paas.deploy.route import Router
 from paas.deploy.running import log_directory
+from paas.deploy.services import ServiceOperations
+from paas.deploy.services_backup import ServiceBackups
+from paas.deploy.services_copy import ServiceCopies
+from paas.deploy.services_link import ServiceLinks
+from paas.deploy.services_talk import ServiceTalk
 from paas.deploy.stacks import Stacks
 from paas.deploy.tryout import Tryout
 from paas.deploy.usage import Space, Usage, space, usage
@@ -114,6 +119,31 @@ class Platform:
     def space(self) -> Space:
         """How large the disk is, and what is free of it."""
         return space(self._parts.layout)
+
+    @property
+    def services(self) -> ServiceOperations:
+        """Making, starting, stopping and ending services."""
+        return self._parts.services
+
+    @property
+    def service_links(self) -> ServiceLinks:
+        """Linking apps to services."""
+        return self._parts.service_links
+
+    @property
+    def service_talk(self) -> ServiceTalk:
+        """Talking to the servers of services."""
+        return self._parts.service_talk
+
+    @property
+    def service_copies(self) -> ServiceCopies:
+        """Cloning and upgrading services."""
+        return self._parts.service_copies
+
+    @property
+    def service_backups(self) -> ServiceBackups:
+        """Backing services up, on demand and by schedule."""
+        return self._parts.service_backups
 
     def apply_config(
         self,

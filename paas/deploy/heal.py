@@ -10,6 +10,7 @@ from paas.deploy.draft import of
 from paas.deploy.fleet import Member, members, place_of
 from paas.deploy.pipeline import Pipeline
 from paas.deploy.running import Running
+from paas.deploy.services import OWNER as SERVICES
 from paas.engine.container import ContainerNotFound
 from paas.model.app import App
 from paas.model.instance import Instance, InstanceState
@@ -147,6 +148,8 @@ class Healing:
         store, engine = self.pipeline.store, self.pipeline.engine
         garbage = []
         for container in engine.containers.list():
+            if container.owner.startswith(SERVICES):
+                continue
             # In this order: a maker that commits and ends in between has left a row.
             if container.restarts or container.keeper.alive:
                 continue

@@ -59,6 +59,6 @@ class Housekeeping:
         )
 
     def needed(self) -> set[str]:
-        """The images of releases that are kept, and of containers."""
+        """The images of releases that are kept, of services, and of containers."""
         used = {container.image for container in self.engine.containers.list()}
-        return self.store.releases.images() | used
+        return self.store.releases.images() | self.store.services.images() | used

@@ -66,6 +66,7 @@ class Lifecycle:
             # In this order: its addresses are another's as soon as they are given back.
             parts.router.publish(report)
             parts.router.forget(app_id)
+            parts.engine.network.forget_links(owner_of(app_id))
             parts.engine.ranges.release(owner_of(app_id))
             remove_tree(log_directory(parts.layout, app_id))
             Compiler(parts.engine).forget_cache(cache_volume(app_id))

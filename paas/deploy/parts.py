@@ -26,14 +26,23 @@ from paas.deploy.receive import ErrorLines, Receiving
 from paas.deploy.repository import Repository
 from paas.deploy.route import Router
 from paas.deploy.running import Runner
-from paas.deploy.scratch import WithoutServices
+from paas.deploy.services import ServiceOperations
+from paas.deploy.services_addons import Addons
+from paas.deploy.services_backup import ServiceBackups
+from paas.deploy.services_care import ServiceCare
+from paas.deploy.services_copy import ServiceCopies
+from paas.deploy.services_link import ServiceLinks
+from paas.deploy.services_scratch import ScratchServices
+from paas.deploy.services_talk import ServiceTalk
 from paas.deploy.turns import Turns
 from paas.engine.engine import Engine
 from paas.host.clock import Clock, SystemClock
+from paas.host.content import content
 from paas.model.app import App
 from paas.model.layout import Layout
 from paas.model.proxysettings import HTTP3, PROXY_PROTOCOL, TRUSTED_PROXIES, UNKNOWN_HOST
 from paas.model.settings import HTTP_ADDRESS, HTTP_PORT, HTTPS_PORT
+from paas.plugin.catalog import Catalog
 from paas.proxy.listening import Listening
 from paas.proxy.proxy import Proxy
 from paas.store.store import Store
@@ -115,7 +124,7 @@ class Parts:
             store=self.store,
             engine=self.engine,
             runner=Runner(self.layout, self.engine),
-            phases=Phases(self.engine, WithoutServices()),
+            phases=Phases(self.engine, ScratchServices(self.services)),
             drafts=self.drafts,
             health=Health(self.engine, self.clock, Explainer(self.engine)),
             router=self.router,
@@ -152,6 +161,41 @@ class Parts:
         """Destroy and rename."""
         return Lifecycle(self.pipeline, self.attempts)
 
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The service plugins there are."""
+        return Catalog(content("plugins"))
+
+    @cached_property
+    def services(self) -> ServiceOperations:
+        """Making, starting, stopping and ending services."""
+        return ServiceOperations(self.layout, self.store, self.engine, self.catalog)
+
+    @cached_property
+    def service_care(self) -> ServiceCare:
+        """Keeping services as they should be."""
+        return ServiceCare(self.services)
+
+    @cached_property
+    def service_links(self) -> ServiceLinks:
+        """Linking apps to services."""
+        return ServiceLinks(self.services, self.operations)
+
+    @cached_property
+    def service_talk(self) -> ServiceTalk:
+        """Talking to the servers of services."""
+        return ServiceTalk(self.services)
+
+    @cached_property
+    def service_copies(self) -> ServiceCopies:
+        """Cloning and upgrading services."""
+        return ServiceCopies(self.services, self.service_talk, self.service_links)
+
+    @cached_property
+    def service_backups(self) -> ServiceBackups:
+        """Backing services up, on demand and by schedule."""
+        return ServiceBackups(self.service_copies, self.clock)
+
     def live(self, app: App) -> Draft:
         """The live release of an app, with the config as it is now. Raises `NotDeployed`."""
         return self.drafts.present(app, self.drafts.live(app))
@@ -160,4 +204,5 @@ class Parts:
         """What serves a push of `app`; `tell` words an error on the given report."""
         repository = Repository(self.layout, app.id)
         turns = Turns(self.layout, self.clock)
-        return Receiving(self.pipeline, self.attempts, turns, repository, tell)
+        addons = Addons(self.service_links)
+        return Receiving(self.pipeline, self.attempts, turns, repository, addons, tell)

@@ -24,6 +24,7 @@ from paas.deploy.output import Output
 from paas.deploy.pipeline import BUILD, Pipeline
 from paas.deploy.refs import Push, RefUpdate, deployable
 from paas.deploy.repository import Repository
+from paas.deploy.services_addons import Addons
 from paas.deploy.timeline import Timeline
 from paas.deploy.tree import GitContext, Objects, PushRefused, peel
 from paas.deploy.turns import Turns
@@ -94,8 +95,10 @@ class Receiving:
         attempts: Attempts,
         turns: Turns,
         repository: Repository,
+        addons: Addons,
         tell: ErrorLines,
     ) -> None:
+        self._addons = addons
         self._pipeline = pipeline
         self._attempts = attempts
         self._turns = turns
@@ -224,6 +227,10 @@ class Receiving:
             )
             builder = builder_options(self._pipeline.store.settings, attempt.app.id)
             source = read_source(GitContext(objects, commit), builder)
+        with attempt.timeline.stage("add-ons"):
+            actor = attempt.deploy.actor
+            addons = source.app_json.addons
+            self._addons.provision(attempt.app, addons, actor=actor, report=attempt.report)
         test = NO_TEST not in pushed.options
         release = self._pipeline.push(attempt, source, push.branch, test=test)
         announce(self._pipeline, attempt, release)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from paas.errors import PaasError
@@ -16,7 +16,7 @@ class NoScratchServices(PaasError):
 
     def __init__(self, addons: Sequence[str]) -> None:
         super().__init__(
-            f"The tests ask for services of their own, which this server does not make yet: "
+            f"The tests ask for services of their own, which no plugin here makes: "
             f"{', '.join(addons)}",
             resolution="Push without tests: git push -o no-test. Or turn them off:"
             " paas checks:set APP test off",
@@ -30,18 +30,3 @@ class Scratch(Protocol):
         self, app: App, addons: Sequence[str]
     ) -> AbstractContextManager[Mapping[str, Secret]]:
         """While the block lasts, a service for each of `addons`; their config vars by name."""
-
-
-class WithoutServices:
-    """For a server without service plugins."""
-
-    @contextmanager
-    def services(
-        self,
-        app: App,  # noqa: ARG002
-        addons: Sequence[str],
-    ) -> Iterator[Mapping[str, Secret]]:
-        """Nothing for no addons. Raises `NoScratchServices` for any."""
-        if addons:
-            raise NoScratchServices(addons)
-        yield {}

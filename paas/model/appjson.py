@@ -1,7 +1,8 @@
 """app.json: what the repository declares about its app, in Heroku's and Dokku's fields.
 
-`healthchecks`, `formation`, `scripts`, `env`, `environments.test` and `buildpacks` are read; what
-other platforms put there is left alone. `//` and `/* */` comments are accepted, as Dokku does.
+`healthchecks`, `formation`, `scripts`, `env`, `environments.test`, `buildpacks` and `addons` are
+read; what other platforms put there is left alone. `//` and `/* */` comments are accepted, as
+Dokku does.
 """
 
 from __future__ import annotations
@@ -47,6 +48,14 @@ class AppTest:
 
 
 @dataclass(frozen=True)
+class Addon:
+    """A service that the app needs: `heroku-postgresql:mini`, and `as` what it is attached."""
+
+    plan: str
+    alias: str = ""
+
+
+@dataclass(frozen=True)
 class AppJson:
     """The parsed file; an empty one when there is none."""
 
@@ -57,6 +66,7 @@ class AppJson:
     """Names or URLs, in their order."""
     env: tuple[Declared, ...] = ()
     test: AppTest = AppTest()
+    addons: tuple[Addon, ...] = ()
 
 
 def parse_app_json(text: str, name: str = "app.json") -> AppJson:
@@ -83,6 +93,7 @@ def parse_app_json(text: str, name: str = "app.json") -> AppJson:
         buildpacks=_buildpacks(top.get("buildpacks"), f"{name}: buildpacks"),
         env=parse_declared(top.get("env"), f"{name}: env"),
         test=_test(_object(top.get("environments"), f"{name}: environments"), name),
+        addons=_attached(top.get("addons"), f"{name}: addons"),
     )
 
 
@@ -173,6 +184,22 @@ def _buildpacks(value: object, place: str) -> tuple[str, ...]:
     if not all(isinstance(url, str) and url for url in urls):
         raise InvalidAppJson(f'{place} must be objects of the form {{"url": "NAME"}}')
     return tuple(map(str, urls))
+
+
+def _attached(value: object, place: str) -> tuple[Addon, ...]:
+    """Each is a plan, or an object with `plan` and perhaps `as`."""
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise InvalidAppJson(f"{place} must be a list, written in brackets")
+    found = []
+    for one in value:
+        fields = one if isinstance(one, dict) else {"plan": one}
+        plan, alias = fields.get("plan"), fields.get("as", "")
+        if not isinstance(plan, str) or not plan or not isinstance(alias, str):
+            raise InvalidAppJson(f'{place} must be names like "heroku-postgresql:mini"')
+        found.append(Addon(plan, alias))
+    return tuple(found)
 
 
 def _command(scripts: Mapping[str, object], name: str, place: str) -> str | None:

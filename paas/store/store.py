@@ -11,6 +11,7 @@ from paas.host.database import Database
 from paas.host.secrets import Vault
 from paas.model.layout import Layout
 from paas.store.apps import Apps
+from paas.store.backups import Backups
 from paas.store.certificates import Certificates
 from paas.store.config import Config
 from paas.store.deploys import Deploys
@@ -18,10 +19,12 @@ from paas.store.domains import Domains
 from paas.store.events import Events
 from paas.store.instances import Instances
 from paas.store.keys import Keys
+from paas.store.links import Links
 from paas.store.ports import Ports
 from paas.store.processes import ProcessSettings
 from paas.store.releases import Releases
 from paas.store.renewals import Renewals
+from paas.store.services import Services
 from paas.store.settings import Settings
 from paas.store.traffic import TrafficCounts
 from paas.store.users import Users
@@ -53,6 +56,9 @@ class Store:
         self.processes = ProcessSettings(self._db)
         self.ports = Ports(self._db)
         self.traffic = TrafficCounts(self._db)
+        self.services = Services(self._db, vault, now)
+        self.links = Links(self._db)
+        self.backups = Backups(self._db, vault, now)
 
     def transaction(self) -> AbstractContextManager[None]:
         """BEGIN IMMEDIATE … COMMIT; one inside another is part of the outer one."""

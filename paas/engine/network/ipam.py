@@ -92,6 +92,10 @@ class Links:
             "DELETE FROM network_links WHERE source = ? AND target = ?", (source, target)
         )
 
+    def forget(self, owner: str) -> None:
+        """Remove every link of an owner that is gone."""
+        self._db.execute("DELETE FROM network_links WHERE source = ?1 OR target = ?1", (owner,))
+
     def concern(self, owner: str) -> bool:
         """Whether any link names `owner`."""
         return bool(

@@ -285,6 +285,12 @@ class Network:
         self._links.remove(source, target)
         self._write_links()
 
+    def forget_links(self, owner: str) -> None:
+        """Take back all that was allowed to, or towards, an owner that is gone."""
+        if self._links.concern(owner):
+            self._links.forget(owner)
+            self._write_links()
+
     def links_in_use(self) -> frozenset[tuple[IPv4Address, IPv4Address]]:
         """Who may open connections to whom at the moment, by address."""
         return self._links.pairs()

@@ -154,16 +154,17 @@ class Resolver:
         if _text(self.wanted_file) != text:
             write_atomic(self.wanted_file, text)
 
-    def publish(self, names: Mapping[str, IPv4Address]) -> None:
+    def publish(self, names: Mapping[str, IPv4Address], part: str = "services") -> None:
         """Answer for exactly these names (without the domain) from now on.
 
+        Each `part` is a file of its own, so that who knows of some names needs no others.
         dnsmasq sees the file change by inotify; the file is written beside the folder so
         that it never reads a temporary one.
         """
-        text, target = hosts_file(names), self.hosts / "services"
+        text, target = hosts_file(names), self.hosts / part
         if _text(target) == text:
             return
-        beside = self.directory / "services"
+        beside = self.directory / part
         write_atomic(beside, text, mode=0o644)
         beside.rename(target)
 

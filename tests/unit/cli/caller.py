@@ -84,6 +84,11 @@ class Recorder:
     letsencrypt: Any = None
     delivery: Any = None
     stacks: Any = None
+    services: Any = None
+    service_links: Any = None
+    service_talk: Any = None
+    service_copies: Any = None
+    service_backups: Any = None
     images: Any = None
     router: Any = None
 

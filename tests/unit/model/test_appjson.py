@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from paas.errors import PaasError
-from paas.model.appjson import AppJson, InvalidAppJson, Scripts, parse_app_json
+from paas.model.appjson import Addon, AppJson, InvalidAppJson, Scripts, parse_app_json
 from paas.model.health import Healthcheck, InvalidHealthcheck, Probe, parse_healthcheck
 
 
@@ -77,9 +77,21 @@ def test_comments_are_no_json_but_accepted() -> None:
 
 
 def test_what_other_platforms_put_there_is_left_alone() -> None:
-    assert (
-        parse_app_json('{"addons": ["x"], "stack": "heroku-24", "success_url": "/"}') == AppJson()
+    assert parse_app_json('{"stack": "heroku-24", "success_url": "/"}') == AppJson()
+
+
+def test_an_addon_is_a_plan_or_an_object_with_one() -> None:
+    text = '{"addons": ["heroku-postgresql:mini", {"plan": "heroku-redis", "as": "CACHE"}]}'
+    assert parse_app_json(text).addons == (
+        Addon("heroku-postgresql:mini"),
+        Addon("heroku-redis", "CACHE"),
     )
+
+
+@pytest.mark.parametrize("addons", ['"x"', "[1]", '[{"as": "X"}]', '[{"plan": "x", "as": 3}]'])
+def test_addons_of_another_shape_are_refused_by_name(addons: str) -> None:
+    with pytest.raises(InvalidAppJson, match=r"app\.json: addons must be"):
+        parse_app_json(f'{{"addons": {addons}}}')
 
 
 def test_a_check_has_dokku_s_defaults_and_its_own_fields() -> None:

@@ -1,0 +1,306 @@
+"""Services through their life: created, started, stopped, destroyed, talked to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from paas.deploy.services_route import ServiceRouter
+from paas.deploy.wake import wake_supervisor
+from paas.engine.engine import Engine
+from paas.errors import PaasError
+from paas.host.files import FileLock, remove_tree
+from paas.host.waiting import wait_until
+from paas.model.env import Secret
+from paas.model.layout import Layout
+from paas.model.report import Report
+from paas.model.service import Service, ServiceState, parse_service_name
+from paas.plugin.catalog import Catalog, ServicePlugin
+from paas.plugin.manifest import ServiceManifest
+from paas.plugin.service_image import ServiceImages, version_of
+from paas.plugin.service_runner import ServiceRunner, log_directory, owner_of
+from paas.plugin.service_values import environment, first_credentials
+from paas.store.services import ServiceNotFound
+from paas.store.store import Store
+
+OWNER = "service:"
+PATIENCE_SECONDS = 1.0
+
+
+class ServiceBusy(PaasError):
+    """Somebody else is changing the service, or copying it."""
+
+    def __init__(self, service: Service, holder: str) -> None:
+        super().__init__(
+            f"{service.plugin} service {service.name} is busy: {holder}",
+            resolution="Wait until that has ended, and try again.",
+        )
+
+
+class StillLinked(PaasError):
+    """A service that apps use is not destroyed."""
+
+    def __init__(self, service: Service, apps: Sequence[str]) -> None:
+        super().__init__(
+            f"Cannot delete linked service {service.name}",
+            [f"It is linked to {', '.join(apps)}."],
+            f"Unlink it first: paas {service.plugin}:unlink {service.name} {apps[0]}",
+        )
+
+
+class NoSuchAbility(PaasError):
+    """The plugin has no such command: there is nothing it could mean."""
+
+    def __init__(self, manifest: ServiceManifest, command: str) -> None:
+        super().__init__(
+            f"{manifest.title} has nothing to {command}",
+            resolution=f"plugins/{manifest.name}/plugin.toml says what it can do.",
+        )
+
+
+class CredentialsRefused(PaasError):
+    """The server does not take new credentials, or keeps the old ones."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is asked of a new service; empty is the plugin's default. `memory` is in bytes."""
+
+    version: str = ""
+    image: str = ""
+    memory: int = 0
+    password: str | None = None
+    options: tuple[str, ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
+
+
+class ServiceOperations:
+    """Everything that is done to one service. Methods raise `PaasError`."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        store: Store,
+        engine: Engine,
+        catalog: Catalog,
+    ) -> None:
+        self.layout = layout
+        self.store = store
+        self.engine = engine
+        self.catalog = catalog
+        self.router = ServiceRouter(store, engine, catalog)
+        self.runner = ServiceRunner(engine)
+        self.images = ServiceImages(engine)
+
+    def get(self, plugin: str, name: str) -> Service:
+        """Raises `ServiceNotFound`."""
+        return self.store.services.get(plugin, name)
+
+    def manifest(self, service: Service) -> ServiceManifest:
+        """What its plugin says of it. Raises `InvalidManifest`."""
+        return self.catalog.get(service.plugin).manifest
+
+    # -- life ------------------------------------------------------------------------------
+
+    def create(
+        self, plugin_name: str, name: str, wish: Wish, *, actor: str, report: Report
+    ) -> Service:
+        """Make a service and wait until it answers; nothing is left of one that does not."""
+        plugin = self.catalog.get(plugin_name)
+        name = parse_service_name(name)
+        with self.reserved(lambda: self._reserve(plugin, name, wish)) as service:
+            return self._make(plugin, service, actor, report)
+
+    @contextmanager
+    def reserved(self, reserve: Callable[[], Service]) -> Iterator[Service]:
+        """A new service, held exclusively; nothing is left of it when the block raises."""
+        # The gate keeps `sweep` from looking between the row and its lock.
+        with self.gate():
+            service = reserve()
+            lock = self.lock(service.id, "being created")
+            lock.acquire()
+        try:
+            yield service
+        except BaseException:
+            self.erase(service)
+            raise
+        finally:
+            lock.release()
+
+    def _reserve(self, plugin: ServicePlugin, name: str, wish: Wish) -> Service:
+        manifest = plugin.manifest
+        tagged = version_of(wish.image) if wish.image else manifest.versions[0]
+        return self.store.services.create(
+            manifest.name,
+            name,
+            version=wish.version or tagged,
+            memory=wish.memory or manifest.memory,
+            credentials=first_credentials(manifest, name, wish.password),
+            reference=wish.image,
+            options=wish.options,
+            environment=dict(wish.environment),
+        )
+
+    def _make(self, plugin: ServicePlugin, service: Service, actor: str, report: Report) -> Service:
+        # Until the row names the image, the lease keeps it from being collected.
+        with self.engine.layers.lease():
+            image = self.images.get(plugin, service.version, service.reference, report)
+            volume = f"service-{service.id}-1"
+            self.store.services.set_content(service.id, image.id, service.version, volume)
+        service = replace(service, image=image.id, volume=volume)
+        self.run(service, plugin.manifest)
+        self.store.events.add(actor, "", f"{service.plugin}:create", service.name)
+        return self.get(service.plugin, service.name)
+
+    def run(self, service: Service, manifest: ServiceManifest) -> None:
+        """Start its container and make it the service's: from here on it should run."""
+        container = self.runner.start(manifest, service)
+        with self.store.transaction():
+            self.store.services.set_container(service.id, container, restarts=0)
+            self.store.services.set_state(service.id, ServiceState.RUNNING)
+        running = replace(service, container=container, state=ServiceState.RUNNING)
+        self.router.lead(running, manifest)
+        self.router.publish()
+        wake_supervisor(self.layout)
+
+    def destroy(self, service: Service, *, actor: str, report: Report) -> None:
+        """Stop and forget a service with its data. Raises `StillLinked`, `ServiceBusy`."""
+        with self.exclusive(service, f"being destroyed by {actor}"), self.copying(service):
+            with self.store.transaction():
+                self._not_linked(service)
+                self.store.services.set_state(service.id, ServiceState.DESTROYING)
+            report.detail(f"Stopping {service.name}")
+            self.erase(service)
+            self.store.events.add(actor, "", f"{service.plugin}:destroy", service.name)
+
+    def _not_linked(self, service: Service) -> None:
+        links = self.store.links.of_service(service.id)
+        apps = [self.store.apps.by_id(app_id) for app_id in sorted({one.app_id for one in links})]
+        if apps:
+            raise StillLinked(service, [app.name for app in apps if app is not None])
+
+    def erase(self, service: Service) -> None:
+        """Remove all that belongs to a service; again is harmless."""
+        for container in self.engine.containers.list():
+            if container.owner == owner_of(service.id):
+                self.runner.stop(container.id)
+        self.router.forget(service.id)
+        for volume in self.runner.volumes.list():
+            if volume.startswith(f"service-{service.id}-"):
+                self.runner.volumes.remove(volume)
+        self.engine.ranges.release(owner_of(service.id))
+        remove_tree(log_directory(self.layout, service.id))
+        # Last: by it the supervisor knows that there is something left.
+        self.store.services.remove(service.id)
+        self.router.publish()
+
+    def start(self, service: Service, *, actor: str) -> None:
+        """Run a service that was stopped, or is to come back at once."""
+        with self.exclusive(service, f"being started by {actor}"):
+            current = self.existing(service)
+            if not self.is_up(current):
+                self.run(current, self.manifest(current))
+                self.store.events.add(actor, "", f"{service.plugin}:start", service.name)
+
+    def stop(self, service: Service, *, actor: str, paused: bool = False) -> None:
+        """End its container until `start`; its data, links and address stay."""
+        state = ServiceState.PAUSED if paused else ServiceState.STOPPED
+        with self.exclusive(service, f"being stopped by {actor}"):
+            self.halt(self.existing(service), state)
+            self.store.events.add(actor, "", f"{service.plugin}:stop", service.name)
+
+    def halt(self, service: Service, state: ServiceState) -> None:
+        """End its container; for who holds it exclusively."""
+        # First the state: the supervisor starts nothing again that ends behind it.
+        self.store.services.set_state(service.id, state)
+        self.router.refuse(service)
+        self.store.services.set_container(service.id, None)
+        if service.container is not None:
+            self.runner.stop(service.container)
+
+    def restart(self, service: Service, *, actor: str) -> None:
+        """Stop and start, on the same data and at the same address."""
+        with self.exclusive(service, f"being restarted by {actor}"):
+            current = self.existing(service)
+            self.halt(current, ServiceState.STOPPED)
+            self.run(replace(current, container=None), self.manifest(current))
+            self.store.events.add(actor, "", f"{service.plugin}:restart", service.name)
+
+    def grant(self, service: Service, container: str, credentials: Mapping[str, Secret]) -> None:
+        """Let in by `credentials` too; again is harmless. Raises `CredentialsRefused`."""
+        self._access(service, container, "grant", "NEW_", credentials)
+
+    def revoke(self, service: Service, container: str, credentials: Mapping[str, Secret]) -> None:
+        """Let nobody in by `credentials` any longer, and end the connections they made."""
+        self._access(service, container, "revoke", "OLD_", credentials)
+
+    def _access(
+        self,
+        service: Service,
+        container: str,
+        command: str,
+        prefix: str,
+        credentials: Mapping[str, Secret],
+    ) -> None:
+        manifest = self.manifest(service)
+        args = manifest.commands.get(command)
+        if args is None:
+            return
+        others = environment(manifest, service, credentials)
+        env = environment(manifest, service) | {f"{prefix}{k}": v for k, v in others.items()}
+        answer = self.runner.ask(container, args, env)
+        if answer.code != 0:
+            raise CredentialsRefused(
+                f"{manifest.title} of {service.name} refuses to change its credentials",
+                answer.errors.splitlines()[-10:],
+                f"Look at its log: paas {service.plugin}:logs {service.name}",
+            )
+
+    def status(self, service: Service) -> str:
+        """A word for people: running, stopped, paused, missing…"""
+        if service.state.should_run and not self.is_up(service):
+            return "missing"
+        return service.state.value
+
+    def is_up(self, service: Service) -> bool:
+        """Whether its container is there and has not ended."""
+        return service.container is not None and self.runner.runs(service.container)
+
+    def existing(self, service: Service) -> Service:
+        """The service as it is now. Raises `ServiceNotFound`."""
+        current = self.store.services.by_id(service.id)
+        if current is None or current.state.is_half_made:
+            raise ServiceNotFound(service.plugin, service.name)
+        return current
+
+    @contextmanager
+    def exclusive(self, service: Service, holder: str) -> Iterator[None]:
+        """Held by who changes what runs. Raises `ServiceBusy`, which names the holder."""
+        yield from self._held(service, self.lock(service.id, holder))
+
+    @contextmanager
+    def copying(self, service: Service, holder: str = "being destroyed") -> Iterator[None]:
+        """Held by who reads all of its data, and by who ends it. Raises `ServiceBusy`."""
+        yield from self._held(service, self.copy_lock(service.id, holder))
+
+    def _held(self, service: Service, lock: FileLock) -> Iterator[None]:
+        # Whoever only looks whether it is held holds it for a moment.
+        if not wait_until(lock.try_acquire, PATIENCE_SECONDS):
+            raise ServiceBusy(service, lock.holder())
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def gate(self) -> FileLock:
+        """Held by who makes a row that is to have a lock, and by who looks for such."""
+        return FileLock(self.layout.locks / "services")
+
+    def lock(self, service_id: int, holder: str, *, shared: bool = False) -> FileLock:
+        """The lock of `exclusive`, for who does not insist."""
+        return FileLock(self.layout.locks / f"service-{service_id}", holder, shared=shared)
+
+    def copy_lock(self, service_id: int, holder: str) -> FileLock:
+        """The lock of `copying`, for who does not insist."""
+        return FileLock(self.layout.locks / f"service-{service_id}.copy", holder)

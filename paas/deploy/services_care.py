@@ -1,0 +1,121 @@
+"""Making services run what the database says: after a crash, a reboot, a killed command."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from paas.deploy.services import OWNER, ServiceOperations
+from paas.model.backup import Verdict
+from paas.model.service import Service
+from paas.store.services import ServiceNotFound
+
+
+class ServiceCare:
+    """Single steps for the supervisor, each safe to repeat and to be killed in.
+
+    Whoever holds a service is changing it, and needs no help.
+    """
+
+    def __init__(self, services: ServiceOperations) -> None:
+        self._services = services
+        self._store = services.store
+
+    def heal(self, service: Service) -> bool:
+        """Start the container of a service that should run and has none; says whether it did.
+
+        Somebody who is changing the service needs no help.
+        """
+        lock = self._services.lock(service.id, "being started again")
+        if not lock.try_acquire():
+            return False
+        try:
+            current = self._store.services.by_id(service.id)
+            if current is None or not current.state.should_run or self._services.is_up(current):
+                return False
+            manifest = self._services.manifest(current)
+            if current.container is not None:
+                self._services.runner.stop(current.container)
+            container = self._services.runner.start(manifest, current)
+            self._store.services.set_container(service.id, container, restarts=current.restarts + 1)
+            self._services.router.lead(replace(current, container=container), manifest)
+        finally:
+            lock.release()
+        return True
+
+    def ailing(self) -> list[Service]:
+        """The services that should run and do not."""
+        return [
+            service
+            for service in self._store.services.list()
+            if service.state.should_run
+            and not self._services.is_up(service)
+            and not self._is_held(service)
+        ]
+
+    def sweep(self) -> None:
+        """End what killed commands left: half-made services, and containers of nobody."""
+        for service in self._store.services.list():
+            if service.state.is_half_made:
+                self._end(service)
+        for volume, service_id in self._store.backups.candidates():
+            self._drop(volume, service_id)
+        for container in self._services.engine.containers.list():
+            # In this order: a maker that commits and ends in between has left a row.
+            if container.owner.startswith(OWNER) and not container.keeper.alive:
+                owned = {one.container for one in self._store.services.list()}
+                if container.id not in owned:
+                    self._services.engine.containers.remove(container.id)
+
+    def _end(self, service: Service) -> None:
+        with self._services.gate():
+            lock = self._services.lock(service.id, "cleaning up")
+            if not lock.try_acquire():
+                return
+        try:
+            current = self._store.services.by_id(service.id)
+            if current is not None and current.state.is_half_made:
+                self._services.erase(current)
+        finally:
+            lock.release()
+
+    def _drop(self, volume: str, service_id: int) -> None:
+        """Remove the volume of a candidate, and its server, unless somebody works on it."""
+        lock = self._services.copy_lock(service_id, "cleaning up")
+        if not lock.try_acquire():
+            return
+        try:
+            if (volume, service_id) in self._store.backups.candidates():
+                self._services.runner.volumes.remove(volume)
+                self._store.backups.drop_candidate(volume)
+        finally:
+            lock.release()
+
+    def settle_backups(self) -> None:
+        """Say of backups whose maker was killed that they are none."""
+        for backup in self._store.backups.running():
+            try:
+                service = self._store.services.get(backup.plugin, backup.service)
+            except ServiceNotFound:
+                self._store.backups.judge(backup, Verdict.BAD, "the service was destroyed")
+                continue
+            lock = self._services.copy_lock(service.id, "cleaning up")
+            if lock.try_acquire():
+                still = any(one.id == backup.id for one in self._store.backups.running())
+                if still:
+                    self._store.backups.judge(backup, Verdict.BAD, "it was interrupted")
+                lock.release()
+
+    def mend(self) -> None:
+        """Repeat what a reboot or a killed command left undone of addresses and names."""
+        for service in self._store.services.list():
+            if not service.state.is_half_made and not self._is_held(service):
+                self._services.router.lead(service, self._services.manifest(service))
+        self._services.router.publish()
+
+    def _is_held(self, service: Service) -> bool:
+        # Shared, so that two who look do not take each other for its holder.
+        lock = self._services.lock(service.id, "looking", shared=True)
+        if not lock.try_acquire():
+            return True
+        lock.release()
+        return False

@@ -1,0 +1,216 @@
+"""Cloning, upgrading, replacing the content and changing the password of a service."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from paas.deploy.services import ServiceOperations
+from paas.deploy.services_candidate import Candidates
+from paas.deploy.services_link import ServiceLinks
+from paas.deploy.services_talk import ServiceTalk
+from paas.errors import PaasError
+from paas.model.env import Secret
+from paas.model.report import Report
+from paas.model.service import Service, ServiceState, parse_service_name
+from paas.plugin.service_image import version_of
+from paas.plugin.service_values import new_password, rotated
+
+
+class ContentDiffers(PaasError):
+    """The new server does not hold what the old one holds."""
+
+
+@dataclass(frozen=True)
+class ServiceCopies:
+    """What needs all the data of a service at once. Methods raise `PaasError`."""
+
+    services: ServiceOperations
+    talk: ServiceTalk
+    links: ServiceLinks
+
+    @property
+    def candidates(self) -> Candidates:
+        """Who makes servers from dumps."""
+        return Candidates(self.services)
+
+    @contextmanager
+    def spool(self) -> Iterator[int]:
+        """An unnamed file for a dump: on disk, gone with its descriptor whatever happens."""
+        folder = self.services.layout.root / "spool"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            yield file.fileno()
+
+    def clone(self, source: Service, name: str, *, actor: str, report: Report) -> Service:
+        """Make a service with the content that another has now: one snapshot of it."""
+        name = parse_service_name(name)
+        source = self.services.existing(source)
+        with (
+            self.services.copying(source, f"being cloned by {actor}"),
+            self.services.reserved(lambda: self._twin(source, name)) as twin,
+            self.spool() as dump,
+        ):
+            store = self.services.store
+            store.services.set_content(twin.id, source.image, source.version, "")
+            twin = replace(twin, image=source.image)
+            report.step(f"Copying {source.name}")
+            self.candidates.dump(source, self.talk.container(source), dump)
+            report.step(f"Loading {name}")
+            with self.candidates.loaded(twin, dump) as candidate:
+                self.candidates.promote(candidate)
+            self.services.router.publish()
+            store.events.add(actor, "", f"{source.plugin}:clone", f"{source.name} to {name}")
+        return self.services.get(source.plugin, name)
+
+    def _twin(self, source: Service, name: str) -> Service:
+        environment = {key: value.reveal() for key, value in source.environment.items()}
+        return self.services.store.services.create(
+            source.plugin,
+            name,
+            version=source.version,
+            memory=source.memory,
+            # Databases and users keep their names: they are in the dump.
+            credentials={**source.credentials, "password": Secret(new_password())},
+            reference=source.reference,
+            options=source.options,
+            environment=environment,
+        )
+
+    def replace_content(
+        self, service: Service, dump: int, *, actor: str, report: Report, why: str
+    ) -> str:
+        """Give a service the content of a dump instead of its own; the old volume's name.
+
+        It is loaded into another server first: a dump that is none changes nothing. The
+        address, the links and the credentials stay.
+        """
+        with (
+            self.services.exclusive(service, f"being {why} by {actor}"),
+            self.services.copying(service, f"being {why} by {actor}"),
+        ):
+            current = self.services.existing(service)
+            report.step(f"Loading {service.name} beside what runs")
+            with self.candidates.loaded(current, dump) as candidate:
+                old = self.candidates.promote(candidate)
+            self.services.store.events.add(actor, "", f"{service.plugin}:{why}", service.name)
+        report.detail(f"What it held before is kept in the volume {old}")
+        return old
+
+    def upgrade(
+        self, service: Service, version: str, image: str, *, actor: str, report: Report
+    ) -> str | None:
+        """Move a service to another version, or to today's packages of its own.
+
+        Within a major version in place. To another one by a dump into a new volume, checked
+        before it serves; the old volume is kept, and its name returned. On any failure the
+        old server serves on as it was.
+        """
+        manifest = self.services.manifest(service)
+        plugin = self.services.catalog.get(service.plugin)
+        with (
+            self.services.exclusive(service, f"being upgraded by {actor}"),
+            self.services.copying(service, f"being upgraded by {actor}"),
+            self.services.engine.layers.lease(),
+        ):
+            current = self.services.existing(service)
+            reference = image or ("" if version else current.reference)
+            wanted = version or (version_of(image) if image else current.version)
+            fresh = manifest.major(wanted) == manifest.major(current.version)
+            report.step(f"Preparing {manifest.title} {wanted}")
+            new = self.services.images.get(plugin, wanted, reference, report, fresh=fresh)
+            target = replace(current, image=new.id, version=wanted, reference=reference)
+            if fresh:
+                self._in_place(current, target, report)
+                return None
+            old = self._by_dump(current, target, report)
+            self.services.store.events.add(
+                actor, "", f"{service.plugin}:upgrade", f"{service.name} to {wanted}"
+            )
+        report.detail(f"The data of {manifest.title} {service.version} is kept in {old}")
+        return old
+
+    def _in_place(self, current: Service, target: Service, report: Report) -> None:
+        """The same data under newer packages; under the older ones again if it fails."""
+        store, manifest = self.services.store, self.services.manifest(current)
+        report.step(f"Restarting {current.name}")
+        self.services.halt(current, ServiceState.STOPPED)
+        try:
+            self.services.run(replace(target, container=None), manifest)
+        except BaseException:
+            self.services.run(replace(current, container=None), manifest)
+            raise
+        with store.transaction():
+            store.services.set_content(target.id, target.image, target.version, target.volume)
+            store.services.set_reference(target.id, target.reference)
+
+    def _by_dump(self, current: Service, target: Service, report: Report) -> str:
+        with self.spool() as dump, self._quiet(current, report) as container:
+            report.step(f"Copying {current.name}")
+            self.candidates.dump(current, container, dump)
+            before = self.candidates.count(current, container)
+            report.step("Loading it into the new version")
+            with self.candidates.loaded(target, dump) as candidate:
+                if candidate.count != before:
+                    raise ContentDiffers(
+                        f"The new server of {current.name} does not hold what the old one holds",
+                        _difference(before, candidate.count),
+                        "Nothing was changed: the old one serves on.",
+                    )
+                report.detail(f"Verified: {summary(before)}")
+                return self.candidates.promote(candidate)
+
+    @contextmanager
+    def _quiet(self, service: Service, report: Report) -> Iterator[str]:
+        """The service without a client: what is written meanwhile would be lost.
+
+        Connections that exist end with their server, which is started again for the dump
+        alone. Unless another server is the service behind the block, it serves again.
+        """
+        manifest, store = self.services.manifest(service), self.services.store
+        report.step(f"Closing {service.name} to its clients")
+        self.services.router.refuse(service)
+        store.services.set_container(service.id, None)
+        if service.container is not None:
+            self.services.runner.stop(service.container)
+        container = self.services.runner.start(manifest, service)
+        store.services.set_container(service.id, container)
+        try:
+            yield container
+        finally:
+            left = self.services.existing(service)
+            if left.container == container:
+                self.services.router.lead(left, manifest)
+
+    def rotate(self, service: Service, *, actor: str, report: Report) -> None:
+        """Give the service another password, and every linked app the URL with it.
+
+        For the time of their releases both are valid, so that no connection is refused.
+        """
+        with self.services.exclusive(service, f"changing credentials for {actor}"):
+            current = self.services.existing(service)
+            container = self.talk.container(current)
+            fresh = rotated(self.services.manifest(current), current)
+            self.services.grant(current, container, fresh)
+            # From here on a link made meanwhile, and the next start, use the new one.
+            self.services.store.services.set_credentials(current, fresh)
+            renewed = replace(current, credentials=fresh)
+            self.links.relink(renewed, actor=actor, report=report)
+            self.services.revoke(renewed, container, current.credentials)
+            self.services.store.events.add(actor, "", f"{service.plugin}:rotate", service.name)
+
+
+def summary(count: str) -> str:
+    """`3 tables, 120 rows` of the lines that `count` gives: a name and a number each."""
+    numbers = [line.rpartition(" ")[2].rpartition("=")[2] for line in count.splitlines()]
+    whole = [int(number) for number in numbers if number.isdecimal()]
+    return f"{len(whole)} tables, {sum(whole)} rows"
+
+
+def _difference(before: str, after: str) -> list[str]:
+    old, new = set(before.splitlines()), set(after.splitlines())
+    return [*(f"- {line}" for line in sorted(old - new)), *(f"+ {x}" for x in sorted(new - old))][
+        :20
+    ]

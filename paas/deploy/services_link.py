@@ -1,0 +1,228 @@
+"""Linking: which config variables of an app hold the URL of which service."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from paas.deploy.operations import Operations
+from paas.deploy.services import ServiceOperations
+from paas.errors import PaasError
+from paas.model.app import App
+from paas.model.names import InvalidName, shown
+from paas.model.report import Report
+from paas.model.service import Link, Service
+from paas.plugin.service_values import url_of
+
+ALIAS = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
+"""RFC 3986, section 3.1."""
+
+
+class AlreadyLinked(PaasError):
+    """The app has the service's URL."""
+
+
+class NotLinked(PaasError):
+    """The app does not have the service's URL."""
+
+    def __init__(self, service: Service, app: App) -> None:
+        super().__init__(
+            f"Not linked to app {app.name}",
+            resolution=f"paas {service.plugin}:link {service.name} {app.name} links it.",
+        )
+
+
+@dataclass(frozen=True)
+class LinkWish:
+    """What is asked of a link; empty is the plugin's default."""
+
+    alias: str = ""
+    query: str = ""
+    scheme: str = ""
+    database: str = ""
+
+    def check(self) -> None:
+        """Raises `InvalidName` for what cannot be part of a variable's name or of a URL."""
+        for text, pattern in ((self.alias, ALIAS), (self.scheme, SCHEME)):
+            if text and not pattern.fullmatch(text):
+                raise InvalidName(f"{shown(text)} cannot be an alias or a scheme")
+        if re.search(r"[\s#\0]", self.query):
+            raise InvalidName(f"{shown(self.query)} cannot be a query string")
+
+
+@dataclass(frozen=True)
+class ServiceLinks:
+    """Links and unlinks; each is one release of the app, or waits for the next one."""
+
+    services: ServiceOperations
+    operations: Operations
+
+    def link(
+        self,
+        service: Service,
+        app: App,
+        wish: LinkWish,
+        *,
+        actor: str,
+        report: Report,
+        restart: bool,
+    ) -> str:
+        """Give an app the service's URL; the variable's name. Raises `AlreadyLinked`.
+
+        An app that does not come up with it has no link.
+        """
+        wish.check()
+        store = self.services.store
+        with store.transaction():
+            known = self._between(service, app)
+            if known and not wish.alias:
+                raise AlreadyLinked(f"Already linked as {known[0].variable}")
+            link = Link(
+                app.id,
+                self._variable(service, app, wish.alias),
+                service.id,
+                wish.scheme,
+                wish.query,
+                wish.database,
+            )
+            store.links.add(link)
+        self.services.router.allow(service.id, app.id)
+        try:
+            self._apply(app, {link.variable: self.url(service, link)}, (), actor, report, restart)
+        except BaseException:
+            store.links.remove(link)
+            self.services.router.settle(service.id, app.id)
+            raise
+        store.events.add(actor, app.name, f"{service.plugin}:link", service.name)
+        return link.variable
+
+    def unlink(
+        self, service: Service, app: App, *, actor: str, report: Report, restart: bool
+    ) -> Sequence[str]:
+        """Take exactly the variables of their links away; their names. Raises `NotLinked`."""
+        store = self.services.store
+        links = self._between(service, app)
+        if not links:
+            raise NotLinked(service, app)
+        config = store.config.get(app.id)
+        ours = [
+            link.variable
+            for link in links
+            if link.variable in config and config[link.variable].reveal() == self.url(service, link)
+        ]
+        # Before the links: an app that does not come up without keeps them.
+        self._apply(app, {}, ours, actor, report, restart)
+        for link in links:
+            store.links.remove(link)
+        self.services.router.settle(service.id, app.id)
+        store.events.add(actor, app.name, f"{service.plugin}:unlink", service.name)
+        return ours
+
+    def promote(
+        self, service: Service, app: App, *, actor: str, report: Report, restart: bool
+    ) -> str:
+        """Make a linked service the app's first one; what was keeps its URL under another
+        name. Raises `NotLinked`, and `AlreadyLinked` when it is the first.
+        """
+        store = self.services.store
+        links = self._between(service, app)
+        first = self.services.manifest(service).link.variable
+        if not links:
+            raise NotLinked(service, app)
+        if any(link.variable == first for link in links):
+            raise AlreadyLinked(f"{service.name} is the first already, as {first}")
+        changed = [replace(links[0], variable=first), *self._displaced(service, app, first)]
+        values = {link.variable: self._url(link) for link in changed}
+        values |= self._by_hand(app, first)
+        self._apply(app, values, (), actor, report, restart)
+        with store.transaction():
+            for link in changed:
+                store.links.add(link)
+            store.events.add(actor, app.name, f"{service.plugin}:promote", service.name)
+        return first
+
+    def _displaced(self, service: Service, app: App, first: str) -> list[Link]:
+        """The link that was first, under a name of its own unless it has one."""
+        links = self.services.store.links.of_app(app.id)
+        was = next((link for link in links if link.variable == first), None)
+        if was is None or sum(link.service_id == was.service_id for link in links) > 1:
+            return []
+        owner = self.services.store.services.by_id(was.service_id) or service
+        return [replace(was, variable=self._own_variable(owner))]
+
+    def _by_hand(self, app: App, first: str) -> dict[str, str]:
+        """A URL that nobody linked is kept beside."""
+        linked = {link.variable for link in self.services.store.links.of_app(app.id)}
+        value = self.services.store.config.get(app.id).get(first)
+        if value is None or first in linked:
+            return {}
+        return {f"{first.removesuffix('_URL')}_PREVIOUS_URL": value.reveal()}
+
+    def relink(self, service: Service, *, actor: str, report: Report) -> None:
+        """Give every linked app the URL as it is now, one release each."""
+        store = self.services.store
+        for app_id in sorted({link.app_id for link in store.links.of_service(service.id)}):
+            app = store.apps.by_id(app_id)
+            if app is not None:
+                values = {
+                    link.variable: self.url(service, link) for link in self._between(service, app)
+                }
+                report.step(f"Giving {app.name} the new credentials")
+                self._apply(app, values, (), actor, report, restart=True)
+
+    def apps_of(self, service: Service) -> list[App]:
+        """The apps that are linked to a service, by name."""
+        store = self.services.store
+        ids = {link.app_id for link in store.links.of_service(service.id)}
+        return [app for app in store.apps.list() if app.id in ids]
+
+    def url(self, service: Service, link: Link | None = None) -> str:
+        """The URL that a link gives, or that a new one would."""
+        return url_of(self.services.manifest(service), service, link)
+
+    def _url(self, link: Link) -> str:
+        service = self.services.store.services.by_id(link.service_id)
+        return self.url(service, link) if service is not None else ""
+
+    def values(self, app: App) -> Mapping[str, str]:
+        """The variables that an app's links are, as they should be now."""
+        return {link.variable: self._url(link) for link in self._of_app(app)}
+
+    def _of_app(self, app: App) -> Sequence[Link]:
+        return self.services.store.links.of_app(app.id)
+
+    def _between(self, service: Service, app: App) -> list[Link]:
+        return [link for link in self._of_app(app) if link.service_id == service.id]
+
+    def _variable(self, service: Service, app: App, alias: str) -> str:
+        taken = {*self.services.store.config.get(app.id), *(x.variable for x in self._of_app(app))}
+        if alias:
+            name = f"{alias.upper()}_URL"
+            if name in taken:
+                raise AlreadyLinked(
+                    f"The variable {name} of {app.name} is in use",
+                    resolution="Choose another alias.",
+                )
+            return name
+        first = self.services.manifest(service).link.variable
+        return first if first not in taken else self._own_variable(service)
+
+    def _own_variable(self, service: Service) -> str:
+        prefix = self.services.manifest(service).link.prefix
+        return f"{prefix}_{service.name.upper().replace('-', '_')}_URL"
+
+    def _apply(
+        self,
+        app: App,
+        values: Mapping[str, str],
+        unset: Sequence[str],
+        actor: str,
+        report: Report,
+        restart: bool,  # noqa: FBT001 - handed on
+    ) -> None:
+        if values or unset:
+            self.operations.apply_config(
+                app, values, unset, actor=actor, report=report, restart=restart
+            )

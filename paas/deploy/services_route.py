@@ -1,0 +1,76 @@
+"""The stable address and name of each service, and who may reach it."""
+
+from __future__ import annotations
+
+from paas.deploy.running import owner_of as owner_of_app
+from paas.engine.container import ContainerNotFound
+from paas.engine.engine import Engine
+from paas.engine.network.addresses import Backend
+from paas.host.files import FileLock
+from paas.model.service import Service
+from paas.plugin.catalog import Catalog
+from paas.plugin.manifest import ServiceManifest
+from paas.plugin.service_runner import owner_of
+from paas.store.store import Store
+
+NAMES = "datastores"
+"""The resolver's file of services."""
+
+
+class ServiceRouter:
+    """Writes backends, names and links from the database; every write can be repeated."""
+
+    def __init__(self, store: Store, engine: Engine, catalog: Catalog) -> None:
+        self._store = store
+        self._engine = engine
+        self._catalog = catalog
+
+    def lead(self, service: Service, manifest: ServiceManifest) -> None:
+        """Send what arrives at the service's address to its container, if it has one."""
+        backends = self._backends(service, manifest)
+        # One slot: its address takes every port there, as that of the container does.
+        self._engine.network.service(owner_of(service.id), 1)
+        if list(self._engine.network.backends(owner_of(service.id))) != backends:
+            self._engine.network.set_backends({owner_of(service.id): backends})
+
+    def refuse(self, service: Service) -> None:
+        """Let new connections be refused at once, whatever runs."""
+        self._engine.network.service(owner_of(service.id), 1)
+        self._engine.network.set_backends({owner_of(service.id): []})
+
+    def forget(self, service_id: int) -> None:
+        """Give back the address of a service that is gone."""
+        self._engine.network.release_service(owner_of(service_id))
+        self._engine.network.forget_links(owner_of(service_id))
+
+    def address(self, service: Service) -> str:
+        """Where linked apps find it; the same for as long as it exists."""
+        return str(self._engine.network.service(owner_of(service.id), 1).slots[0])
+
+    def publish(self) -> None:
+        """Let the resolver answer for every service by name."""
+        with FileLock(self._engine.layout.locks / "service-names"):
+            names = {
+                service.hostname: self._engine.network.service(owner_of(service.id), 1).slots[0]
+                for service in self._store.services.list()
+            }
+            self._engine.network.resolver.publish(names, NAMES)
+
+    def allow(self, service_id: int, app_id: int) -> None:
+        """Let the app's instances, one-offs and release phases reach the service."""
+        self._engine.network.allow(owner_of_app(app_id), owner_of(service_id))
+
+    def settle(self, service_id: int, app_id: int) -> None:
+        """Take that back unless a link of theirs is left."""
+        links = self._store.links.of_service(service_id)
+        if not any(link.app_id == app_id for link in links):
+            self._engine.network.forbid(owner_of_app(app_id), owner_of(service_id))
+
+    def _backends(self, service: Service, manifest: ServiceManifest) -> list[Backend]:
+        if service.container is None or not service.state.should_run:
+            return []
+        try:
+            address = self._engine.containers.get(service.container).address
+        except ContainerNotFound:
+            return []
+        return [] if address is None else [Backend(address, manifest.port)]

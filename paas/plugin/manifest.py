@@ -1,0 +1,196 @@
+"""`plugin.toml` of a service plugin: everything the one service engine has to know.
+
+    [plugin]       name, title, description
+    [service]      what runs: port, data, versions, memory, stop-signal, …
+    [link]         what linked apps get: variable, prefix, scheme, url, addons
+    [credentials]  user, database: texts; a password is always generated
+    [environment]  variables of the container, and of every command in it
+    [commands]     argv of each command, run in the container
+    [[extra]]      further commands of this plugin alone: name, summary, run
+
+Texts may hold `{name}`, `{user}`, `{password}`, `{database}`, `{host}`, `{port}`, `{scheme}`,
+`{memory_mb}` and `{version}`; nothing in them is given to a shell.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from paas.errors import PaasError
+from paas.model.limits import MIB
+from paas.plugin.fields import Fields
+
+NAME = re.compile(r"[a-z][a-z0-9]{0,19}")
+PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+KNOWN = frozenset(
+    {"name", "user", "password", "database", "host", "port", "scheme", "memory_mb", "version"}
+)
+COMMANDS = frozenset(
+    {"ready", "connect", "enter", "export", "import", "dump", "load", "place", "count"}
+    | {"grant", "revoke"}
+)
+"""ready     ends with 0 when the server answers
+connect   the native client, on a terminal or on pipes
+enter     a shell
+export    writes the native dump of the database to its standard output
+import    reads one; what is no such dump changes nothing
+dump      writes all there is, for backup, clone and upgrade; a snapshot
+load      reads that into a server made for it, and fails unless it is whole
+place     the same without a server: it lays the files that the server will find
+count     lines that are equal when two servers hold the same
+grant     lets in whom the environment names, by that password
+revoke    no longer lets them in, and ends their connections
+"""
+
+
+class InvalidManifest(PaasError):
+    """A plugin.toml that is none; the message names the file and the field."""
+
+
+@dataclass(frozen=True)
+class Extra:
+    """A command that only this plugin has; what is typed behind the name is added to `run`."""
+
+    name: str
+    summary: str
+    run: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LinkRule:
+    """How a linked app is told. `variable` is the first link's, `prefix` of further ones."""
+
+    variable: str
+    prefix: str
+    scheme: str
+    url: str
+    addons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ServiceManifest:
+    """One datastore. `memory` is in bytes, `stop_timeout` in seconds.
+
+    `versions` are those its own Dockerfile makes, the default first. `version_file` says
+    which version wrote the data, `version_parts` how many numbers of it are its major one.
+    """
+
+    name: str
+    title: str
+    description: str
+    port: int
+    data: str
+    versions: tuple[str, ...]
+    link: LinkRule
+    memory: int = 512 * MIB
+    command: tuple[str, ...] = ()
+    stop_signal: str = "SIGTERM"
+    stop_timeout: float = 30.0
+    version_file: str = ""
+    version_parts: int = 1
+    credentials: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    commands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    extra: tuple[Extra, ...] = ()
+    new_user: bool = False
+    """Whether a rotation makes another user; otherwise the one user gets a second password."""
+
+    def major(self, version: str) -> str:
+        """`17` of `17.5`; what may differ without a dump is behind it."""
+        return ".".join(re.findall(r"[0-9]+", version)[: self.version_parts])
+
+    def keeps_data(self) -> bool:
+        """Whether there is anything to export, copy and upgrade."""
+        return "dump" in self.commands
+
+
+def parse_manifest(text: str, path: str) -> ServiceManifest:
+    """Read a plugin.toml; `path` is its name for messages. Raises `InvalidManifest`."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise _invalid(f"{path}: not valid TOML: {error}") from None
+    try:
+        return _manifest(Fields(document, path))
+    except ValueError as error:
+        raise _invalid(str(error)) from None
+
+
+def _invalid(brief: str) -> InvalidManifest:
+    return InvalidManifest(brief, resolution="Correct the file; plugins/README.md describes it.")
+
+
+def _manifest(top: Fields) -> ServiceManifest:
+    plugin, service = top.table("plugin"), top.table("service")
+    credentials, environment = top.table("credentials"), top.table("environment")
+    rotation, commands = top.table("rotation"), top.table("commands")
+    manifest = ServiceManifest(
+        name=plugin.text("name", pattern=NAME),
+        title=plugin.text("title"),
+        description=plugin.text("description"),
+        port=service.number("port", 1, 65535),
+        data=service.text("data", default="", pattern=re.compile(r"(/[\w.-]+)*")),
+        versions=service.words("versions"),
+        memory=service.memory("memory", default=512 * MIB),
+        command=service.words("command", default=()),
+        stop_signal=service.text("stop-signal", default="SIGTERM"),
+        stop_timeout=float(service.number("stop-seconds", 0, 3600, default=30)),
+        version_file=service.text("version-file", default=""),
+        version_parts=service.number("version-parts", 1, 4, default=1),
+        link=_link(top.table("link")),
+        credentials={key: _template(credentials, key) for key in credentials.keys_of(r"\w+")},
+        environment={key: _template(environment, key) for key in environment.keys_of(r"\w+")},
+        commands={key: commands.words(key) for key in commands.keys_of(r"[a-z]+")},
+        extra=tuple(map(_extra, top.tables("extra"))),
+        new_user=rotation.flag("new-user", default=False),
+    )
+    unknown = sorted(set(manifest.commands) - COMMANDS)
+    if unknown:
+        raise commands.error(unknown[0], f"is no command; there are {', '.join(sorted(COMMANDS))}")
+    if "ready" not in manifest.commands:
+        raise commands.error("ready", "is missing")
+    for each in (top, plugin, service, rotation):
+        each.finish()
+    return manifest
+
+
+def _link(table: Fields) -> LinkRule:
+    variable = re.compile(r"[A-Z][A-Z0-9_]*")
+    rule = LinkRule(
+        variable=table.text("variable", pattern=variable),
+        prefix=table.text("prefix", pattern=variable),
+        scheme=table.text("scheme", pattern=re.compile(r"[a-z][a-z0-9+.-]*")),
+        url=_template(table, "url"),
+        addons=table.words("addons", default=()),
+    )
+    table.finish()
+    return rule
+
+
+def _extra(table: Fields) -> Extra:
+    extra = Extra(
+        table.text("name", pattern=re.compile(r"[a-z][a-z-]*")),
+        table.text("summary"),
+        table.words("run"),
+    )
+    table.finish()
+    return extra
+
+
+def _template(table: Fields, key: str) -> str:
+    text = table.text(key)
+    for found in PLACEHOLDER.findall(text):
+        if found not in KNOWN:
+            raise table.error(
+                key, f"{{{found}}} is not known; there are {', '.join(sorted(KNOWN))}"
+            )
+    return text
+
+
+def rendered(template: str, values: Mapping[str, Any]) -> str:
+    """`template` with its placeholders replaced; what replaces them is left as it is."""
+    return PLACEHOLDER.sub(lambda match: str(values[match[1]]), template)

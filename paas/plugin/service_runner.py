@@ -1,0 +1,287 @@
+"""One service as a container: started, waited for, asked, stopped.
+
+The container belongs to nobody's session: a monitor of its own keeps its log and its exit
+code, and it outlives whoever started it.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from paas.engine import inside, logs
+from paas.engine.container import ContainerNotFound
+from paas.engine.engine import Engine
+from paas.engine.images import Image
+from paas.engine.spec import ContainerSpec, Mount, command_of
+from paas.engine.volumes import Volumes
+from paas.errors import PaasError
+from paas.host.terminal import Terminal
+from paas.host.waiting import wait_until
+from paas.model.env import Secret, revealed
+from paas.model.layout import Layout
+from paas.model.limits import Limits
+from paas.model.service import Service
+from paas.plugin.manifest import ServiceManifest
+from paas.plugin.service_values import command, environment
+
+READY_SECONDS = 60.0
+STEP_SECONDS = 0.02
+CONNECT_SECONDS = 1.0
+LOG_LINES = 30
+PIDS = 4096
+SHELL = ("/bin/bash",)
+
+LABEL = "paas.service"
+"""Containers with this label are services; its value is the service's id."""
+
+
+class ServiceFailed(PaasError):
+    """The server of a service ended, or did not become ready in time."""
+
+
+class NotRunning(PaasError):
+    """The service has no container to ask."""
+
+    def __init__(self, service: Service) -> None:
+        super().__init__(
+            f"{service.plugin} service {service.name} is not running",
+            resolution=f"Start it: paas {service.plugin}:start {service.name}",
+        )
+
+
+class WrongDataVersion(PaasError):
+    """The data was written by another major version than the one that is to read it."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command in a container said."""
+
+    code: int
+    output: str
+    errors: str
+
+
+def owner_of(service_id: int) -> str:
+    """The owner of a service's user id range, containers and addresses."""
+    return f"service:{service_id}"
+
+
+def log_directory(layout: Layout, service_id: int) -> Path:
+    """Where the output of a service's containers is kept."""
+    return layout.logs / "services" / str(service_id)
+
+
+class ServiceRunner:
+    """Runs the containers of services."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._layout = engine.layout
+        self.volumes = Volumes(engine.layout, engine.rootfs)
+
+    # -- data ----------------------------------------------------------------------------
+
+    def check_data(self, manifest: ServiceManifest, service: Service) -> None:
+        """See to it that the data in the volume is this version's. Raises `WrongDataVersion`.
+
+        A server of another major version would refuse to start at best.
+        """
+        written = self.data_version(manifest, service)
+        if written and manifest.major(written) != manifest.major(service.version):
+            raise WrongDataVersion(
+                f"The data of {service.name} was written by {manifest.title}"
+                f" {written}, and {service.version} cannot read it",
+                [f"It is in the volume {service.volume}, untouched."],
+                f"paas {service.plugin}:upgrade moves data to another version.",
+            )
+
+    def data_version(self, manifest: ServiceManifest, service: Service) -> str:
+        """Which version wrote the data; empty when there is none, or nothing says so."""
+        if not manifest.version_file or service.volume not in self.volumes.list():
+            return ""
+        folder = self._layout.engine_fs / "volumes" / service.volume
+        return inside.read(folder, "/" + manifest.version_file).strip()
+
+    # -- life ----------------------------------------------------------------------------
+
+    def start(
+        self,
+        manifest: ServiceManifest,
+        service: Service,
+        *,
+        extra: Mapping[str, str] | None = None,
+    ) -> str:
+        """Start a container on the service's volume; its id, when it answers.
+
+        Nothing of it is left on failure. Raises `ServiceFailed`, `WrongDataVersion` and
+        what the engine raises.
+        """
+        self.check_data(manifest, service)
+        image = self._engine.images.get(service.image)
+        spec = self._spec(manifest, service, image, extra or {})
+        if spec.log is not None:
+            spec.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            self._engine.containers.create(spec)
+            self._engine.containers.start(spec.id)
+            self._await(manifest, service, spec.id)
+        except BaseException:
+            self.stop(spec.id)
+            raise
+        return spec.id
+
+    def _spec(
+        self, manifest: ServiceManifest, service: Service, image: Image, extra: Mapping[str, str]
+    ) -> ContainerSpec:
+        container = secrets.token_hex(16)
+        words = command(manifest, service)
+        config = image.config
+        base = command_of(config, args=words) if words else command_of(config)
+        return ContainerSpec(
+            id=container,
+            image=image.id,
+            owner=owner_of(service.id),
+            args=(*base, *service.options),
+            env={**environment(manifest, service), **extra},
+            hostname=service.hostname,
+            labels={LABEL: str(service.id), "paas.plugin": service.plugin},
+            mounts=self.mounts(manifest, service),
+            limits=Limits(memory_bytes=service.memory, pids=PIDS),
+            stop_signal=manifest.stop_signal,
+            stop_timeout=manifest.stop_timeout,
+            log=log_directory(self._layout, service.id) / f"{service.plugin}.1.{container}.log",
+        )
+
+    def mounts(self, manifest: ServiceManifest, service: Service) -> tuple[Mount, ...]:
+        """The service's volume, where its server keeps its data."""
+        if not manifest.data:
+            return ()
+        self.volumes.create(service.volume)
+        user_range = self._engine.ranges.range_for(owner_of(service.id))
+        return (self.volumes.mount(service.volume, user_range, manifest.data),)
+
+    def _await(self, manifest: ServiceManifest, service: Service, container: str) -> None:
+        def answers() -> bool:
+            if not self.runs(container):
+                raise self._failure(manifest, service, container, "ended")
+            if not self._listens(container, manifest.port):
+                return False
+            return self.ask(container, manifest.commands["ready"]).code == 0
+
+        if not wait_until(answers, READY_SECONDS, STEP_SECONDS):
+            what = f"was not ready after {READY_SECONDS:g} seconds"
+            raise self._failure(manifest, service, container, what)
+
+    def _listens(self, container: str, port: int) -> bool:
+        address = self._engine.containers.get(container).address
+        try:
+            socket.create_connection((str(address), port), CONNECT_SECONDS).close()
+        except OSError:
+            return False
+        return True
+
+    def _failure(
+        self, manifest: ServiceManifest, service: Service, container: str, what: str
+    ) -> ServiceFailed:
+        log = self._engine.containers.get(container).log
+        lines = logs.tail(log, LOG_LINES) if log is not None and log.exists() else []
+        reason = what
+        with suppress(ContainerNotFound):
+            status = self._engine.containers.status(container)
+            if status.oom_killed:
+                reason = "was killed: out of memory"
+            elif status.exit_code is not None:
+                reason = f"ended with exit code {status.exit_code}"
+        return ServiceFailed(
+            f"{manifest.title} of {service.name} {reason}",
+            lines,
+            f"All it said: paas {service.plugin}:logs {service.name}",
+        )
+
+    def runs(self, container: str) -> bool:
+        """Whether a container is there and has not ended."""
+        try:
+            return not self._engine.containers.status(container).state.has_ended
+        except ContainerNotFound:
+            return False
+
+    def stop(self, container: str) -> None:
+        """Stop by the server's own signal and grace, then remove; it may be gone already."""
+        with suppress(PaasError):
+            self._engine.containers.stop(container)
+        self._engine.containers.remove(container)
+
+    # -- commands in it --------------------------------------------------------------------
+
+    def attached(
+        self,
+        container: str,
+        args: Sequence[str],
+        terminal: Terminal,
+        env: Mapping[str, str | Secret],
+    ) -> int:
+        """Run `args` in a container on the caller's descriptors; the exit code is its."""
+        return self._engine.foreground.exec(
+            container,
+            args,
+            terminal.stdin,
+            terminal.stdout,
+            terminal.stderr,
+            terminal if terminal.isatty else None,
+            env=plain(env),
+        )
+
+    def piped(
+        self,
+        container: str,
+        args: Sequence[str],
+        *,
+        stdin: int,
+        stdout: int,
+        env: Mapping[str, str | Secret] | None = None,
+    ) -> Answer:
+        """Run `args` between two descriptors; what it says on standard error is kept."""
+        errors = os.memfd_create("stderr", os.MFD_CLOEXEC)
+        try:
+            code = self._engine.foreground.exec(
+                container, args, stdin, stdout, errors, env=plain(env or {})
+            )
+            return Answer(code, "", _content(errors))
+        finally:
+            os.close(errors)
+
+    def ask(
+        self,
+        container: str,
+        args: Sequence[str],
+        env: Mapping[str, str | Secret] | None = None,
+    ) -> Answer:
+        """Run `args` without input and return what it says."""
+        nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        output = os.memfd_create("stdout", os.MFD_CLOEXEC)
+        try:
+            answer = self.piped(container, args, stdin=nothing, stdout=output, env=env)
+            return Answer(answer.code, _content(output), answer.errors)
+        finally:
+            os.close(nothing)
+            os.close(output)
+
+
+def plain(env: Mapping[str, str | Secret]) -> dict[str, str]:
+    """The variables as the kernel takes them."""
+    return revealed(
+        {key: each if isinstance(each, Secret) else Secret(each) for key, each in env.items()}
+    )
+
+
+def _content(descriptor: int) -> str:
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    with os.fdopen(os.dup(descriptor), "rb") as file:
+        return file.read().decode("utf-8", "replace")

@@ -1,0 +1,129 @@
+"""plugin.toml: what is read, and how precisely what is wrong is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from paas.host.content import content
+from paas.model.limits import MIB
+from paas.plugin.catalog import Broken, Catalog, NoSuchPlugin, ServicePlugin
+from paas.plugin.manifest import COMMANDS, InvalidManifest, parse_manifest
+
+GOOD = """
+[plugin]
+name = "counter"
+title = "Counter"
+description = "Counts"
+[service]
+versions = ["1.2"]
+port = 7000
+data = "/data"
+memory = "64m"
+[link]
+variable = "COUNTER_URL"
+prefix = "COUNTER"
+scheme = "count"
+url = "{scheme}://:{password}@{host}:{port}"
+[credentials]
+user = "u"
+[environment]
+SECRET = "{password}"
+[commands]
+ready = ["true"]
+"""
+
+
+def test_what_is_declared_is_what_is_read() -> None:
+    manifest = parse_manifest(GOOD, "counter/plugin.toml")
+    assert (manifest.name, manifest.port, manifest.data) == ("counter", 7000, "/data")
+    assert manifest.memory == 64 * MIB
+    assert manifest.commands == {"ready": ("true",)}
+    assert manifest.stop_signal == "SIGTERM"
+    assert not manifest.keeps_data()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("[plugin]", "[plugin", "x/plugin.toml: not valid TOML"),
+        ('name = "counter"\n', "", "plugin.name is missing"),
+        ('"counter"', '"../x"', "plugin.name cannot be '../x'"),
+        ("port = 7000", "port = 70000", "service.port must be a whole number from 1 to 65535"),
+        ("port = 7000", 'port = "7000"', "service.port must be a whole number"),
+        ("port = 7000", "port = true", "service.port must be a whole number"),
+        ("port = 7000", "port = 7000\nprot = 1", "service.prot is not known; there are"),
+        ('"64m"', '"lots"', "service.memory cannot be 'lots': write it like 512m or 2g"),
+        ('"/data"', '"data"', "service.data cannot be 'data'"),
+        ('["1.2"]', "[]", "service.versions must not be empty"),
+        ("{password}@", "{pasword}@", "link.url {pasword} is not known; there are"),
+        ('SECRET = "{password}"', "SECRET = 3", "environment.SECRET must be a text"),
+        ('SECRET = "{password}"', 'SECRET = "{x}"', "environment.SECRET {x} is not known"),
+        ('ready = ["true"]', "", "commands.ready is missing"),
+        ('ready = ["true"]', 'ready = "true"', "commands.ready must be a list of texts"),
+        ("ready =", 'redy = ["x"]\nready =', "commands.redy is no command; there are"),
+        ("[commands]", "[surprise]\na = 1\n[commands]", "x/plugin.toml: surprise is not known"),
+        ("[link]", "[[extra]]\nname = 'X'\n[link]", "extra[0].name cannot be 'X'"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_place(old: str, new: str, message: str) -> None:
+    assert GOOD.count(old) >= 1
+    with pytest.raises(InvalidManifest) as caught:
+        parse_manifest(GOOD.replace(old, new, 1), "x/plugin.toml")
+    assert message in caught.value.brief
+    assert caught.value.brief.startswith("x/plugin.toml: ")
+    assert caught.value.resolution
+
+
+def test_a_broken_plugin_harms_no_other(tmp_path: Path) -> None:
+    for name, text in {"counter": GOOD, "torn": GOOD[:60], "letters": "[plugin]\nname='l'"}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "plugin.toml").write_text(text)
+    (tmp_path / "README.md").write_text("# plugins")
+    (tmp_path / "bytes").mkdir()
+    (tmp_path / "bytes/plugin.toml").write_bytes(b"\xff\xfe")
+    found = list(Catalog(tmp_path).all())
+    kinds = {one.name if isinstance(one, Broken) else one.manifest.name: type(one) for one in found}
+    assert kinds == {"bytes": Broken, "counter": ServicePlugin, "torn": Broken}
+    with pytest.raises(NoSuchPlugin, match="nothing"):
+        Catalog(tmp_path).get("nothing")
+
+
+def test_a_folder_has_its_plugin_s_name(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/plugin.toml").write_text(GOOD)
+    with pytest.raises(InvalidManifest, match=r"plugin\.name must be the folder's, other"):
+        Catalog(tmp_path).get("other")
+
+
+def test_every_bundled_datastore_can_be_read_and_does_what_the_engine_asks() -> None:
+    found = list(Catalog(content("plugins")).all())
+    assert [one for one in found if isinstance(one, Broken)] == []
+    for plugin in found:
+        assert isinstance(plugin, ServicePlugin)
+        assert plugin.has_dockerfile
+        manifest = plugin.manifest
+        assert set(manifest.commands) <= COMMANDS
+        if manifest.keeps_data():
+            assert {"load", "place"} & set(manifest.commands)
+            assert {"count", "export"} <= set(manifest.commands)
+
+
+@pytest.mark.parametrize(
+    ("addon", "name"),
+    [
+        ("heroku-postgresql", "postgres"),
+        ("heroku-postgresql:standard-0", "postgres"),
+        ("postgres", "postgres"),
+        ("heroku-redis:mini", "redis"),
+    ],
+)
+def test_an_addon_is_found_by_heroku_s_name(addon: str, name: str) -> None:
+    found = Catalog(content("plugins")).by_addon(addon)
+    assert found is not None
+    assert found.manifest.name == name
+
+
+def test_an_addon_nobody_makes_is_none() -> None:
+    assert Catalog(content("plugins")).by_addon("heroku-kafka") is None
