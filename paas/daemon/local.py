@@ -10,13 +10,14 @@ import os
 import socket
 import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
 import paas
 from paas.daemon.background import Background, NotStarted
 from paas.deploy.parts import Parts
+from paas.deploy.services import OWNER as SERVICES
 from paas.engine.engine import Engine
 from paas.host.processes import Process, spawn
 from paas.host.waiting import wait_until
@@ -61,13 +62,18 @@ class Local:
             self.background(name).stop()
 
     def stop_instances(self) -> None:
-        """Stop every container by its own signal and grace, all at once, and forget it.
+        """Stop every container by its own signal and grace, and forget it: all at once, but
+        the services behind the apps, which write to them until they end.
 
         Raises the first error after all were tried.
         """
         containers = self._parts.engine.containers.list()
-        with ThreadPoolExecutor(STOPPERS) as pool:
-            ended = [pool.submit(self._stop_container, one.id) for one in containers]
+        services = [one.id for one in containers if one.owner.startswith(SERVICES)]
+        others = [one.id for one in containers if one.id not in services]
+        ended: list[Future[None]] = []
+        for group in (others, services):
+            with ThreadPoolExecutor(STOPPERS) as pool:
+                ended += [pool.submit(self._stop_container, one) for one in group]
         for future in ended:
             future.result()
 

@@ -112,7 +112,8 @@ class Bucket:
         url = urlsplit(self.endpoint or f"https://s3.{self.key.region}.amazonaws.com")
         path = quote(f"{url.path.rstrip('/')}/{self.name}/{self._key(name)}", safe="/-_.~")
         line = "&".join(f"{_enc(k)}={_enc(v)}" for k, v in sorted((query or {}).items()))
-        headers = self._signed(method, url.netloc, path, line, sha256)
+        now = datetime.now(UTC)
+        headers = signed(self.key, method, url.netloc, path, line, sha256, now)
         headers["Content-Length"] = str(len(body))
         connection = _connection(url.scheme, url.netloc)
         try:
@@ -141,25 +142,27 @@ class Bucket:
             "Check the endpoint, the key, and that the bucket exists.",
         )
 
-    def _signed(self, method: str, host: str, path: str, query: str, sha256: str) -> dict[str, str]:
-        now = datetime.now(UTC)
-        moment, day = now.strftime("%Y%m%dT%H%M%SZ"), now.strftime("%Y%m%d")
-        headers = {"host": host, "x-amz-content-sha256": sha256, "x-amz-date": moment}
-        names = ";".join(sorted(headers))
-        listed = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers))
-        request = "\n".join((method, path, query, listed, names, sha256))
-        scope = f"{day}/{self.key.region}/s3/aws4_request"
-        digest = hashlib.sha256(request.encode()).hexdigest()
-        text = f"AWS4-HMAC-SHA256\n{moment}\n{scope}\n{digest}"
-        key = f"AWS4{self.key.secret.reveal()}".encode()
-        for part in (day, self.key.region, "s3", "aws4_request"):
-            key = hmac.digest(key, part.encode(), "sha256")
-        signature = hmac.digest(key, text.encode(), "sha256").hex()
-        headers["Authorization"] = (
-            f"AWS4-HMAC-SHA256 Credential={self.key.id}/{scope},"
-            f"SignedHeaders={names},Signature={signature}"
-        )
-        return headers
+
+def signed(
+    key: BucketKey, method: str, host: str, path: str, query: str, sha256: str, now: datetime
+) -> dict[str, str]:
+    """The headers of a request. `path` and `query` are encoded, and `query` is sorted."""
+    moment, day = now.strftime("%Y%m%dT%H%M%SZ"), now.strftime("%Y%m%d")
+    headers = {"host": host, "x-amz-content-sha256": sha256, "x-amz-date": moment}
+    names = ";".join(sorted(headers))
+    listed = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers))
+    request = "\n".join((method, path, query, listed, names, sha256))
+    scope = f"{day}/{key.region}/s3/aws4_request"
+    digest = hashlib.sha256(request.encode()).hexdigest()
+    text = f"AWS4-HMAC-SHA256\n{moment}\n{scope}\n{digest}"
+    secret = f"AWS4{key.secret.reveal()}".encode()
+    for part in (day, key.region, "s3", "aws4_request"):
+        secret = hmac.digest(secret, part.encode(), "sha256")
+    signature = hmac.digest(secret, text.encode(), "sha256").hex()
+    headers["Authorization"] = (
+        f"AWS4-HMAC-SHA256 Credential={key.id}/{scope},SignedHeaders={names},Signature={signature}"
+    )
+    return headers
 
 
 @dataclass(frozen=True)
