@@ -150,7 +150,7 @@ def backups(of: ServiceCommands) -> Iterator[Command]:
     yield of.command(
         "backup:list",
         f"List the backups of a {title} service",
-        Access.VIEW,
+        Access.DEPLOY,
         do.list,
         options=(format_option(),),
     )

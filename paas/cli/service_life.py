@@ -198,11 +198,11 @@ def life(of: ServiceCommands) -> Iterator[Command]:
     yield Command(
         f"{of.noun}:list",
         f"List the {title} services",
-        Access.VIEW,
+        Access.DEPLOY,
         do.list,
         options=(format_option(),),
     )
-    yield of.command("exists", f"Check if a {title} service exists", Access.VIEW, do.exists)
+    yield of.command("exists", f"Check if a {title} service exists", Access.DEPLOY, do.exists)
     yield of.command(
         "info",
         f"Show what a {title} service is, or one fact of it",

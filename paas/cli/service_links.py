@@ -91,7 +91,8 @@ def links(of: ServiceCommands) -> Iterator[Command]:
     yield of.command(
         "link",
         f"Link a {title} service to an app",
-        Access.DEPLOY,
+        # Whoever may deploy one app does not thereby get at what others keep.
+        Access.ADMIN,
         do.link,
         app=True,
         options=(
@@ -119,7 +120,7 @@ def links(of: ServiceCommands) -> Iterator[Command]:
         app=True,
         options=(no_restart_option(),),
     )
-    yield of.command("links", f"List apps linked to a {title} service", Access.VIEW, do.links)
+    yield of.command("links", f"List apps linked to a {title} service", Access.DEPLOY, do.links)
     yield of.command(
         "linked", f"Check if a {title} service is linked", Access.VIEW, do.linked, app=True
     )

@@ -42,7 +42,10 @@ def words(command: Command, app: str) -> list[str]:
     given = [app] if command.app not in {Names.NO_APP, Names.MAYBE_AN_APP} else []
     if command.app is Names.MAYBE_AN_APP:
         given = ["--app", app]
-    return [command.name, *given, *["x" for argument in command.arguments if argument.required]]
+    required = ["x" for argument in command.arguments if argument.required]
+    if command.app is Names.AN_APP_LAST:
+        return [command.name, *required, *given]
+    return [command.name, *given, *required]
 
 
 def runs(paas: Paas, command: Command, caller: Caller, app: str = "shop") -> bool:
