@@ -14,9 +14,10 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from paas.errors import PaasError
 
-CANDIDATES = tuple(IPv4Network(f"10.{second}.0.0/16") for second in range(200, 208))
-POOL = IPv4Network("10.200.0.0/13")
+POOL = (IPv4Network("10.200.0.0/13"), IPv4Network("10.208.0.0/12"))
 """All candidates: what is addressed to another PaaS on this host."""
+
+CANDIDATES = tuple(network for part in POOL for network in part.subnets(new_prefix=16))
 
 GATEWAY = IPv4Address("169.254.0.1")
 """The router, as every instance sees it; the same on each veth, so it is no lease."""

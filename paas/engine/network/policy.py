@@ -169,8 +169,13 @@ def host_table(instance: str, interface: str, plan: Plan, around: Surroundings) 
         table=host_table_name(instance),
         interface=interface,
         prefix=plan.prefix,
-        pool=POOL,
+        pool=", ".join(map(str, POOL)),
         passes="\n".join(f'    iifname "{interface}" {match} accept' for match in passes),
+        # A mirror may live where another PaaS could: it is outside all the same.
+        outside="\n".join(
+            f'    iifname "{interface}" ip saddr {plan.prefix} ip daddr {network} masquerade'
+            for network in collapse_addresses(target.network for target in around.allowed)
+        ),
     )
 
 
@@ -313,7 +318,8 @@ delete table ip {table}
 table ip {table} {{
   chain translate {{
     type nat hook postrouting priority srcnat; policy accept;
-    iifname "{interface}" ip saddr {prefix} ip daddr != {pool} masquerade
+{outside}
+    iifname "{interface}" ip saddr {prefix} ip daddr != {{ {pool} }} masquerade
   }}
   chain guard {{
     type filter hook input priority filter - 10; policy accept;

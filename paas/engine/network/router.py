@@ -22,6 +22,9 @@ one needs no answer first. In the instance it is the first number."""
 LOOPBACK = 1
 """The index of `lo`, in every network namespace (LOOPBACK_IFINDEX in the kernel)."""
 
+MOST_MTU = 1500
+"""Bytes. What leaves by a jumbo uplink goes on to an internet that has none."""
+
 UNREACHABLE_METRIC = 4096
 """Behind every other route of the prefix."""
 
@@ -117,23 +120,32 @@ class Router:
         netlink.make_namespace(self.path)
 
     def _ensure_link(self) -> None:
-        """Make the veth between host and router, if it is not there or leads elsewhere."""
+        """Make the veth between host and router, if it is not there or leads elsewhere.
+
+        Its MTU is the uplink's, also of one that was there: a VPN comes and goes.
+        """
         with netlink.inside(self.path), Netlink() as net:
             inner = net.link(HOST_LINK)
         namespace = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             with Netlink() as net:
-                outer = net.link(self._host_link)
+                outer, mtu = net.link(self._host_link), mtu_of(net)
                 if outer and inner and outer.peer == inner.index and inner.peer == outer.index:
+                    self._set_mtu(net, outer, inner, mtu)
                     return
                 # One of a router that is gone (its namespace was unmounted by hand).
                 if outer:
                     net.delete_link(outer.index)
-                uplink = uplink_of(net)
-                mtu = uplink.mtu if uplink and uplink.mtu < 1500 else None
                 net.add_veth(self._host_link, HOST_LINK, namespace=namespace, mtu=mtu)
         finally:
             os.close(namespace)
+
+    def _set_mtu(self, net: Netlink, outer: Link, inner: Link, mtu: int) -> None:
+        if outer.mtu != mtu:
+            net.set_link(outer.index, mtu=mtu)
+        if inner.mtu != mtu:
+            with netlink.inside(self.path), Netlink() as there:
+                there.set_link(inner.index, mtu=mtu)
 
     def _configure(self, net: Netlink) -> None:
         link = _must(net.link(HOST_LINK))
@@ -155,6 +167,12 @@ def uplink_of(net: Netlink) -> Link | None:
     if not defaults:
         return None
     return next((link for link in net.links() if link.index == defaults[0][1]), None)
+
+
+def mtu_of(net: Netlink) -> int:
+    """Bytes that a packet of an instance may have to leave by the uplink in one piece."""
+    uplink = uplink_of(net)
+    return min(uplink.mtu, MOST_MTU) if uplink else MOST_MTU
 
 
 def write_sysctls(values: dict[str, str]) -> None:

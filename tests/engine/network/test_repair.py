@@ -244,6 +244,27 @@ def test_teardown_leaves_nothing_on_the_host(bare_world: World) -> None:
     assert tables == []
 
 
+def test_instances_have_the_mtu_of_the_uplink_also_when_it_shrinks(world: World) -> None:
+    before = world.instance("before")
+    with Netlink() as net:
+        up = net.link("up0")
+        assert up
+        net.set_link(up.index, mtu=1380)
+    world.network.ensure()
+    after = world.instance("after")
+    sizes = []
+    for where, name in (
+        (before.namespace, "eth0"),
+        (after.namespace, "eth0"),
+        (world.host, world.network.interface),
+    ):
+        with netlink.inside(where), Netlink() as net:
+            link = net.link(name)
+            assert link
+            sizes.append(link.mtu)
+    assert sizes == [1500, 1380, 1380]
+
+
 def test_many_threads_attach_and_detach_at_once(world: World) -> None:
     instances = [Instance() for _ in range(8)]
     world.network.allow("app:1", "app:1")

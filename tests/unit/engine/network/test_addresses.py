@@ -21,7 +21,7 @@ PLAN = Plan(IPv4Network("10.203.0.0/16"))
 
 
 def test_no_candidate_is_left() -> None:
-    with pytest.raises(PrefixesTaken, match=r"10\.200\.0\.0/16 to 10\.207\.0\.0/16"):
+    with pytest.raises(PrefixesTaken, match=r"10\.200\.0\.0/16 to 10\.223\.0\.0/16"):
         choose_prefix([IPv4Network("10.192.0.0/10")], "paas")
 
 
@@ -49,7 +49,16 @@ def test_instances_that_do_not_see_each_other_tend_to_differ() -> None:
 
 
 def test_all_candidates_are_in_the_pool() -> None:
-    assert all(candidate.subnet_of(POOL) for candidate in CANDIDATES)
+    assert all(any(each.subnet_of(part) for part in POOL) for each in CANDIDATES)
+
+
+def test_two_dozen_live_beside_each_other() -> None:
+    taken: list[IPv4Network] = []
+    for number in range(24):
+        taken.append(choose_prefix(taken, f"p{number:06x}"))
+    assert len(set(taken)) == 24
+    with pytest.raises(PrefixesTaken):
+        choose_prefix(taken, "paas")
 
 
 def test_the_parts_do_not_overlap() -> None:
