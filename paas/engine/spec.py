@@ -195,7 +195,13 @@ def process(
     allowed = list(capabilities.DEFAULT)
     return {
         "terminal": terminal,
-        "user": {"uid": user.uid, "gid": user.gid, "additionalGids": list(user.groups)},
+        "user": {
+            "uid": user.uid,
+            "gid": user.gid,
+            # The first too: otherwise a setgid program drops it, and passes where a file is
+            # denied to that group (CVE-2022-36109).
+            "additionalGids": list(dict.fromkeys((user.gid, *user.groups))),
+        },
         "args": [*((INIT_TARGET, "--") if with_init else ()), *spec.args],
         "env": [f"{key}={value}" for key, value in variables.items()],
         "cwd": spec.cwd or config.workdir or "/",

@@ -123,6 +123,13 @@ def test_privileges_are_few() -> None:
     assert process["rlimits"] == [{"type": "RLIMIT_NOFILE", "soft": 20000, "hard": 20000}]
 
 
+def test_the_first_group_is_among_the_further_ones() -> None:
+    """Or a setgid program would lose it, and pass where its files deny it (CVE-2022-36109)."""
+    user = User(uid=1000, gid=1000, groups=(2000,))
+    found = oci_config(spec(), ImageConfig(), user, UserRange(700_000), Path("/r"), HOST, files={})
+    assert found["process"]["user"]["additionalGids"] == [1000, 2000]
+
+
 def test_mounts_are_the_callers_last_and_private() -> None:
     mounts = config(mounts=(Mount(Path("/v"), "/data", read_only=True),))["mounts"]
     assert mounts[-1] == {
