@@ -11,7 +11,9 @@ from typing import Protocol
 
 from paas.deploy.certificates import Certificates
 from paas.deploy.delivery import Delivery
+from paas.deploy.detached import Detached
 from paas.deploy.edge import Edge
+from paas.deploy.enter import Instances
 from paas.deploy.images import ServerImages
 from paas.deploy.letsencrypt import Letsencrypt
 from paas.deploy.route import Router
@@ -102,6 +104,14 @@ class Platform(Protocol):
     def images(self) -> ServerImages:
         """The images of the server, and who uses them."""
 
+    @property
+    def oneoffs(self) -> Detached:
+        """The one-offs of apps: what runs of them, and their end."""
+
+    @property
+    def instances(self) -> Instances:
+        """The running instances of apps, to join."""
+
     def usage(self) -> Sequence[Usage]:
         """What takes the room on the disk."""
 
@@ -184,9 +194,20 @@ class Platform(Protocol):
         """Make an earlier release live again, as a new one; without number the one before."""
 
     def run(
-        self, app: App, argv: Sequence[str], *, env: Mapping[str, str], terminal: Terminal
+        self,
+        app: App,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        terminal: Terminal,
+        ttl_s: float | None,
     ) -> int:
-        """Run a command in a container of its own; its exit code."""
+        """Run a command in a container of its own, so long at most; its exit code."""
+
+    def run_detached(
+        self, app: App, argv: Sequence[str], *, env: Mapping[str, str], ttl_s: float
+    ) -> str:
+        """Start a command that nobody waits for; its name."""
 
     def logs(
         self,

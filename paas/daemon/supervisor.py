@@ -189,6 +189,7 @@ class Supervisor:
             self._settle_abandoned,
             parts.router.mend,
             self._healing.reap,
+            parts.detached.settle,
             parts.engine.containers.release,
             parts.engine.containers.rotate_logs,
             parts.engine.builder.recover,

@@ -9,7 +9,9 @@ from paas.deploy import applogs
 from paas.deploy.certificates import Certificates
 from paas.deploy.creation import create_app
 from paas.deploy.delivery import Delivery
+from paas.deploy.detached import Detached
 from paas.deploy.edge import Edge
+from paas.deploy.enter import Instances
 from paas.deploy.images import ServerImages
 from paas.deploy.inspect import inspected
 from paas.deploy.letsencrypt import Letsencrypt
@@ -111,6 +113,16 @@ class Platform:
     def images(self) -> ServerImages:
         """The images of the server, and who uses them."""
         return self._parts.images
+
+    @property
+    def oneoffs(self) -> Detached:
+        """The one-offs of apps: what runs of them, and their end."""
+        return self._parts.detached
+
+    @property
+    def instances(self) -> Instances:
+        """The running instances of apps, to join."""
+        return Instances(self._parts.store, self._parts.engine)
 
     def usage(self) -> Sequence[Usage]:
         """What takes the room on the disk."""
@@ -226,11 +238,25 @@ class Platform:
         return operations.rollback(app, number, actor=actor, report=report).number
 
     def run(
-        self, app: App, argv: Sequence[str], *, env: Mapping[str, str], terminal: Terminal
+        self,
+        app: App,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        terminal: Terminal,
+        ttl_s: float | None,
     ) -> int:
-        """Run a command in a container of its own; its exit code."""
+        """Run a command in a container of its own, so long at most; its exit code."""
         with self._parts.pipeline.using(app.id):
-            return self._parts.oneoff.run(app, self._parts.live(app), argv, env, terminal)
+            live = self._parts.live(app)
+            return self._parts.oneoff.run(app, live, argv, env, terminal, ttl_s)
+
+    def run_detached(
+        self, app: App, argv: Sequence[str], *, env: Mapping[str, str], ttl_s: float
+    ) -> str:
+        """Start a command that nobody waits for; its name."""
+        with self._parts.pipeline.using(app.id):
+            return self._parts.detached.start(app, self._parts.live(app), argv, env, ttl_s)
 
     def logs(
         self,

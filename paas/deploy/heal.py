@@ -9,7 +9,7 @@ from ipaddress import IPv4Address
 from paas.deploy.draft import of
 from paas.deploy.fleet import Member, members, place_of
 from paas.deploy.pipeline import Pipeline
-from paas.deploy.running import Running
+from paas.deploy.running import DETACHED, Running
 from paas.deploy.services import OWNER as SERVICES
 from paas.engine.container import ContainerNotFound
 from paas.model.app import App
@@ -143,7 +143,8 @@ class Healing:
     def reap(self) -> list[str]:
         """Remove containers that no row names and whose maker is gone.
 
-        What has a restart policy is meant to stay until somebody removes it.
+        What has a restart policy is meant to stay until somebody removes it; what is detached
+        until it has ended.
         """
         store, engine = self.pipeline.store, self.pipeline.engine
         garbage = []
@@ -151,7 +152,7 @@ class Healing:
             if container.owner.startswith(SERVICES):
                 continue
             # In this order: a maker that commits and ends in between has left a row.
-            if container.restarts or container.keeper.alive:
+            if container.restarts or container.keeper.alive or DETACHED in container.labels:
                 continue
             if store.instances.by_container(container.id) is None:
                 engine.containers.remove(container.id)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from shlex import join
 
 from paas.deploy.draft import Draft
 from paas.deploy.running import instance_environment, labels, new_container_id, owner_of
@@ -11,6 +13,9 @@ from paas.engine.spec import ContainerSpec, command_of
 from paas.host.terminal import Terminal
 from paas.model.app import App
 from paas.model.report import Report
+
+COMMAND = "paas.command"
+"""The label that says what a one-off runs."""
 
 
 class OneOff:
@@ -26,33 +31,42 @@ class OneOff:
         argv: Sequence[str],
         env: Mapping[str, str],
         terminal: Terminal,
+        ttl_s: float | None = None,
     ) -> int:
         """Run `argv`, or the process type it names, on the caller's descriptors.
 
-        The exit code is the command's. Raises `CommandNotFound`.
+        The exit code is the command's. Raises `CommandNotFound`, and `RanTooLong` after
+        `ttl_s` seconds.
         """
-        spec = self._spec(app, draft, "run", argv, env)
+        spec = self.spec(app, draft, "run", argv, env)
         return self._engine.foreground.run(
             spec,
             terminal.stdin,
             terminal.stdout,
             terminal.stderr,
             terminal if terminal.isatty else None,
+            ttl_s,
         )
 
     def reported(self, app: App, draft: Draft, process_type: str, report: Report) -> int:
         """Run a process type of the Procfile without input, its output on the report."""
-        spec = self._spec(app, draft, process_type, [process_type], {})
+        spec = self.spec(app, draft, process_type, [process_type], {})
         return self._engine.foreground.run_reported(spec, report.output)
 
-    def _spec(
+    def spec(
         self,
         app: App,
         draft: Draft,
         kind: str,
         argv: Sequence[str],
         env: Mapping[str, str],
+        own_labels: Mapping[str, str] | None = None,
+        logs: Path | None = None,
     ) -> ContainerSpec:
+        """The container that runs `argv`, or the process type it names.
+
+        `logs` is the directory that its output is kept in; without, it is its caller's.
+        """
         image = self._engine.images.get(draft.image)
         named = draft.processes.get(argv[0]) if len(argv) == 1 else None
         container = new_container_id()
@@ -64,6 +78,7 @@ class OneOff:
             args=command_of(image.config, args=None if named else argv, shell_command=named),
             env={**instance_environment(draft, name), **env},
             hostname=f"{app.name}-{kind}"[:63].rstrip("-"),
-            labels=labels(app, kind, name),
+            labels={**labels(app, kind, name), COMMAND: join(argv), **(own_labels or {})},
             limits=draft.limits_of(kind),
+            log=logs / f"{name}.{container}.log" if logs else None,
         )

@@ -7,6 +7,7 @@ from functools import cached_property
 from paas.deploy.attempt import Attempts
 from paas.deploy.certificates import Certificates
 from paas.deploy.delivery import Delivery
+from paas.deploy.detached import Detached
 from paas.deploy.draft import Draft
 from paas.deploy.drafts import Drafts
 from paas.deploy.edge import Edge
@@ -108,6 +109,11 @@ class Parts:
     @cached_property
     def oneoff(self) -> OneOff:
         return OneOff(self.engine)
+
+    @cached_property
+    def detached(self) -> Detached:
+        """One-offs that nobody waits for."""
+        return Detached(self.layout, self.engine, self.oneoff, self.clock)
 
     @cached_property
     def attempts(self) -> Attempts:

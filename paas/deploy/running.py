@@ -23,6 +23,13 @@ from paas.model.layout import Layout
 
 PARALLEL_STARTS = 4
 
+KIND, NAME = "paas.process-type", "paas.dyno"
+"""Labels of every container of an app."""
+
+DETACHED = "paas.until"
+"""The label of a container that outlives who started it: to when, in epoch seconds. Whoever
+started it also removes it."""
+
 
 @dataclass(frozen=True)
 class Running:
@@ -81,8 +88,8 @@ def labels(app: App, process_type: str, name: str) -> dict[str, str]:
     """What a container says of itself: app, process type and name."""
     return {
         "paas.app": str(app.id),
-        "paas.process-type": process_type,
-        "paas.dyno": name,
+        KIND: process_type,
+        NAME: name,
     }
 
 

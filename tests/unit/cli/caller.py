@@ -91,6 +91,8 @@ class Recorder:
     service_backups: Any = None
     images: Any = None
     router: Any = None
+    oneoffs: Any = None
+    instances: Any = None
 
     def usage(self) -> Any:
         return ()
@@ -171,10 +173,23 @@ class Recorder:
         return None
 
     def run(
-        self, app: App, argv: Sequence[str], *, env: Mapping[str, str], terminal: Terminal
+        self,
+        app: App,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        terminal: Terminal,
+        ttl_s: float | None,
     ) -> int:
-        self._record("run", app.name, tuple(argv), dict(env), terminal.isatty)
+        limited = () if ttl_s is None else (ttl_s,)
+        self._record("run", app.name, tuple(argv), dict(env), terminal.isatty, *limited)
         return self.code
+
+    def run_detached(
+        self, app: App, argv: Sequence[str], *, env: Mapping[str, str], ttl_s: float
+    ) -> str:
+        self._record("run_detached", app.name, tuple(argv), dict(env), ttl_s)
+        return "run.c0de"
 
     def logs(
         self,
