@@ -15,6 +15,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from paas.errors import PaasError
+from paas.host.migrations import Migrations, record
 
 Value = str | int | float | bytes | None
 Row = sqlite3.Row
@@ -203,33 +204,30 @@ class Database:
 
     def _migrate(self, connection: sqlite3.Connection) -> bool:
         """Bring the schema up to date; says whether rows were there that may have changed."""
-        steps = sorted(
-            (int(item.name.split("_", 1)[0]), item)
-            for item in self._migrations.iterdir()
-            if item.name.endswith(".sql")
-        )
-        newest = steps[-1][0] if steps else 0
-        if self._version(connection) == newest:
+        migrations = Migrations(self._migrations)
+        if self._version(connection) == migrations.digest:
             return False
         connection.execute("BEGIN IMMEDIATE")
         version = 0
         try:
             # Looked at again under the lock: another process may have been first.
             version = self._version(connection)
-            self._refuse_newer(version, newest)
-            for number, item in steps:
-                if number > version:
-                    for statement in split_statements(item.read_text("utf-8")):
-                        connection.execute(statement)
-            connection.execute(f"PRAGMA user_version={newest:d}")
+            applied = migrations.applied(connection.execute, version)
+            self._refuse_newer(newer=migrations.unknown(applied, version))
+            for name, script in migrations.missing(applied):
+                for statement in split_statements(script):
+                    connection.execute(statement)
+                applied.add(name)
+            record(connection.execute, sorted(applied))
+            connection.execute(f"PRAGMA user_version={migrations.digest:d}")
         except BaseException:
             connection.execute("ROLLBACK")
             raise
         connection.execute("COMMIT")
         return version > 0
 
-    def _refuse_newer(self, version: int, newest: int) -> None:
-        if version > newest:
+    def _refuse_newer(self, *, newer: bool) -> None:
+        if newer:
             raise DatabaseBroken(
                 f"The database {self.path} was written by a newer version of paas",
                 resolution="Install that version again, or a newer one.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -96,3 +97,77 @@ def test_a_migration_may_call_what_it_is_given(tmp_path: Path, migrations: Path)
     assert texts(db) == ["nialp"]
     for file in tmp_path.glob("old*"):
         assert b"plain" not in file.read_bytes(), file
+
+
+def version(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as raw:
+        return int(raw.execute("PRAGMA user_version").fetchone()[0])
+
+
+def counted(path: Path, number: int, *scripts: str) -> Path:
+    """A database of a version that kept the newest number alone."""
+    with closing(sqlite3.connect(path)) as raw:
+        for script in scripts:
+            raw.executescript(script)
+        raw.execute(f"PRAGMA user_version={number:d}")
+    return path
+
+
+def test_a_migration_that_lands_later_with_a_lower_number_is_applied(
+    tmp_path: Path, migrations: Path
+) -> None:
+    (migrations / "0030_late.sql").write_text("CREATE TABLE late (id INTEGER) STRICT;")
+    Database(tmp_path / "old", migrations).execute("INSERT INTO notes (text) VALUES ('kept')")
+    (migrations / "0020_early.sql").write_text("CREATE TABLE early (id INTEGER) STRICT;")
+    db = Database(tmp_path / "old", migrations)
+    assert db.execute("SELECT * FROM early") == []
+    assert texts(db) == ["kept"]
+    names = [row["name"] for row in db.execute("SELECT name FROM schema_migrations ORDER BY name")]
+    assert names == ["0001_notes", "0020_early", "0030_late"]
+
+
+def test_a_database_that_only_counted_gets_what_it_lacks(tmp_path: Path, migrations: Path) -> None:
+    added = "ALTER TABLE notes ADD COLUMN colour TEXT;"
+    (migrations / "0040_colour.sql").write_text(f"-- Why.\n{added}")
+    old = counted(tmp_path / "old", 40, SCHEMA, "INSERT INTO notes (text) VALUES ('kept');", added)
+    (migrations / "0030_early.sql").write_text("CREATE TABLE early (id INTEGER) STRICT;")
+    (migrations / "0035_size.sql").write_text("ALTER TABLE notes ADD COLUMN size INTEGER;")
+    db = Database(old, migrations)
+    assert [*db.execute("SELECT text, colour, size FROM notes")[0]] == ["kept", None, None]
+    assert db.execute("SELECT * FROM early") == []
+
+
+def test_a_newer_database_is_refused_and_left_as_it_is(tmp_path: Path, migrations: Path) -> None:
+    (migrations / "0030_late.sql").write_text("CREATE TABLE late (id INTEGER) STRICT;")
+    Database(tmp_path / "new", migrations).execute("SELECT 1")
+    before = version(tmp_path / "new")
+    counted(tmp_path / "counted", 30, SCHEMA)
+    (migrations / "0030_late.sql").unlink()
+    for name in ("new", "counted"):
+        with pytest.raises(DatabaseBroken, match="newer version"):
+            Database(tmp_path / name, migrations).execute("SELECT 1")
+    assert version(tmp_path / "new") == before
+    assert version(tmp_path / "counted") == 30
+
+
+def test_a_migration_that_fails_leaves_none_of_itself(tmp_path: Path, migrations: Path) -> None:
+    db = Database(tmp_path / "old", migrations)
+    db.execute("SELECT 1")
+    before = version(tmp_path / "old")
+    db.close()
+    bad = migrations / "0020_bad.sql"
+    bad.write_text("CREATE TABLE half (id INTEGER) STRICT;\nINSERT INTO nowhere VALUES (1);")
+    with pytest.raises(sqlite3.OperationalError, match="no such table"):
+        Database(tmp_path / "old", migrations).execute("SELECT 1")
+    assert version(tmp_path / "old") == before
+    bad.write_text("CREATE TABLE half (id INTEGER) STRICT;")
+    assert Database(tmp_path / "old", migrations).execute("SELECT * FROM half") == []
+
+
+def test_opening_what_is_up_to_date_reads_one_pragma(tmp_path: Path, migrations: Path) -> None:
+    Database(tmp_path / "db", migrations).execute("SELECT 1")
+    told: list[str] = []
+    with closing(sqlite3.connect(tmp_path / "db")) as raw:
+        raw.set_trace_callback(told.append)
+        assert not Database(tmp_path / "db", migrations)._migrate(raw)
+    assert told == ["PRAGMA user_version"]
