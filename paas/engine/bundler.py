@@ -21,6 +21,7 @@ from paas.engine.bundle import Bundle, Bundles
 from paas.engine.config import ImageConfig
 from paas.engine.container import Record
 from paas.engine.events import Journal
+from paas.engine.fill import fill
 from paas.engine.layers import LayerId
 from paas.engine.resources import HostFacts, host_facts
 from paas.engine.rootfs import Rootfs
@@ -128,6 +129,10 @@ class Bundler:
             cwd=spec.cwd or content.config.workdir,
             mounts=[mount.target for mount in spec.mounts],
         )
+        for mount in spec.mounts:
+            if mount.fill:
+                owner = (user_range.base + user.uid, user_range.base + user.gid)
+                fill(root, mount.target, mount.source, owner)
         self._write_bound(record, bundle, None)
         bundle.write_config(
             oci_config(

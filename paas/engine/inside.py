@@ -45,6 +45,11 @@ def read(root: Path, path: str) -> str:
         return file.read(MAX_READ).decode("utf-8", "replace")
 
 
+def open_directory(root: Path, path: str) -> int | None:
+    """A descriptor (O_PATH) of a directory below `root`; None when there is none."""
+    return _open(root, path, os.O_PATH | os.O_DIRECTORY)
+
+
 def check_command(
     root: Path, command: str, *, variables: Mapping[str, str], cwd: str, mounts: Iterable[str]
 ) -> None:

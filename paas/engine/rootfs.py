@@ -35,6 +35,7 @@ class Rootfs:
         self._fs = layout.engine_fs
         self._trees = layout.run / "idmap"
         self._mounts = layout.run / "rootfs"
+        self._pins = layout.run / "pins"
         self._run = layout.run
         self._layers = layers
 
@@ -121,9 +122,36 @@ class Rootfs:
                 self._mount_idmapped(tree, user_range)
         return tree
 
+    def pin(self, directory: int, user_range: UserRange, *, shift: bool) -> Path:
+        """A mount of an open directory (O_PATH), at a path that only root can change.
+
+        Whoever may write beside the directory could put a symlink into its place between a
+        look and the mount of a container. With `shift` its ids are those of the range.
+        Raises `CannotMount`.
+        """
+        found = os.fstat(directory)
+        base = self._pins / str(user_range.base)
+        target = base / f"{found.st_dev:x}-{found.st_ino:x}"
+        self._run.mkdir(mode=0o711, exist_ok=True, parents=True)
+        base.mkdir(mode=0o700, exist_ok=True, parents=True)
+        with files.FileLock(self._run / "idmap.lock"):
+            target.mkdir(exist_ok=True)
+            if target.stat().st_ino == found.st_ino and target.stat().st_dev == found.st_dev:
+                return target
+            detach(target)
+            self._clone(Path(f"/proc/self/fd/{directory}"), target, user_range if shift else None)
+        return target
+
     def release(self, user_range: UserRange) -> None:
         """Unmount the tree of a range that nothing runs in any more; again is harmless."""
-        for path in (self._trees / str(user_range.base), self._mounts / str(user_range.base)):
+        for pin in self._children(self._pins / str(user_range.base)):
+            detach(pin)
+            pin.rmdir()
+        for path in (
+            self._trees / str(user_range.base),
+            self._mounts / str(user_range.base),
+            self._pins / str(user_range.base),
+        ):
             if path.is_dir():
                 detach(path)
                 path.rmdir()
@@ -132,26 +160,33 @@ class Rootfs:
         """Unmount everything of this engine: it is being stopped for good."""
         for container in self.leftovers():
             self.unmount(container)
-        for tree in self._children(self._trees):
+        for tree in (*self._children(self._trees), *self._children(self._pins)):
             self.release(UserRange(int(tree.name)))
 
     def _mount_idmapped(self, tree: Path, user_range: UserRange) -> None:
-        userns = open_user_namespace(user_range)
+        self._clone(self._fs, tree, user_range)
+
+    @staticmethod
+    def _clone(source: Path, target: Path, user_range: UserRange | None) -> None:
+        """A second mount of what is at `source`, its ids shifted to those of a range."""
+        userns = open_user_namespace(user_range) if user_range else -1
         try:
-            copy = syscalls.open_tree(self._fs)
+            copy = syscalls.open_tree(source)
             try:
-                syscalls.mount_setattr(copy, set_=syscalls.MOUNT_ATTR_IDMAP, userns=userns)
-                syscalls.move_mount(copy, tree)
+                if user_range is not None:
+                    syscalls.mount_setattr(copy, set_=syscalls.MOUNT_ATTR_IDMAP, userns=userns)
+                syscalls.move_mount(copy, target)
             finally:
                 os.close(copy)
         except OSError as error:
             raise CannotMount(
-                f"{self._fs} is on a file system without idmapped mounts",
+                f"{source.resolve()} is on a file system without idmapped mounts",
                 [f"{error.filename}: {error.strerror}"],
-                "Put the root of the PaaS on ext4, xfs or btrfs, under Linux 5.19 or newer.",
+                "Put it on ext4, xfs or btrfs, under Linux 5.19 or newer.",
             ) from error
         finally:
-            os.close(userns)
+            if userns >= 0:
+                os.close(userns)
 
     def _overlay(
         self, tree: Path, layers: Sequence[LayerId], upper: Path, target: Path, flags: int = 0

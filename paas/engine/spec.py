@@ -71,11 +71,15 @@ class EnvironmentTooLarge(PaasError):
 
 @dataclass(frozen=True)
 class Mount:
-    """A directory or file of the host (`source`) at an absolute path of the container."""
+    """A directory or file of the host (`source`) at an absolute path of the container.
+
+    With `fill`, one that was never used begins with the image's files at `target`.
+    """
 
     source: Path
     target: str
     read_only: bool = False
+    fill: bool = False
 
 
 @dataclass(frozen=True)

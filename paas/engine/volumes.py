@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
+from paas.engine.confined import Child, Ground, pack, unpack
+from paas.engine.fill import mark
 from paas.engine.rootfs import Rootfs
 from paas.engine.spec import Mount
 from paas.engine.userns import UserRange
 from paas.errors import NotFound, PaasError
-from paas.host import files
+from paas.host import files, syscalls
 from paas.model.layout import Layout
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,127}")
@@ -26,6 +30,14 @@ class InvalidVolumeName(PaasError):
 
 class VolumeNotFound(NotFound):
     """No volume has that name."""
+
+
+class UnsafePath(PaasError):
+    """A part of a volume leads elsewhere."""
+
+
+class NoSuchDirectory(PaasError):
+    """A directory of the host to be mounted is none."""
 
 
 class Volumes:
@@ -60,12 +72,85 @@ class Volumes:
         return path
 
     def mount(
-        self, name: str, user_range: UserRange, target: str, *, read_only: bool = False
+        self,
+        name: str,
+        user_range: UserRange,
+        target: str,
+        *,
+        read_only: bool = False,
+        subpath: str = "",
+        fill: bool = False,
     ) -> Mount:
-        """The volume as a mount of a container of that range. Raises `VolumeNotFound`."""
-        if not self._path(name).is_dir():
+        """The volume as a mount of a container of that range.
+
+        With `subpath` only a directory of it, made if need be. With `fill`, one that was
+        never used begins with the image's files. Raises `VolumeNotFound`, `UnsafePath`.
+        """
+        path = self._existing(name)
+        tree = self._rootfs.idmapped(user_range) / "volumes" / name
+        if not subpath:
+            return Mount(tree, target, read_only, fill)
+        directory = _open_below(tree, subpath)
+        try:
+            return Mount(self._rootfs.pin(directory, user_range, shift=False), target, read_only)
+        except OSError as error:
+            raise UnsafePath(f"{subpath} of {path.name}: {error.strerror}") from error
+        finally:
+            os.close(directory)
+
+    def bind(
+        self, directory: Path, user_range: UserRange, target: str, *, read_only: bool = False
+    ) -> Mount:
+        """A directory of the host as a mount: its ids on disk are the container's own.
+
+        Raises `NoSuchDirectory`, `CannotMount`.
+        """
+        try:
+            # Root names it, and may lead where root wants: links are followed.
+            opened = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise NoSuchDirectory(
+                f"{directory} cannot be mounted: {error.strerror}",
+                resolution=f"Make it on the server: sudo mkdir -p {directory}",
+            ) from error
+        try:
+            return Mount(self._rootfs.pin(opened, user_range, shift=True), target, read_only)
+        finally:
+            os.close(opened)
+
+    def export(self, name: str, target: int) -> None:
+        """Write all of a volume as a tar stream, its owners by number. Raises `CopyFailed`."""
+        Child(self._ground(self._existing(name)), partial(pack, "/", target)).wait()
+
+    def replace(self, name: str, source: int) -> None:
+        """Make the files of a tar stream all that a volume has, or leave it as it was.
+
+        No container may have it mounted: it would keep what was there. Raises `CopyFailed`.
+        """
+        path = self._existing(name)
+        beside = path.with_name(f".{name}.import")
+        files.remove_tree(beside)
+        beside.mkdir(mode=0o700)
+        try:
+            kept = path.stat()
+            os.chown(beside, kept.st_uid, kept.st_gid)
+            beside.chmod(kept.st_mode & 0o7777)
+            Child(self._ground(beside), partial(unpack, source, "/", keep_owner=True)).wait()
+            mark(beside)
+            files.sync_filesystem(beside)
+            syscalls.renameat2(beside, path, syscalls.RENAME_EXCHANGE)
+        finally:
+            files.remove_tree(beside)
+
+    @staticmethod
+    def _ground(path: Path) -> Ground:
+        return Ground(os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+
+    def _existing(self, name: str) -> Path:
+        path = self._path(name)
+        if not path.is_dir():
             raise VolumeNotFound(f"There is no volume {name}")
-        return Mount(self._rootfs.idmapped(user_range) / "volumes" / name, target, read_only)
+        return path
 
     def list(self) -> list[str]:
         if not self._directory.is_dir():
@@ -81,6 +166,10 @@ class Volumes:
         """Delete a volume and all in it; an absent one is fine."""
         files.remove_tree(self._path(name))
 
+    def settle(self, name: str) -> None:
+        """Have it stay as it is when it is first used: nothing is copied, nobody owns it."""
+        mark(self._existing(name))
+
     def _path(self, name: str) -> Path:
         if not NAME.fullmatch(name):
             raise InvalidVolumeName(
@@ -88,3 +177,27 @@ class Volumes:
                 resolution="Use lower-case letters, digits, dots, dashes and underscores.",
             )
         return self._directory / name
+
+
+def _open_below(top: Path, subpath: str) -> int:
+    """A descriptor of a directory below `top`, which no symlink leads to; made if need be."""
+    flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    place = os.open(top, flags)
+    owner = os.fstat(place)
+    for part in Path(subpath).parts:
+        try:
+            if part in ("/", ".."):
+                raise NotADirectoryError(0, "it leads out of the volume")
+            with suppress(FileExistsError):
+                os.mkdir(part, 0o755, dir_fd=place)
+                os.chown(part, owner.st_uid, owner.st_gid, dir_fd=place, follow_symlinks=False)
+            inner = os.open(part, flags, dir_fd=place)
+        except OSError as error:
+            raise UnsafePath(
+                f"{subpath} is no directory of the volume: {error.strerror}",
+                resolution="Name a directory by its own path, without links and `..`.",
+            ) from error
+        finally:
+            os.close(place)
+        place = inner
+    return place

@@ -13,8 +13,9 @@ import pytest
 from paas.engine.archive import Refused, unpack
 from paas.engine.build.errors import DockerfileError
 from paas.engine.commit import Commits, InvalidChange
+from paas.engine.confined import CopyFailed
 from paas.engine.container import ContainerNotFound
-from paas.engine.transfer import CopyFailed, Transfer
+from paas.engine.transfer import Transfer
 from paas.host.files import remove_tree
 from tests.engine.machine import Machine
 

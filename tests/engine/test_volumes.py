@@ -1,0 +1,203 @@
+"""Volumes: what they begin with, who owns what, how they are copied, and what leads nowhere."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from paas.engine.confined import CopyFailed
+from paas.engine.spec import Mount
+from paas.engine.volumes import NoSuchDirectory, UnsafePath, VolumeNotFound
+from tests.engine.machine import Machine
+
+LIST = "ls -ln /data | tail -n +2 | sort -k9"
+
+
+@pytest.fixture
+def volume(machine: Machine) -> Iterator[Callable[..., Mount]]:
+    """Mounts of one volume, for containers of two apps in turn."""
+    machine.volumes.create("data")
+
+    def mount(**more: object) -> Mount:
+        owner = str(more.pop("owner", "app:1"))
+        user_range = machine.storage.ranges.range_for(owner)
+        return machine.volumes.mount("data", user_range, "/data", **more)  # type: ignore[arg-type]
+
+    yield mount
+    machine.volumes.remove("data")
+
+
+def with_data(upper: Path) -> None:
+    data = upper / "data"
+    data.mkdir()
+    (data / "seed").write_text("from the image")
+    (data / "seed").chmod(0o640)
+    (data / "link").symlink_to("/etc/shadow")
+    for path in (data, data / "seed"):
+        os.chown(path, 1000, 2000)
+    data.chmod(0o750)
+
+
+def tar_of(*members: tuple[str, bytes], **more: object) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        for name, content in members:
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.uid, entry.gid = len(content), 1000, 1000
+            for key, value in more.items():
+                setattr(entry, key, value)
+            archive.addfile(entry, io.BytesIO(content))
+    return stream.getvalue()
+
+
+def replaced(machine: Machine, data: bytes) -> None:
+    with tempfile.TemporaryFile() as file:
+        file.write(data)
+        file.seek(0)
+        machine.volumes.replace("data", file.fileno())
+
+
+def test_a_new_volume_begins_with_the_images_files_once(
+    machine: Machine, volume: Callable[..., Mount]
+) -> None:
+    image = machine.make_image(with_data)
+    run = {"image": image.id, "user": "1000:2000"}
+    shown = machine.run("sh", "-c", f"{LIST}; stat -c '%a %u:%g' /data", mounts=(
+        volume(fill=True),), **run).text  # fmt: skip
+    assert "1000     2000" in shown
+    assert shown.splitlines()[-1] == "750 1000:2000"
+    assert machine.run(
+        "sh", "-c", "cat /data/seed; rm /data/*", mounts=(volume(fill=True),), **run
+    ).text == "from the image"  # fmt: skip
+    # Emptied on purpose: it stays empty, for another image's app too.
+    more = {"mounts": (volume(fill=True, owner="app:2"),), "owner": "app:2"}
+    assert machine.run("ls", "/data", **{**run, **more}).text == ""
+    assert machine.volumes.list() == ["data"]
+
+
+def test_without_files_in_the_image_it_is_the_users(
+    machine: Machine, volume: Callable[..., Mount]
+) -> None:
+    out = machine.run(
+        "sh", "-c", "echo kept > /data/a; stat -c %u:%g /data/a", user="web", mounts=(
+        volume(fill=True),)
+    )  # fmt: skip
+    assert (out.code, out.text) == (0, "1000:1000\n")
+    # The next instance, under another range of ids, finds it as its own.
+    more = {"mounts": (volume(owner="app:2"),), "owner": "app:2", "user": "web"}
+    assert machine.run("sh", "-c", "cat /data/a; echo >> /data/a && echo ok", **more).text == (
+        "kept\nok\n"
+    )
+
+
+def test_a_volume_whose_place_in_the_image_is_a_link_out_of_it_gets_nothing_of_the_host(
+    machine: Machine, volume: Callable[..., Mount]
+) -> None:
+    image = machine.make_image(lambda upper: (upper / "data").symlink_to("/../../etc"))
+    machine.run("true", image=image.id, mounts=(volume(fill=True),))
+    names = {path.name for path in (machine.layout.engine_fs / "volumes/data").iterdir()}
+    # /etc of the image, and not the host's.
+    assert names <= {"passwd", "group", "hosts", "hostname", "resolv.conf", "mtab"}
+
+
+def test_read_only_and_a_part_of_it(machine: Machine, volume: Callable[..., Mount]) -> None:
+    part = volume(subpath="a/b")
+    assert machine.run("sh", "-c", "echo x > /data/f", mounts=(part,)).code == 0
+    assert machine.run("sh", "-c", "ls /data/a/b", mounts=(volume(),)).text == "f\n"
+    refused = machine.run("sh", "-c", "echo y > /data/g", mounts=(volume(read_only=True),))
+    assert b"Read-only file system" in refused.stderr
+    refused = machine.run("rm", "/data/f", mounts=(volume(subpath="a/b", read_only=True),))
+    assert b"Read-only file system" in refused.stderr
+
+
+@pytest.mark.parametrize("subpath", ["link", "link/inner", "../x", "/etc", "file"])
+def test_a_part_that_leads_elsewhere_is_refused(
+    machine: Machine, volume: Callable[..., Mount], subpath: str
+) -> None:
+    where = machine.layout.engine_fs / "volumes/data"
+    (where / "link").symlink_to("/etc")
+    (where / "file").touch()
+    with pytest.raises(UnsafePath):
+        volume(subpath=subpath)
+
+
+def test_a_part_that_becomes_a_link_later_stays_what_it_was(
+    machine: Machine, volume: Callable[..., Mount]
+) -> None:
+    pinned = volume(subpath="part")
+    where = machine.layout.engine_fs / "volumes/data"
+    (where / "part").rename(where / "moved")
+    (where / "part").symlink_to("/etc")
+    assert machine.run("ls", "/data", mounts=(pinned,)).text == ""
+
+
+def test_a_directory_of_the_host_has_its_own_owners_inside(machine: Machine) -> None:
+    folder = machine.storage.root / "shared"
+    folder.mkdir()
+    os.chown(folder, 1000, 1000)
+    user_range = machine.storage.ranges.range_for("app:1")
+    mount = machine.volumes.bind(folder, user_range, "/data")
+    out = machine.run("sh", "-c", "stat -c %u /data; echo x > /data/f", user="web", mounts=(mount,))
+    assert (out.code, out.text) == (0, "1000\n")
+    assert (folder / "f").stat().st_uid == 1000
+    with pytest.raises(NoSuchDirectory, match="No such file"):
+        machine.volumes.bind(folder / "no", user_range, "/data")
+
+
+def test_it_is_copied_out_and_in_with_its_owners(
+    machine: Machine, volume: Callable[..., Mount]
+) -> None:
+    replaced(machine, tar_of(("./deep", b""), type=tarfile.DIRTYPE, mode=0o700))
+    where = machine.layout.engine_fs / "volumes/data"
+    (where / "deep/file").write_text("content")
+    os.chown(where / "deep/file", 33, 44)
+    (where / "deep/out").symlink_to("/etc/passwd")
+    with tempfile.TemporaryFile() as file:
+        machine.volumes.export("data", file.fileno())
+        (where / "later").touch()
+        file.seek(0)
+        machine.volumes.replace("data", file.fileno())
+    assert sorted(path.name for path in where.rglob("*")) == ["deep", "file", "out"]
+    status = (where / "deep/file").stat()
+    assert (status.st_uid, status.st_gid) == (33, 44)
+    assert (where / "deep/out").readlink() == Path("/etc/passwd")
+    assert machine.run("cat", "/data/deep/file", mounts=(volume(fill=True),)).text == "content"
+
+
+@pytest.mark.parametrize(
+    "archive",
+    [
+        b"",
+        b"this is no archive" * 100,
+        tar_of(("a", b"x" * 5000))[:3000],
+        tar_of(("../out", b"x")),
+        tar_of(("sneaky", b"")) + b"junk" * 512,
+    ],
+    ids=["empty", "no-tar", "truncated", "climbs", "junk-behind"],
+)
+def test_what_cannot_be_read_changes_nothing(
+    machine: Machine, volume: Callable[..., Mount], archive: bytes
+) -> None:
+    where = machine.layout.engine_fs / "volumes/data"
+    (where / "kept").write_text("kept")
+    if archive.endswith(b"junk"):
+        # As with tar(1), what is behind the end of the archive is not looked at.
+        replaced(machine, archive)
+        assert [path.name for path in where.iterdir()] == ["sneaky"]
+        return
+    with pytest.raises(CopyFailed):
+        replaced(machine, archive)
+    assert [path.name for path in where.iterdir()] == ["kept"]
+    assert [path.name for path in where.parent.iterdir()] == ["data"]
+    assert not (machine.layout.engine_fs / "out").exists()
+
+
+def test_what_is_not_there_is_named(machine: Machine) -> None:
+    with pytest.raises(VolumeNotFound, match="There is no volume nothing"):
+        machine.volumes.export("nothing", 1)
