@@ -23,6 +23,7 @@ from paas.deploy.services_copy import ServiceCopies
 from paas.deploy.services_link import ServiceLinks
 from paas.deploy.services_talk import ServiceTalk
 from paas.deploy.stacks import Stacks
+from paas.deploy.storage import Storage
 from paas.deploy.tryout import Tryout
 from paas.deploy.usage import Space, Usage
 from paas.engine.engine import Engine
@@ -83,6 +84,10 @@ class Platform(Protocol):
     @property
     def edge(self) -> Edge:
         """How apps are reached: domains, redirects, ports, maintenance, tuning."""
+
+    @property
+    def storage(self) -> Storage:
+        """Volumes, and what apps have mounted."""
 
     @property
     def router(self) -> Router:

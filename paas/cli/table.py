@@ -32,6 +32,7 @@ from paas.cli import (
     run,
     services,
     stack,
+    storage,
 )
 from paas.cli import help as explain
 from paas.cli.command import Command, Table
@@ -58,6 +59,7 @@ def commands(server: Iterable[Command]) -> Table:
             *domains.COMMANDS,
             *redirects.COMMANDS,
             *ports.COMMANDS,
+            *storage.COMMANDS,
             *proxy.COMMANDS,
             *certs.COMMANDS,
             *letsencrypt.COMMANDS,

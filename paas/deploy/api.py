@@ -28,6 +28,7 @@ from paas.deploy.services_copy import ServiceCopies
 from paas.deploy.services_link import ServiceLinks
 from paas.deploy.services_talk import ServiceTalk
 from paas.deploy.stacks import Stacks
+from paas.deploy.storage import Storage
 from paas.deploy.tryout import Tryout
 from paas.deploy.usage import Space, Usage, space, usage
 from paas.engine.engine import Engine
@@ -88,6 +89,11 @@ class Platform:
     def edge(self) -> Edge:
         """How apps are reached: domains, redirects, ports, maintenance, tuning."""
         return self._parts.edge
+
+    @property
+    def storage(self) -> Storage:
+        """Volumes, and what apps have mounted."""
+        return self._parts.storage
 
     @property
     def router(self) -> Router:

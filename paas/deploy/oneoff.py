@@ -8,6 +8,7 @@ from shlex import join
 
 from paas.deploy.draft import Draft
 from paas.deploy.running import instance_environment, labels, new_container_id, owner_of
+from paas.deploy.storage import MountsOf
 from paas.engine.engine import Engine
 from paas.engine.spec import ContainerSpec, command_of
 from paas.host.terminal import Terminal
@@ -21,8 +22,9 @@ COMMAND = "paas.command"
 class OneOff:
     """Runs one-off containers of apps, with the image and config of a draft."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, mounts: MountsOf) -> None:
         self._engine = engine
+        self._mounts = mounts
 
     def run(
         self,
@@ -81,4 +83,5 @@ class OneOff:
             labels={**labels(app, kind, name), COMMAND: join(argv), **(own_labels or {})},
             limits=draft.limits_of(kind),
             log=logs / f"{name}.{container}.log" if logs else None,
+            mounts=self._mounts(app, kind),
         )

@@ -35,6 +35,7 @@ from paas.deploy.services_copy import ServiceCopies
 from paas.deploy.services_link import ServiceLinks
 from paas.deploy.services_scratch import ScratchServices
 from paas.deploy.services_talk import ServiceTalk
+from paas.deploy.storage import Storage
 from paas.deploy.turns import Turns
 from paas.engine.engine import Engine
 from paas.host.clock import Clock, SystemClock
@@ -107,8 +108,13 @@ class Parts:
         return Edge(self.store, self.router)
 
     @cached_property
+    def storage(self) -> Storage:
+        """Volumes, and what apps have mounted."""
+        return Storage(self.store, self.engine)
+
+    @cached_property
     def oneoff(self) -> OneOff:
-        return OneOff(self.engine)
+        return OneOff(self.engine, self.storage.mounts)
 
     @cached_property
     def detached(self) -> Detached:
@@ -129,8 +135,8 @@ class Parts:
             layout=self.layout,
             store=self.store,
             engine=self.engine,
-            runner=Runner(self.layout, self.engine),
-            phases=Phases(self.engine, ScratchServices(self.services)),
+            runner=Runner(self.layout, self.engine, self.storage.mounts),
+            phases=Phases(self.engine, ScratchServices(self.services), self.storage.mounts),
             drafts=self.drafts,
             health=Health(self.engine, self.clock, Explainer(self.engine)),
             router=self.router,

@@ -14,6 +14,7 @@ from pathlib import Path
 from paas.deploy.draft import RELEASE, Draft
 from paas.deploy.running import instance_environment, labels, new_container_id, owner_of
 from paas.deploy.scratch import Scratch
+from paas.deploy.storage import MountsOf
 from paas.engine.build.run import Tail
 from paas.engine.build.stubs import remove_stubs
 from paas.engine.bundle import BOUND
@@ -56,6 +57,7 @@ class Phases:
 
     engine: Engine
     scratch: Scratch
+    mounts: MountsOf
 
     def test(self, app: App, draft: Draft, app_json: AppJson, report: Report) -> None:
         """Run the tests of the app in its new image, without the app's own config.
@@ -102,6 +104,9 @@ class Phases:
     def _run(self, app: App, draft: Draft, kind: str, command: str, report: Report) -> None:
         image = self.engine.images.get(draft.image)
         spec = _spec(app, draft, kind, command, image)
+        if kind != TEST:
+            # Tests write and wipe: files of the app are none of theirs either.
+            spec = replace(spec, mounts=self.mounts(app, kind))
         told = _Told(report)
         ended = self.engine.foreground.run_reported(spec, told.output)
         if ended != 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from paas.deploy.fleet import Member
 from paas.engine.container import Container
 from paas.engine.engine import Engine
 from paas.engine.images import Image
-from paas.engine.spec import ContainerSpec, command_of
+from paas.engine.spec import ContainerSpec, Mount, command_of
 from paas.errors import PaasError
 from paas.model.app import App
 from paas.model.env import fits_environment, revealed
@@ -64,7 +64,13 @@ def instance_environment(draft: Draft, name: str) -> dict[str, str]:
 
 
 def instance_spec(
-    layout: Layout, app: App, draft: Draft, member: Member, image: Image, container: str
+    layout: Layout,
+    app: App,
+    draft: Draft,
+    member: Member,
+    image: Image,
+    container: str,
+    mounts: tuple[Mount, ...] = (),
 ) -> ContainerSpec:
     """The container of one instance."""
     config = image.config
@@ -81,6 +87,7 @@ def instance_spec(
         limits=draft.limits_of(member.process_type),
         stop_signal=config.stop_signal or "SIGTERM",
         log=log_directory(layout, app.id) / f"{member}.{container}.log",
+        mounts=mounts,
     )
 
 
@@ -107,9 +114,13 @@ def _wired(container: Container) -> IPv4Address:
 class Runner:
     """Starts, stops and removes instances."""
 
-    def __init__(self, layout: Layout, engine: Engine) -> None:
+    def __init__(
+        self, layout: Layout, engine: Engine, mounts: Callable[[App, str], tuple[Mount, ...]]
+    ) -> None:
+        """`mounts` says what a container of an app and process type has mounted."""
         self._layout = layout
         self._engine = engine
+        self._mounts = mounts
 
     def start(self, app: App, draft: Draft, member: Member) -> Running:
         """Start one instance; on failure nothing of it is left.
@@ -117,7 +128,8 @@ class Runner:
         Raises `PaasError` when it cannot be started (no such command, no such user).
         """
         image = self._engine.images.get(draft.image)
-        spec = instance_spec(self._layout, app, draft, member, image, new_container_id())
+        mounts = self._mounts(app, member.process_type)
+        spec = instance_spec(self._layout, app, draft, member, image, new_container_id(), mounts)
         directory = log_directory(self._layout, app.id)
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:

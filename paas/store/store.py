@@ -26,6 +26,7 @@ from paas.store.releases import Releases
 from paas.store.renewals import Renewals
 from paas.store.services import Services
 from paas.store.settings import Settings
+from paas.store.storage import StorageTables
 from paas.store.traffic import TrafficCounts
 from paas.store.users import Users
 
@@ -55,6 +56,7 @@ class Store:
         self.settings = Settings(self._db)
         self.processes = ProcessSettings(self._db)
         self.ports = Ports(self._db)
+        self.storage = StorageTables(self._db, now)
         self.traffic = TrafficCounts(self._db)
         self.services = Services(self._db, vault, now)
         self.links = Links(self._db)

@@ -93,6 +93,7 @@ class Recorder:
     router: Any = None
     oneoffs: Any = None
     instances: Any = None
+    storage: Any = None
 
     def usage(self) -> Any:
         return ()

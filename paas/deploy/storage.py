@@ -1,0 +1,135 @@
+"""Volumes of apps: making them, mounting them, and copying them out and in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from paas.deploy.running import owner_of
+from paas.engine.engine import Engine
+from paas.engine.spec import Mount
+from paas.engine.volumes import Volumes
+from paas.errors import PaasError
+from paas.model.app import App
+from paas.model.storage import Mounted, Volume
+from paas.store.storage import VolumeInUse
+from paas.store.store import Store
+
+MountsOf = Callable[[App, str], tuple[Mount, ...]]
+"""What a container of an app and process type has mounted."""
+
+
+class VolumeBusy(PaasError):
+    """Instances that run have the volume mounted."""
+
+    def __init__(self, name: str, apps: Sequence[str]) -> None:
+        super().__init__(
+            f"Instances of {', '.join(apps)} have the volume {name} open",
+            resolution=f"Stop them first: paas ps:stop {apps[0]}",
+        )
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Each method raises `PaasError`."""
+
+    store: Store
+    engine: Engine
+
+    @property
+    def _volumes(self) -> Volumes:
+        return Volumes(self.engine.layout, self.engine.rootfs)
+
+    def create(
+        self, name: str, *, owner: tuple[int, int] | None, mode: int, size: int | None, actor: str
+    ) -> None:
+        """Make a volume. Without an `owner` it begins as the image says that first uses it."""
+        with self.store.transaction():
+            self.store.storage.create(name, size)
+            uid, gid = owner or (0, 0)
+            self._volumes.create(_kept(name), uid=uid, gid=gid, mode=mode)
+            if owner is not None:
+                self._volumes.settle(_kept(name))
+            self.store.events.add(actor, "", "volume created", name)
+
+    def destroy(self, name: str, *, actor: str) -> None:
+        """Remove a volume and all in it. Raises `VolumeInUse`, `VolumeBusy`."""
+        self.check_unused(name)
+        with self.store.transaction():
+            self.store.storage.destroy(name)
+            self.store.events.add(actor, "", "volume destroyed", name)
+        # Killed in between, nobody knows the files any more: `create` finds and keeps them.
+        self._volumes.remove(_kept(name))
+
+    def check_unused(self, name: str) -> None:
+        """Raises `VolumeInUse` while an app has it mounted, `VolumeUnknown`."""
+        self.store.storage.get(name)
+        apps = [app for _, app in self.store.storage.users(name)]
+        if apps:
+            raise VolumeInUse(name, apps)
+
+    def mount(self, app: App, mounted: Mounted, *, actor: str) -> None:
+        """Have the app's next instances find something at a path."""
+        with self.store.transaction():
+            self.store.storage.mount(app.id, mounted)
+            self.store.events.add(actor, app.name, "storage mounted", str(mounted))
+
+    def unmount(self, app: App, mounted: Mounted, *, actor: str) -> None:
+        """Have the app's next instances do without it."""
+        with self.store.transaction():
+            self.store.storage.unmount(app.id, mounted)
+            self.store.events.add(actor, app.name, "storage unmounted", str(mounted))
+
+    def size(self, volume: Volume) -> int:
+        """Bytes that it takes on the disk."""
+        return self._volumes.size(_kept(volume.name))
+
+    def export(self, name: str, target: int) -> None:
+        """Write a volume as a tar stream to a descriptor."""
+        self.store.storage.get(name)
+        self._volumes.export(_kept(name), target)
+
+    def check_idle(self, name: str) -> None:
+        """Raises `VolumeBusy` while an instance runs that has the volume."""
+        users = self.store.storage.users(name)
+        owners = {one.owner for one in self.engine.containers.list()}
+        running = [app for app_id, app in users if owner_of(app_id) in owners]
+        if running:
+            raise VolumeBusy(name, running)
+
+    def replace(self, name: str, source: int, *, actor: str) -> None:
+        """Make a tar stream all that is in a volume. Raises `VolumeBusy`."""
+        self.store.storage.get(name)
+        self.check_idle(name)
+        self._volumes.replace(_kept(name), source)
+        self.store.events.add(actor, "", "volume imported", name)
+
+    def mounts(self, app: App, process_type: str) -> tuple[Mount, ...]:
+        """What a container has mounted, outer directories first."""
+        wanted = {
+            each.target: each
+            for each in sorted(self.store.storage.mounts(app.id), key=lambda m: m.process_type)
+            if each.process_type in ("", process_type)
+        }
+        return tuple(self._mount(app, wanted[target]) for target in sorted(wanted))
+
+    def _mount(self, app: App, mounted: Mounted) -> Mount:
+        user_range = self.engine.ranges.range_for(owner_of(app.id))
+        if mounted.is_directory:
+            return self._volumes.bind(
+                Path(mounted.source), user_range, mounted.target, read_only=mounted.read_only
+            )
+        return self._volumes.mount(
+            _kept(mounted.source),
+            user_range,
+            mounted.target,
+            read_only=mounted.read_only,
+            subpath=mounted.subpath,
+            fill=not mounted.subpath,
+        )
+
+
+def _kept(name: str) -> str:
+    """The engine's name: what builds keep there is not in the way."""
+    return f"storage.{name}"

@@ -1,0 +1,147 @@
+"""The commands of storage over the real volumes, as admins, members and root give them."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from paas.deploy.storage import Storage
+from paas.engine.engine import Engine
+from paas.model.role import Role
+from tests.unit.cli.caller import ROOT, Paas
+
+
+@pytest.fixture
+def paas(tmp_path: Path) -> Iterator[Paas]:
+    paas = Paas(tmp_path)
+    engine = Engine(paas.layout)
+    paas.platform.storage = Storage(paas.store, engine)
+    for app in ("shop", "unseen"):
+        paas.store.apps.create(app)
+    yield paas
+    engine.database.close()
+    paas.store.close()
+
+
+def archive(name: str, content: bytes) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as tar:
+        entry = tarfile.TarInfo(name)
+        entry.size, entry.uid, entry.gid = len(content), 33, 44
+        tar.addfile(entry, io.BytesIO(content))
+    return stream.getvalue()
+
+
+def test_a_volume_that_is_mounted_is_not_destroyed(paas: Paas) -> None:
+    assert paas("storage:create", "data").code == 0
+    assert paas("storage:mount", "shop", "data:/app/data").code == 0
+    said = paas("storage:destroy", "data", "--force")
+    assert "is mounted in shop" in said.err
+    assert paas("storage:unmount", "shop", "data:/app/data").code == 0
+    assert "no terminal" in paas("storage:destroy", "data").err
+    assert paas("storage:destroy", "data", "--force").code == 0
+    assert not (paas.layout.engine_fs / "volumes/storage.data").exists()
+    assert "There is no volume data" in paas("storage:destroy", "data", "--force").err
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("create", "Data"), "not a name for a volume"),
+        (("create", "../x"), "not a name for a volume"),
+        (("create", "data"), "There is a volume data already"),
+        (("create", "x", "--chown", "70000"), "is no owner"),
+        (("create", "x", "--mode", "rwx"), "is written like 755"),
+        (("create", "x", "--size", "big"), "is not a size"),
+        (("mount", "shop", "nothing:/data"), "There is no volume nothing"),
+        (("mount", "shop", "data"), "is not a mount"),
+        (("mount", "shop", "data:relative"), "Nothing can be mounted at 'relative'"),
+        (("mount", "shop", "data:/proc/1"), "Nothing can be mounted at '/proc/1'"),
+        (("mount", "shop", "data:/a/../etc"), "Nothing can be mounted"),
+        (("mount", "shop", "data:/x:rx"), "is not a mount"),
+        (("mount", "shop", "data:/x", "--subpath", "../y"), "is not a part of a volume"),
+        (("mount", "shop", "/srv/shop:/data"), "by root on the server alone"),
+        (("unmount", "shop", "data:/data"), "data is not mounted at /data"),
+        (("info", "nothing"), "There is no volume nothing"),
+        (("export", "nothing"), "There is no volume nothing"),
+    ],
+)
+def test_refused(paas: Paas, words: tuple[str, ...], complaint: str) -> None:
+    paas("storage:create", "data")
+    noun, *rest = words
+    said = paas(f"storage:{noun}", *rest)
+    assert said.code != 0
+    assert complaint in said.err
+    assert paas.store.storage.mounts(paas.store.apps.get("shop").id) == []
+
+
+def test_root_mounts_directories_but_not_the_servers_own(paas: Paas) -> None:
+    assert paas("storage:mount", "shop", "/srv/shop:/data:ro", caller=ROOT).code == 0
+    assert paas("storage:list", "shop", "--quiet").lines == ["/srv/shop:/data (read-only)"]
+    for own in ("/", "/etc", "/etc/ssl", "/proc/1", "/srv/../etc", "/var"):
+        said = paas("storage:mount", "shop", f"{own}:/other", caller=ROOT)
+        assert "the server's own" in said.err, own
+
+
+def test_one_thing_at_one_place(paas: Paas) -> None:
+    paas("storage:create", "data")
+    paas("storage:create", "other")
+    mount = ("storage:mount", "shop")
+    assert paas(*mount, "data:/app/data").code == 0
+    assert paas(*mount, "data:/app/data").code == 0
+    assert "Something is mounted at /app/data" in paas(*mount, "other:/app/data/").err
+    assert paas(*mount, "other:/data", "--process-type", "worker", "--subpath", "a/b").code == 0
+    assert paas("storage:list", "shop", "--quiet").lines == [
+        "data:/app/data",
+        "other:/data (only worker, of it a/b)",
+    ]
+
+
+def test_a_member_sees_the_volumes_of_their_apps_alone(paas: Paas) -> None:
+    for name, app in (("mine", "shop"), ("secret", "unseen")):
+        paas("storage:create", name)
+        paas("storage:mount", app, f"{name}:/data")
+    paas("storage:create", "spare")
+    bob = paas.let_in("bob", admin=False)
+    paas.store.users.give("bob", paas.store.apps.get("shop").id, Role.OWNER)
+    assert [line.split()[0] for line in paas("storage:list", "--quiet", caller=bob).lines] == [
+        "NAME", "mine",
+    ]  # fmt: skip
+    assert paas("storage:info", "mine", caller=bob).code == 0
+    for command in (("info", "secret"), ("info", "spare"), ("list", "unseen")):
+        assert paas(f"storage:{command[0]}", command[1], caller=bob).code != 0
+    assert "You may not" in paas("storage:mount", "shop", "secret:/x", caller=bob).err
+    assert "You may not" in paas("storage:export", "secret", caller=bob).err
+    assert paas("storage:unmount", "shop", "mine:/data", caller=bob).code == 0
+    assert [line.split()[0] for line in paas("storage:list", "--quiet").lines] == [
+        "NAME", "mine", "secret", "spare",
+    ]  # fmt: skip
+
+
+def test_a_backup_there_and_back(paas: Paas) -> None:
+    paas("storage:create", "data", "--chown", "heroku", "--mode", "750", "--size", "1k")
+    top = paas.layout.engine_fs / "volumes/storage.data"
+    assert (top.stat().st_uid, top.stat().st_mode & 0o7777) == (1000, 0o750)
+    said = paas("storage:import", "data", input=archive("kept", b"x" * 3000))
+    assert said.code == 0, said.err
+    assert (top / "kept").stat().st_gid == 44
+    backup = paas("storage:export", "data").stdout
+    assert "not empty" in paas("storage:import", "data", input=archive("new", b"")).err
+    assert paas("storage:import", "data", "--force", input=backup[:1500]).code == 1
+    assert paas("storage:import", "data", "--force", input=archive("new", b"")).code == 0
+    assert [path.name for path in top.iterdir()] == ["new"]
+    assert paas("storage:import", "data", "--force", input=backup).code == 0
+    assert [path.name for path in top.iterdir()] == ["kept"]
+    assert (top.stat().st_uid, top.stat().st_mode & 0o7777) == (1000, 0o750)
+    assert "of 1.0 kB (too large)" in paas("storage:list", "--quiet").out
+
+
+def test_an_apps_mounts_end_with_it_and_its_volume_stays(paas: Paas) -> None:
+    paas("storage:create", "data")
+    paas("storage:mount", "shop", "data:/data")
+    paas.store.apps.destroy("shop")
+    assert paas("storage:destroy", "data", "--force").code == 0
