@@ -5,12 +5,23 @@ One file, so that their images are made once.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import threading
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
 
+import pika
 import psycopg
+import pymysql
 import pytest
+import redis
 
+from paas.engine.engine import Engine
+from paas.host.files import FileLock
+from paas.store.store import Store
 from tests.push import apps
 from tests.push.app import App, new_app
 from tests.push.outcome import eventually
@@ -182,3 +193,230 @@ def test_two_services_of_one_name(db: Database) -> None:
     assert again.code == 1
     assert "postgres service db already exists" in again.text
     assert db.query("SELECT 1") == [(1,)]
+
+
+# -- backups, copies, credentials ---------------------------------------------------------------
+
+
+def backups(database: Database) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = json.loads(database.paas("backup:list", "--format", "json"))
+    return found
+
+
+def test_a_backup_is_checked_by_restoring_it_and_brings_the_data_back(
+    db: Database, tmp_path: Path
+) -> None:
+    db.query("CREATE TABLE kept AS SELECT generate_series(1, 100) n")
+    db.paas("backup", str(tmp_path), "--verify")
+    [made] = backups(db)
+    assert made["verdict"] == "good"
+    assert "rows" in str(made["detail"])
+    file = tmp_path / str(made["file"])
+    assert made["bytes"] == file.stat().st_size > 0
+    db.query("DROP TABLE kept")
+
+    db.paas("restore", "--force")
+    assert db.query("SELECT count(*) FROM kept") == [(100,)]
+
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-50])
+    damaged = db.server.paas("postgres:backup:verify", "db").failed()
+    assert "is not what was written" in damaged.text
+    assert backups(db)[0]["verdict"] == "bad"
+    assert (
+        "no backup that could be restored"
+        in db.server.paas("postgres:restore", "db", "--force").text
+    )
+    assert db.query("SELECT count(*) FROM kept") == [(100,)]
+
+
+def test_a_backup_whose_target_is_down_is_recorded_as_bad(db: Database, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    refused = db.server.paas("postgres:backup", "db", str(tmp_path / "file/below")).failed()
+    assert "Backups cannot be kept in" in refused.text
+    assert backups(db)[0]["verdict"] == "bad"
+    db.paas("backup:auth", "key", "r", "http://127.0.0.1:1", input=b"secret")
+    refused = db.server.paas("postgres:backup", "db", "s3://bucket/x").failed()
+    assert "bucket cannot be reached" in refused.text
+    assert backups(db)[0]["verdict"] == "bad"
+
+
+def test_the_supervisor_makes_the_backups_that_are_due(cache: Database, tmp_path: Path) -> None:
+    client = redis.Redis.from_url(cache.url)
+    client.set("a", 1)
+    cache.paas("backup:schedule", "0 3 * * *", str(tmp_path), "--keep", "1")
+    store = Store(cache.server.layout)
+    [schedule] = store.backups.schedules()
+    for number in (1, 2):
+        store.backups.schedule(replace(schedule, next_at=0.0))
+        eventually(lambda n=number: good(cache) >= n and due_later(store), within=60)
+    eventually(lambda: len(list(tmp_path.iterdir())) == 1, within=30)
+    store.close()
+    cache.paas("backup:unschedule")
+
+
+def good(database: Database) -> int:
+    """The number of the newest backup that was checked."""
+    verdicts = [one for one in backups(database) if one["verdict"] == "good"]
+    numbers = sorted(int(str(one["id"])) for one in verdicts)
+    return len(numbers) and numbers[-1]
+
+
+def due_later(store: Store) -> bool:
+    return all(one.next_at > 0 for one in store.backups.schedules())
+
+
+def test_a_clone_holds_the_same_and_goes_its_own_way(cache: Database) -> None:
+    client = redis.Redis.from_url(cache.url)
+    client.set("colour", "green")
+    cache.paas("clone", "twin")
+    twin = Database(cache.server, "redis", "twin")
+    other = redis.Redis.from_url(twin.url)
+    assert other.get("colour") == b"green"
+    other.set("colour", "red")
+    assert client.get("colour") == b"green"
+    assert twin.url.rpartition("@")[0] != cache.url.rpartition("@")[0]
+    twin.paas("destroy", "--force")
+
+
+def test_a_rotated_password_reaches_the_app_without_a_failed_request(notes: App) -> None:
+    before = notes.ssh("config:get {} DATABASE_URL").ok().out
+    stop, failed, seen = threading.Event(), [], []
+
+    def visit() -> None:
+        while not stop.is_set():
+            status = notes.get("/notes").status
+            seen.append(status)
+            if status != 200:
+                failed.append(status)
+
+    visitor = threading.Thread(target=visit)
+    visitor.start()
+    try:
+        notes.server.paas("postgres:rotate", notes.name).ok()
+    finally:
+        stop.set()
+        visitor.join()
+    assert notes.ssh("config:get {} DATABASE_URL").ok().out != before
+    assert seen
+    assert failed == []
+    assert notes.get("/notes").status == 200
+
+
+# -- faults -------------------------------------------------------------------------------------
+
+
+def test_kill_9_under_write_load_loses_no_acknowledged_commit(db: Database) -> None:
+    db.query("CREATE TABLE log (n int)")
+    engine = Engine(db.server.layout)
+    acknowledged: list[int] = []
+    with psycopg.connect(db.url, autocommit=True) as connection:
+        killer = threading.Timer(0.5, lambda: engine.containers.kill(db.container()))
+        killer.start()
+        with contextlib.suppress(psycopg.Error):
+            for number in range(1_000_000):
+                connection.execute("INSERT INTO log VALUES (%s)", (number,))
+                acknowledged.append(number)
+        killer.join()
+    assert acknowledged
+    eventually(lambda: answers(db), within=40)
+    kept = {row[0] for row in db.query("SELECT n FROM log")}
+    assert set(acknowledged) <= kept
+    assert int(db.fact("restarts")) >= 1
+
+
+def answers(database: Database) -> bool:
+    try:
+        return database.query("SELECT 1") == [(1,)]
+    except psycopg.Error:
+        return False
+
+
+def test_data_of_another_version_is_refused_and_left_alone(db: Database) -> None:
+    volume = db.server.layout.engine_fs / "volumes" / db.fact("volume")
+    db.paas("stop")
+    version = volume / "data/PG_VERSION"
+    version.write_text("13\n")
+    refused = db.server.paas("postgres:start", "db").failed()
+    assert "was written by Postgres 13, and 17 cannot read it" in refused.text
+    version.write_text("17\n")
+    db.paas("start")
+    assert db.query("SELECT 1") == [(1,)]
+
+
+def test_a_service_that_is_being_backed_up_is_not_destroyed(db: Database) -> None:
+    path = db.server.layout.locks / f"service-{db.fact('id')}.copy"
+    with FileLock(path, "being backed up by ann"):
+        refused = db.server.paas("postgres:destroy", "db", "--force").failed()
+    assert "is busy: being backed up by ann" in refused.text
+    assert db.query("SELECT 1") == [(1,)]
+
+
+def test_one_that_cannot_start_says_why_and_leaves_nothing(server: Server, db: Database) -> None:
+    refused = server.paas("postgres:create", "bad", "--config-options", "-c nonsense=1").failed()
+    assert 'unrecognized configuration parameter "nonsense"' in refused.text
+    assert "bad" not in server.paas("postgres:list").ok().out.split()
+    server.paas("postgres:create", "old", "--version", "9.6").failed()
+    assert "old" not in server.paas("postgres:list").ok().out.split()
+
+
+# -- the others, each a TOML and a Dockerfile ---------------------------------------------------
+
+
+@pytest.fixture
+def made(server: Server, request: pytest.FixtureRequest) -> Iterator[Database]:
+    """A service of the plugin that the test names."""
+    plugin = request.param
+    server.paas(f"{plugin}:create", "x", timeout=IMAGE_SECONDS).ok()
+    yield Database(server, plugin, "x")
+    server.paas(f"{plugin}:destroy", "x", "--force").ok()
+
+
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize("made", ["mariadb"], indirect=True)
+def test_mariadb_by_its_client(made: Database) -> None:
+    def query(sql: str) -> tuple[tuple[object, ...], ...]:
+        url = urlsplit(made.url)
+        with pymysql.connect(
+            host=url.hostname, user=url.username, password=url.password, database="x"
+        ) as connection:
+            cursor = connection.cursor()
+            cursor.execute(sql)
+            connection.commit()
+            return cursor.fetchall()
+
+    query("CREATE TABLE t AS SELECT 'a\\\\b''c' AS text")
+    dump = made.server.paas("mariadb:export", "x").ok().stdout
+    query("DELETE FROM t")
+    made.server.paas("mariadb:import", "x", input=dump[:-30]).failed()
+    assert query("SELECT * FROM t") == ()
+    made.paas("import", input=dump)
+    made.paas("rotate")
+    assert query("SELECT * FROM t") == (("a\\b'c",),)
+    made.paas("backup", "--verify")
+    assert backups(made)[0]["verdict"] == "good"
+
+
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize("made", ["rabbitmq"], indirect=True)
+def test_rabbitmq_by_its_client(made: Database) -> None:
+    connection = pika.BlockingConnection(pika.URLParameters(made.url))
+    channel = connection.channel()
+    channel.queue_declare("jobs", durable=True)
+    lasting = pika.BasicProperties(delivery_mode=2)
+    channel.basic_publish("", "jobs", b"one", lasting)
+    connection.close()
+    made.paas("restart")
+    connection = pika.BlockingConnection(pika.URLParameters(made.url))
+    _, _, body = connection.channel().basic_get("jobs", auto_ack=True)
+    connection.close()
+    assert body == b"one"
+    assert b'"jobs"' in made.server.paas("rabbitmq:export", "x").ok().stdout
+
+
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize("made", ["memcached"], indirect=True)
+def test_memcached_by_its_protocol(made: Database) -> None:
+    said = made.paas("connect", input=b"set a 0 0 1\r\n5\r\nget a\r\n")
+    assert said.splitlines()[:3] == ["STORED", "VALUE a 0 1", "5"]
+    assert "has nothing to export" in made.server.paas("memcached:export", "x").failed().text
