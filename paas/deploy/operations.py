@@ -39,6 +39,8 @@ class Operations:
 
     pipeline: Pipeline
     attempts: Attempts
+    linked: Callable[[App], Mapping[str, Secret]] = lambda _: {}
+    """The config vars that are the URLs of linked services, as they are now."""
 
     def apply_config(
         self,
@@ -221,6 +223,10 @@ class Operations:
             app = attempt.app
             target = store.releases.get(app.id, number) if number else self._previous(app)
             draft = self.pipeline.drafts.back_to(app, target)
+            # A password that was changed since is no part of what is rolled back.
+            linked = self.linked(app)
+            inherited = draft.inherited - linked.keys()
+            draft = replace(draft, config={**draft.config, **linked}, inherited=inherited)
             report.step(f"Rolling {app.name} back to {target.version}")
             return self.pipeline.launch(
                 attempt,

@@ -32,7 +32,7 @@ from paas.deploy.services_addons import Addons
 from paas.deploy.services_backup import ServiceBackups
 from paas.deploy.services_care import ServiceCare
 from paas.deploy.services_copy import ServiceCopies
-from paas.deploy.services_link import ServiceLinks
+from paas.deploy.services_link import ServiceLinks, linked_values
 from paas.deploy.services_scratch import ScratchServices
 from paas.deploy.services_talk import ServiceTalk
 from paas.deploy.storage import Storage
@@ -146,7 +146,9 @@ class Parts:
     @cached_property
     def operations(self) -> Operations:
         """Config, scale, restart, start, stop, rollback."""
-        return Operations(self.pipeline, self.attempts)
+        return Operations(
+            self.pipeline, self.attempts, lambda app: linked_values(self.services, app)
+        )
 
     @cached_property
     def delivery(self) -> Delivery:

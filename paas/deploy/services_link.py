@@ -10,6 +10,7 @@ from paas.deploy.operations import Operations
 from paas.deploy.services import ServiceOperations
 from paas.errors import PaasError
 from paas.model.app import App
+from paas.model.env import Secret
 from paas.model.names import InvalidName, shown
 from paas.model.report import Report
 from paas.model.service import Link, Service
@@ -186,10 +187,6 @@ class ServiceLinks:
         service = self.services.store.services.by_id(link.service_id)
         return self.url(service, link) if service is not None else ""
 
-    def values(self, app: App) -> Mapping[str, str]:
-        """The variables that an app's links are, as they should be now."""
-        return {link.variable: self._url(link) for link in self._of_app(app)}
-
     def _of_app(self, app: App) -> Sequence[Link]:
         return self.services.store.links.of_app(app.id)
 
@@ -226,3 +223,13 @@ class ServiceLinks:
             self.operations.apply_config(
                 app, values, unset, actor=actor, report=report, restart=restart
             )
+
+
+def linked_values(services: ServiceOperations, app: App) -> dict[str, Secret]:
+    """The variables that an app's links are, as they should be now."""
+    found = {}
+    for link in services.store.links.of_app(app.id):
+        service = services.store.services.by_id(link.service_id)
+        if service is not None:
+            found[link.variable] = Secret(url_of(services.manifest(service), service, link))
+    return found

@@ -300,6 +300,9 @@ def test_a_rotated_password_reaches_the_app_without_a_failed_request(notes: App)
     assert notes.ssh("config:get {} DATABASE_URL").ok().out != before
     assert seen
     assert failed == []
+    now = notes.ssh("config:get {} DATABASE_URL").ok().out
+    notes.ssh("rollback {}").ok()
+    assert notes.ssh("config:get {} DATABASE_URL").ok().out == now
     assert notes.get("/notes").status == 200
 
 
