@@ -125,8 +125,8 @@ def outside(server: Server) -> Iterator[Callable[..., str]]:
     real.mkdir()
     (root / "var/lib/postgresql").mkdir(parents=True, exist_ok=True)
     subprocess.run(["mount", "--bind", real, root / "var/lib/postgresql"], check=True)
+    subprocess.run(["mount", "--bind", "/dev", root / "dev"], check=True)
     subprocess.run(["mount", "-t", "tmpfs", "tmpfs", root / "dev/shm"], check=True)
-    subprocess.run(["mount", "--bind", "/dev/null", root / "dev/null"], check=False)
 
     def run(*words: str) -> str:
         done = subprocess.run(
@@ -153,6 +153,6 @@ def outside(server: Server) -> Iterator[Callable[..., str]]:
     finally:
         process.terminate()
         process.wait()
-        for point in (root / "dev/null", root / "dev/shm", root / "var/lib/postgresql", root):
+        for point in (root / "dev/shm", root / "dev", root / "var/lib/postgresql", root):
             detach(point)
         remove_tree(folder)
