@@ -130,7 +130,7 @@ def outside(server: Server) -> Iterator[Callable[..., str]]:
 
     def run(*words: str) -> str:
         done = subprocess.run(
-            ["chroot", str(root), *words],
+            ["/usr/sbin/chroot", str(root), *words],
             env={"PATH": PATH, "PGHOST": "127.0.0.1", "PGPORT": str(port), "PGPASSWORD": "x",
                  "PGUSER": "postgres", "PGDATABASE": "db"},
             capture_output=True, text=True, check=True,
@@ -138,14 +138,14 @@ def outside(server: Server) -> Iterator[Callable[..., str]]:
         return done.stdout
 
     process = subprocess.Popen(
-        ["chroot", str(root), "/usr/local/bin/paas-postgres", "-p", str(port)],
+        ["/usr/sbin/chroot", str(root), "/usr/local/bin/paas-postgres", "-p", str(port)],
         env={"PATH": PATH, "PGDATA": data, "POSTGRES_USER": "postgres", "POSTGRES_DB": "db",
              "POSTGRES_PASSWORD": "x", "PAAS_MEMORY_MB": str(MEMORY_MB)},
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
         while subprocess.run(
-            ["chroot", str(root), "pg_isready", "-h", "127.0.0.1", "-p", str(port)],
+            ["/usr/sbin/chroot", str(root), "pg_isready", "-h", "127.0.0.1", "-p", str(port)],
             env={"PATH": PATH}, stdout=subprocess.DEVNULL, check=False,
         ).returncode:  # fmt: skip
             time.sleep(0.1)
