@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
+import click
+
 from paas.cli.access import Access
 from paas.cli.command import Command, Names
 from paas.cli.options import format_option, one_word
 from paas.cli.session import Session
 from paas.deploy.creation import create_app
+from paas.deploy.lock import described, lock_app, unlock_app
+from paas.errors import PaasError
 from paas.model.app import App
 from paas.model.names import parse_app_name
+
+MAX_REASON = 200
 
 
 def create(session: Session, app: str) -> None:
@@ -46,6 +54,39 @@ def rename(session: Session, app: App, new: str) -> None:
     session.platform.rename(app, name, actor=session.actor, report=session.report)
 
 
+def lock(session: Session, app: App, reason: str) -> None:
+    """Let nothing be deployed to an app."""
+    lock_app(session.store, app, session.actor, parse_reason(reason))
+    session.report.step(f"Deploy lock created for {app.name}")
+
+
+def unlock(session: Session, app: App) -> None:
+    """Let an app be deployed to again."""
+    if unlock_app(session.store, app, session.actor):
+        session.report.step(f"Deploy lock removed for {app.name}")
+    else:
+        session.report.detail(f"{app.name} has no deploy lock")
+
+
+def locked(session: Session, app: App, form: str) -> int:
+    """Say who locked an app and since when; 1 when nobody has."""
+    found = session.store.locks.find(app.id)
+    if form == "json":
+        session.output.json({"locked": found is not None, **(asdict(found) if found else {})})
+    else:
+        session.output.line(
+            f"Deploy lock exists: {described(found)}" if found else "Deploy lock does not exist"
+        )
+    return 0 if found else 1
+
+
+def parse_reason(text: str) -> str:
+    """One line for people. Raises `PaasError`."""
+    if len(text) > MAX_REASON or not text.isprintable():
+        raise PaasError(f"A reason is one line of at most {MAX_REASON} characters")
+    return text
+
+
 COMMANDS = (
     Command("apps:create", "Create a new app", Access.DEPLOY, create, Names.A_NAME),
     Command("apps:list", "List your apps", Access.VIEW, list_apps, options=(format_option(),)),
@@ -65,5 +106,34 @@ COMMANDS = (
         rename,
         Names.AN_APP,
         arguments=(one_word("new", "NEW-NAME"),),
+    ),
+    Command(
+        "apps:lock",
+        "Let nothing be deployed to an app",
+        Access.DEPLOY,
+        lock,
+        Names.AN_APP,
+        options=(
+            click.Option(
+                ["--reason"], default="", metavar="TEXT", help="Told to who wants to deploy."
+            ),
+        ),
+        description="Pushes and commands that deploy are refused until apps:unlock. A deploy"
+        " under way goes on to its end; crashed instances are started again; ps:stop works.",
+    ),
+    Command(
+        "apps:unlock",
+        "Let an app be deployed to again",
+        Access.DEPLOY,
+        unlock,
+        Names.AN_APP,
+    ),
+    Command(
+        "apps:locked",
+        "Check if an app is locked: 0 when it is, else 1",
+        Access.VIEW,
+        locked,
+        Names.AN_APP,
+        options=(format_option(),),
     ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from paas.cli import (
+    app_reports,
     apps,
     builder,
     buildpacks,
@@ -45,6 +46,7 @@ def commands(server: Iterable[Command]) -> Table:
     return Table(
         (
             *apps.COMMANDS,
+            *app_reports.COMMANDS,
             *config.COMMANDS,
             *builder.COMMANDS,
             *buildpacks.COMMANDS,

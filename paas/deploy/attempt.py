@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from paas.deploy.lock import refuse_locked
 from paas.deploy.timeline import Timeline
 from paas.deploy.turns import Superseded
 from paas.deploy.wake import wake_supervisor
@@ -51,20 +52,32 @@ class Attempts:
 
     @contextmanager
     def begin(
-        self, app: App, actor: str, report: Report, commit: str | None = None
+        self,
+        app: App,
+        actor: str,
+        report: Report,
+        commit: str | None = None,
+        *,
+        even_locked: bool = False,
     ) -> Iterator[Attempt]:
         """Enter the queue of `app` and yield when its turn has come.
 
         The commit point inside the block ends the row as LIVE; so does a block that had
         nothing to do. An error before it ends the row as FAILED with the error's first
-        line. Raises `Superseded` when a newer push waits too, and `AppNotFound` when the app
-        was destroyed meanwhile. The attempt's app is as the deploys before it left it.
+        line. Raises `Superseded` when a newer push waits too, `AppNotFound` when the app
+        was destroyed meanwhile, and `AppLocked`, also when it was locked meanwhile, unless
+        what is done deploys nothing (`even_locked`). The attempt's app is as the deploys
+        before it left it.
         """
+        if not even_locked:
+            refuse_locked(self._store, app)
         deploy, alive = self._enlist(app, actor, commit)
         directory = self.directory(deploy.id)
         timeline = Timeline(self._clock)
         try:
             with self._turn(app, deploy, report) as current:
+                if not even_locked:
+                    refuse_locked(self._store, current)
                 yield Attempt(current, deploy, report, timeline, directory)
         except Superseded as error:
             self._store.deploys.finish(deploy.id, Stage.SUPERSEDED, error.brief)

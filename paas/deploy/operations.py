@@ -200,7 +200,7 @@ class Operations:
     def stop(self, app: App, *, actor: str, report: Report) -> None:
         """Stop all instances until `start`; a deploy under way ends first."""
         store = self.pipeline.store
-        with self.attempts.begin(app, actor, report):
+        with self.attempts.begin(app, actor, report, even_locked=True):
             with store.transaction():
                 store.apps.set_stopped(app.id, stopped=True)
                 for instance in store.instances.list(app.id):

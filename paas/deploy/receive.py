@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from paas.deploy.announce import announce
 from paas.deploy.attempt import Attempt, Attempts
 from paas.deploy.build import builder_options, read_source
+from paas.deploy.lock import refuse_locked
 from paas.deploy.objects import keep_objects
 from paas.deploy.output import Output
 from paas.deploy.pipeline import BUILD, Pipeline
@@ -111,9 +112,10 @@ class Receiving:
     ) -> int:
         """Run git and deploy what its hook receives; the exit code is git's.
 
-        Raises `Superseded` when a newer push of the app waits too, and `AppNotFound` when it
-        was destroyed meanwhile; both before git has said a word.
+        Raises `Superseded` when a newer push of the app waits too, `AppLocked`, and
+        `AppNotFound` when it was destroyed meanwhile; all before git has said a word.
         """
+        refuse_locked(self._pipeline.store, app)
         channel.on_close(self._client_gone)
         report = Lines(Output(descriptors[2]).write)
         since = time.strftime("%H:%M:%S UTC", time.gmtime(self._pipeline.clock.now()))
@@ -122,6 +124,7 @@ class Receiving:
             current = self._pipeline.store.apps.by_id(app.id)
             if current is None:
                 raise AppNotFound(app.name)
+            refuse_locked(self._pipeline.store, current)
             return self._serve(current, actor, descriptors)
 
     def _client_gone(self) -> None:

@@ -10,6 +10,7 @@ from importlib.resources import files
 from paas.host.database import Database
 from paas.host.secrets import Vault
 from paas.model.layout import Layout
+from paas.store.applocks import AppLocks
 from paas.store.apps import Apps
 from paas.store.backups import Backups
 from paas.store.certificates import Certificates
@@ -43,6 +44,7 @@ class Store:
             {"make_key": vault.create, "seal": vault.seal},
         )
         self.apps = Apps(self._db, now)
+        self.locks = AppLocks(self._db, now)
         self.config = Config(self._db, vault, now)
         self.releases = Releases(self._db, vault, now)
         self.deploys = Deploys(self._db, now)
