@@ -13,9 +13,14 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 from paas.host.streams import write_all
+from paas.host.terminal import is_terminal
+from paas.model.harmless import harmless
 from paas.model.report import Lines, Report
 
 Write = Callable[[bytes], None]
+
+LONGEST_LINE = 1 << 20
+"""Bytes: more of one line are not waited for."""
 
 
 class Output:
@@ -23,12 +28,29 @@ class Output:
 
     def __init__(self, stdout: int, stderr: int, *, quiet: bool = False) -> None:
         self._stdout = stdout
+        self._guarded = is_terminal(stdout)
+        self._begun = b""
         lines = Quiet if quiet else Lines
         self.report: Report = lines(_while_read(stdout), _while_read(stderr))
 
     def data(self, data: bytes) -> None:
         """Write bytes to standard output. Raises `BrokenPipeError`."""
         write_all(self._stdout, data)
+
+    def foreign(self, data: bytes) -> None:
+        """Write what somebody else's program wrote, whole lines at a time.
+
+        To a terminal without what would reprogram it, else byte by byte as it came. Empty
+        `data` ends a last line that has no end. Raises `BrokenPipeError`.
+        """
+        if not self._guarded:
+            self.data(data)
+            return
+        whole, newline, self._begun = (self._begun + data).rpartition(b"\n")
+        if not data or len(self._begun) > LONGEST_LINE:
+            whole, newline, self._begun = whole + newline + self._begun, b"", b""
+        if whole or newline:
+            self.data(harmless(whole.decode("utf-8", "replace")).encode() + newline)
 
     def line(self, text: str) -> None:
         """Write a line to standard output. Raises `BrokenPipeError`."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
+from paas.deploy.builds import Builds
 from paas.deploy.certificates import Certificates
 from paas.deploy.delivery import Delivery
 from paas.deploy.detached import Detached
@@ -116,6 +117,10 @@ class Platform(Protocol):
     @property
     def instances(self) -> Instances:
         """The running instances of apps, to join."""
+
+    @property
+    def builds(self) -> Builds:
+        """The deploys of apps, and what they said."""
 
     def usage(self) -> Sequence[Usage]:
         """What takes the room on the disk."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from paas.deploy import applogs
+from paas.deploy.builds import Builds
 from paas.deploy.certificates import Certificates
 from paas.deploy.creation import create_app
 from paas.deploy.delivery import Delivery
@@ -129,6 +130,11 @@ class Platform:
     def instances(self) -> Instances:
         """The running instances of apps, to join."""
         return Instances(self._parts.store, self._parts.engine)
+
+    @property
+    def builds(self) -> Builds:
+        """The deploys of apps, and what they said."""
+        return Builds(self._parts.store, self._parts.attempts, self._parts.clock)
 
     def usage(self) -> Sequence[Usage]:
         """What takes the room on the disk."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from paas.deploy.lock import refuse_locked
@@ -13,7 +15,8 @@ from paas.deploy.turns import Superseded
 from paas.deploy.wake import wake_supervisor
 from paas.errors import PaasError
 from paas.host.clock import Clock
-from paas.host.files import FileLock, remove_tree
+from paas.host.files import FileLock, remove_tree, write_atomic
+from paas.host.identity import Identity
 from paas.model.app import App
 from paas.model.deploy import Deploy, Stage
 from paas.model.layout import Layout
@@ -22,6 +25,9 @@ from paas.store.apps import AppNotFound
 from paas.store.store import Store
 
 QUEUE_POLL_SECONDS = 0.1
+
+OWNER, CANCELED = "owner.json", "canceled"
+"""Beside the output of a deploy: its process, and who canceled it."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,16 @@ class Attempt:
     @property
     def objects(self) -> Path:
         return self.directory / "objects"
+
+
+class Canceled(PaasError):
+    """Somebody ended the deploy before its commit point."""
+
+    def __init__(self, actor: str) -> None:
+        super().__init__(
+            f"The deploy was canceled by {actor}",
+            resolution="Nothing was changed: the release that was live still is.",
+        )
 
 
 class Attempts:
@@ -75,7 +91,7 @@ class Attempts:
         directory = self.directory(deploy.id)
         timeline = Timeline(self._clock)
         try:
-            with self._turn(app, deploy, report) as current:
+            with _cancelable(directory), self._turn(app, deploy, report) as current:
                 if not even_locked:
                     refuse_locked(self._store, current)
                 yield Attempt(current, deploy, report, timeline, directory)
@@ -108,6 +124,7 @@ class Attempts:
             directory.chmod(0o711)
             alive = self._alive(deploy.id, f"deploy of {app.name} by {actor}")
             alive.acquire()
+            write_atomic(directory / OWNER, json.dumps(asdict(Identity.current())))
         return deploy, alive
 
     def _settle(self, deploy: Deploy, stage: Stage, brief: str) -> None:
@@ -155,9 +172,34 @@ class Attempts:
     def _others(self, app: App) -> list[Deploy]:
         """Those that go on: one that was killed keeps nobody waiting until it is settled."""
         unfinished = self._store.deploys.unfinished()
-        return [one for one in unfinished if one.app_id == app.id and self._goes_on(one)]
+        return [one for one in unfinished if one.app_id == app.id and self.goes_on(one)]
 
-    def _goes_on(self, deploy: Deploy) -> bool:
+    def cancel(self, deploy: Deploy, actor: str) -> bool:
+        """Have the process of a deploy end it; False when it has none any more.
+
+        Raises `Canceled` in there, wherever it is; past its commit point nothing is undone.
+        """
+        directory = self.directory(deploy.id)
+        with self._gate():
+            if not self.goes_on(deploy):
+                return False
+            owner = self._owner(deploy)
+            write_atomic(directory / CANCELED, actor)
+            return owner is not None and owner.signal(signal.SIGTERM)
+
+    def may_speak(self, deploy: Deploy) -> bool:
+        """Whether something may still come: an error is told when the deploy has ended."""
+        owner = self._owner(deploy)
+        return self.goes_on(deploy) or (owner is not None and owner.alive)
+
+    def _owner(self, deploy: Deploy) -> Identity | None:
+        try:
+            return Identity(**json.loads((self.directory(deploy.id) / OWNER).read_text()))
+        except FileNotFoundError:
+            return None
+
+    def goes_on(self, deploy: Deploy) -> bool:
+        """Whether its process lives."""
         # Shared, so that two who look do not take each other for its process.
         alive = FileLock(self.directory(deploy.id) / "lock", shared=True)
         if not alive.try_acquire():
@@ -202,3 +244,14 @@ class Attempts:
 
     def _alive(self, deploy_id: int, holder: str) -> FileLock:
         return FileLock(self.directory(deploy_id) / "lock", holder)
+
+
+@contextmanager
+def _cancelable(directory: Path) -> Iterator[None]:
+    """The end by SIGTERM that somebody asked for, in words."""
+    try:
+        yield
+    except SystemExit:
+        with suppress(FileNotFoundError):
+            raise Canceled((directory / CANCELED).read_text()) from None
+        raise

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
-from paas.host.database import Database
+from paas.host.database import Database, Row
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class Event:
     app: str
     what: str
     detail: str
+    id: int = field(default=0, compare=False)
 
 
 class Events:
@@ -33,16 +35,30 @@ class Events:
             (self._now(), actor, app, what, detail),
         )
 
-    def tail(self, count: int, app: str | None = None) -> list[Event]:
-        """The last `count` events, of one app or of all, the oldest first."""
+    def tail(self, count: int, apps: str | Sequence[str] | None = None) -> list[Event]:
+        """The last `count` events, of some apps or of all, the oldest first."""
         rows = self._db.execute(
-            "SELECT * FROM events WHERE :app IS NULL OR app = :app ORDER BY id DESC LIMIT :count",
-            {"app": app, "count": count},
+            "SELECT * FROM events"
+            " WHERE (:apps IS NULL OR app IN (SELECT value FROM json_each(:apps)))"
+            " ORDER BY id DESC LIMIT :count",
+            {"apps": _names(apps), "count": count},
         )
-        return [
-            Event(row["at"], row["actor"], row["app"], row["what"], row["detail"])
-            for row in reversed(rows)
-        ]
+        return [_event(row) for row in reversed(rows)]
+
+    def after(self, event_id: int, apps: str | Sequence[str] | None = None) -> list[Event]:
+        """What came behind an event, the oldest first."""
+        rows = self._db.execute(
+            "SELECT * FROM events WHERE id > :id"
+            " AND (:apps IS NULL OR app IN (SELECT value FROM json_each(:apps)))"
+            " ORDER BY id",
+            {"apps": _names(apps), "id": event_id},
+        )
+        return [_event(row) for row in rows]
+
+    def newest(self) -> int:
+        """The id of the last event there is; 0 when there is none."""
+        [row] = self._db.execute("SELECT ifnull(max(id), 0) AS newest FROM events")
+        return int(row["newest"])
 
     def last(self, app: str, what: str) -> Event | None:
         """The newest event of a kind for an app."""
@@ -50,5 +66,16 @@ class Events:
             "SELECT * FROM events WHERE app = ? AND what = ? ORDER BY id DESC LIMIT 1", (app, what)
         )
         for row in rows:
-            return Event(row["at"], row["actor"], row["app"], row["what"], row["detail"])
+            return _event(row)
         return None
+
+
+def _names(apps: str | Sequence[str] | None) -> str | None:
+    """Names of apps as one parameter (json_each); None for all."""
+    if apps is None:
+        return None
+    return json.dumps([apps] if isinstance(apps, str) else list(apps))
+
+
+def _event(row: Row) -> Event:
+    return Event(row["at"], row["actor"], row["app"], row["what"], row["detail"], row["id"])

@@ -92,6 +92,7 @@ class Recorder:
     images: Any = None
     router: Any = None
     oneoffs: Any = None
+    builds: Any = None
     instances: Any = None
     storage: Any = None
 
