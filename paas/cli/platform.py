@@ -17,6 +17,7 @@ from paas.deploy.edge import Edge
 from paas.deploy.enter import Instances
 from paas.deploy.images import ServerImages
 from paas.deploy.letsencrypt import Letsencrypt
+from paas.deploy.networks import Networks
 from paas.deploy.route import Router
 from paas.deploy.services import ServiceOperations
 from paas.deploy.services_backup import ServiceBackups
@@ -85,6 +86,10 @@ class Platform(Protocol):
     @property
     def edge(self) -> Edge:
         """How apps are reached: domains, redirects, ports, maintenance, tuning."""
+
+    @property
+    def networks(self) -> Networks:
+        """Who reaches whom, and by which names."""
 
     @property
     def storage(self) -> Storage:

@@ -16,6 +16,7 @@ from paas.deploy.enter import Instances
 from paas.deploy.images import ServerImages
 from paas.deploy.inspect import inspected
 from paas.deploy.letsencrypt import Letsencrypt
+from paas.deploy.networks import Networks
 from paas.deploy.parts import Parts
 from paas.deploy.probing import Probing
 from paas.deploy.rebuild import Rebuilding
@@ -90,6 +91,11 @@ class Platform:
     def edge(self) -> Edge:
         """How apps are reached: domains, redirects, ports, maintenance, tuning."""
         return self._parts.edge
+
+    @property
+    def networks(self) -> Networks:
+        """Who reaches whom, and by which names."""
+        return self._parts.networks
 
     @property
     def storage(self) -> Storage:

@@ -67,6 +67,7 @@ class Lifecycle:
             parts.router.publish(report)
             parts.router.forget(app_id)
             parts.engine.network.forget_links(owner_of(app_id))
+            parts.router.naming.publish()
             parts.engine.ranges.release(owner_of(app_id))
             remove_tree(log_directory(parts.layout, app_id))
             Compiler(parts.engine).forget_cache(cache_volume(app_id))
@@ -101,5 +102,6 @@ class Lifecycle:
         with parts.store.transaction():
             renamed = parts.store.apps.rename(app.name, new)
             parts.store.events.add(actor, new, "renamed", f"from {app.name}")
+        parts.router.naming.publish()
         parts.router.publish(report)
         return renamed

@@ -19,6 +19,7 @@ from paas.deploy.images import ServerImages
 from paas.deploy.letsencrypt import Letsencrypt
 from paas.deploy.lifecycle import Lifecycle
 from paas.deploy.metrics import Metrics
+from paas.deploy.networks import Networks
 from paas.deploy.oneoff import OneOff
 from paas.deploy.operations import Operations
 from paas.deploy.phase import Phases
@@ -106,6 +107,11 @@ class Parts:
     def edge(self) -> Edge:
         """How apps are reached: domains, redirects, ports, maintenance, tuning."""
         return Edge(self.store, self.router)
+
+    @cached_property
+    def networks(self) -> Networks:
+        """Who reaches whom, and by which names."""
+        return Networks(self.store, self.engine, self.router.naming)
 
     @cached_property
     def storage(self) -> Storage:

@@ -9,6 +9,7 @@ from math import ceil
 from pathlib import Path
 
 from paas.deploy.draft import WEB
+from paas.deploy.naming import Naming
 from paas.deploy.running import owner_of
 from paas.deploy.sites import Sites, World, certified
 from paas.engine.engine import Engine
@@ -49,17 +50,20 @@ class Router:
         self._clock = clock
         self._sites = Sites(store, proxy.pairs, clock, self._slots)
         self._left_out: dict[str, str] = {}
+        self.naming = Naming(store, engine)
 
     def switch(self, apps: Iterable[App]) -> None:
         """Send the traffic of `apps` to their live instances, in one transaction."""
         # The database is read under the lock: whoever reads later also writes later.
         with self._maps():
             self._write([app for app in apps if self._store.apps.by_id(app.id) is not None])
+        self.naming.publish()
 
     def mend(self) -> None:
         """Switch the apps whose traffic goes elsewhere than the database says."""
         with self._maps():
             self._write([app for app in self._store.apps.list() if self._is_outdated(app)])
+        self.naming.publish()
 
     def forget(self, app_id: int) -> None:
         """Give back the addresses of an app that is gone and that nginx no longer names."""

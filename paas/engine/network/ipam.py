@@ -8,6 +8,12 @@ from ipaddress import IPv4Address
 from paas.engine.network.addresses import Plan, PoolExhausted
 from paas.host.database import Database
 
+_OPEN = """
+    SELECT source, target FROM network_links UNION
+    SELECT one.owner AS source, other.owner AS target
+    FROM network_members AS one JOIN network_members AS other USING (network)
+"""
+
 
 @dataclass(frozen=True)
 class Lease:
@@ -97,21 +103,34 @@ class Links:
         self._db.execute("DELETE FROM network_links WHERE source = ?1 OR target = ?1", (owner,))
 
     def concern(self, owner: str) -> bool:
-        """Whether any link names `owner`."""
+        """Whether any link or network names `owner`."""
         return bool(
             self._db.execute(
-                "SELECT 1 FROM network_links WHERE source = ?1 OR target = ?1 LIMIT 1", (owner,)
+                "SELECT 1 FROM network_links WHERE source = ?1 OR target = ?1 UNION ALL"
+                " SELECT 1 FROM network_members WHERE owner = ?1 LIMIT 1",
+                (owner,),
             )
         )
 
+    def targets_of(self, source: str) -> frozenset[str]:
+        """The owners that `source` is linked to."""
+        rows = self._db.execute("SELECT target FROM network_links WHERE source = ?", (source,))
+        return frozenset(row["target"] for row in rows)
+
+    def targets(self) -> frozenset[str]:
+        """The owners that anybody is linked to."""
+        rows = self._db.execute("SELECT DISTINCT target FROM network_links")
+        return frozenset(row["target"] for row in rows)
+
     def pairs(self) -> frozenset[tuple[IPv4Address, IPv4Address]]:
-        """The links as addresses: every instance of a source with every one of its target."""
+        """The links as addresses: every instance of a source with every one of its target,
+        and all of those who share a network with each other."""
         held: dict[str, list[IPv4Address]] = {}
         for lease in self._leases.list():
             held.setdefault(lease.owner, []).append(lease.address)
         return frozenset(
             (source, target)
-            for row in self._db.execute("SELECT source, target FROM network_links")
+            for row in self._db.execute(_OPEN)
             for source in held.get(row["source"], ())
             for target in held.get(row["target"], ())
             if source != target

@@ -29,6 +29,7 @@ from paas.engine.network.findings import Finding
 from paas.engine.network.hostside import HostSide
 from paas.engine.network.ipam import Leases, Links
 from paas.engine.network.mirrors import Egress
+from paas.engine.network.named import NamedNetworks
 from paas.engine.network.policy import RouterState, Surroundings
 from paas.engine.network.resolver import Resolver
 from paas.engine.network.router import MOST_MTU, Router, mtu_of, uplink_of
@@ -308,7 +309,31 @@ class Network:
         """Take back all that was allowed to, or towards, an owner that is gone."""
         if self._links.concern(owner):
             self._links.forget(owner)
+            self.named.put(owner, ())
             self._write_links()
+
+    # -- named networks ----------------------------------------------------------------------
+
+    @cached_property
+    def named(self) -> NamedNetworks:
+        """Networks by name; membership is changed by `join`, which has it take effect."""
+        return NamedNetworks(self._db)
+
+    def join(self, owner: str, networks: Iterable[str]) -> None:
+        """Have an owner's containers, those that run too, in exactly these networks.
+
+        Connections that exist go on. Raises `NetworkNotFound`.
+        """
+        self.named.put(owner, networks)
+        self._write_links()
+
+    def targets_of(self, source: str) -> frozenset[str]:
+        """The owners that `source` was allowed to open connections to."""
+        return self._links.targets_of(source)
+
+    def reachable_owners(self) -> frozenset[str]:
+        """Whom others may open connections to: by a link, or in a network."""
+        return self._links.targets() | frozenset(self.named.members())
 
     def links_in_use(self) -> frozenset[tuple[IPv4Address, IPv4Address]]:
         """Who may open connections to whom at the moment, by address."""

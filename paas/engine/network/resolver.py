@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
@@ -97,9 +97,17 @@ def configuration(
     return "\n".join(lines) + "\n"
 
 
-def hosts_file(names: Mapping[str, IPv4Address]) -> str:
-    """A hosts(5) file: one line per name below `.internal`."""
-    return "".join(f"{address} {name}.{DOMAIN}\n" for name, address in sorted(names.items()))
+Names = Mapping[str, IPv4Address | Sequence[IPv4Address]]
+"""Names without the domain; one may lead to several addresses, given in turns."""
+
+
+def hosts_file(names: Names) -> str:
+    """A hosts(5) file: one line per name below `.internal` and address."""
+    return "".join(
+        f"{address} {name}.{DOMAIN}\n"
+        for name, found in sorted(names.items())
+        for address in ((found,) if isinstance(found, IPv4Address) else sorted(found))
+    )
 
 
 class Resolver:
@@ -113,7 +121,8 @@ class Resolver:
     @property
     def resolv_conf(self) -> str:
         """What a container's /etc/resolv.conf says."""
-        return f"nameserver {self.address}\n"
+        # So that `shop` is found as `shop.internal`; a name with a dot is first what it says.
+        return f"nameserver {self.address}\nsearch {DOMAIN}\n"
 
     @property
     def hosts(self) -> Path:
@@ -154,7 +163,7 @@ class Resolver:
         if _text(self.wanted_file) != text:
             write_atomic(self.wanted_file, text)
 
-    def publish(self, names: Mapping[str, IPv4Address], part: str = "services") -> None:
+    def publish(self, names: Names, part: str = "services") -> None:
         """Answer for exactly these names (without the domain) from now on.
 
         Each `part` is a file of its own, so that who knows of some names needs no others.

@@ -95,6 +95,7 @@ class Recorder:
     builds: Any = None
     instances: Any = None
     storage: Any = None
+    networks: Any = None
 
     def usage(self) -> Any:
         return ()
