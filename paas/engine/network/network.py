@@ -32,10 +32,9 @@ from paas.engine.network.mirrors import Egress
 from paas.engine.network.named import NamedNetworks
 from paas.engine.network.policy import RouterState, Surroundings
 from paas.engine.network.resolver import Resolver
-from paas.engine.network.router import MOST_MTU, Router, mtu_of, uplink_of
+from paas.engine.network.router import Router, uplink_of
 from paas.engine.network.services import Services
 from paas.host.database import Database
-from paas.host.files import write_atomic
 from paas.host.firewall import Firewall, FirewallFailed
 from paas.host.netlink import Netlink
 from paas.model.layout import Layout
@@ -80,22 +79,6 @@ class Network:
     def resolv_conf(self) -> str:
         """What the /etc/resolv.conf of a container says."""
         return self.resolver.resolv_conf
-
-    @property
-    def mtu(self) -> int:
-        """Bytes of the largest packet that leaves the host in one piece, as of `ensure`."""
-        try:
-            return int(self._mtu_file.read_text())
-        except FileNotFoundError:
-            return MOST_MTU
-
-    @property
-    def _mtu_file(self) -> Path:
-        return self.directory / "mtu"
-
-    def _record_mtu(self, mtu: int) -> None:
-        if self.mtu != mtu:
-            write_atomic(self._mtu_file, f"{mtu}\n")
 
     @cached_property
     def plan(self) -> Plan:
@@ -160,7 +143,6 @@ class Network:
             with Netlink() as net:
                 around = self._surroundings(net)
                 self._host.ensure(net, around)
-                self._record_mtu(mtu_of(net))
             self._write_table(around)
             self.resolver.configure(around.upstreams, self._egress.names)
 
@@ -172,7 +154,7 @@ class Network:
         with Netlink() as net:
             self._host.remove(net)
         self._observed.close()
-        for name in ("network.db", "network.db-wal", "network.db-shm", "mtu"):
+        for name in ("network.db", "network.db-wal", "network.db-shm"):
             (self.directory / name).unlink(missing_ok=True)
 
     def end_thread(self) -> None:
@@ -224,7 +206,7 @@ class Network:
         except FileNotFoundError:
             raise ProcessLookupError(f"process {pid} of {container} is gone") from None
         try:
-            self._router.wire(lease.address, namespace, mtu or self.mtu)
+            self._router.wire(lease.address, namespace, mtu)
         finally:
             os.close(namespace)
         return lease.address

@@ -11,6 +11,7 @@ from pathlib import Path
 from paas.engine.network.addresses import GATEWAY, Plan
 from paas.engine.network.policy import HOST_LINK
 from paas.host import netlink, rtnetlink, syscalls
+from paas.host.files import write_atomic
 from paas.host.netlink import Link, Netlink, Route
 
 ANYWHERE = IPv4Network("0.0.0.0/0")
@@ -67,9 +68,22 @@ class Router:
         while netlink.is_namespace(self.path):
             syscalls.umount(self.path, syscalls.MNT_DETACH)
         self.path.unlink(missing_ok=True)
+        self._mtu_file.unlink(missing_ok=True)
 
     def exists(self) -> bool:
         return netlink.is_namespace(self.path)
+
+    @property
+    def mtu(self) -> int:
+        """Bytes of the largest packet that leaves the host in one piece, as of `ensure`."""
+        try:
+            return int(self._mtu_file.read_text())
+        except FileNotFoundError:
+            return MOST_MTU
+
+    @property
+    def _mtu_file(self) -> Path:
+        return self.path.with_name("mtu")
 
     def wire(self, address: IPv4Address, namespace: int, mtu: int | None) -> None:
         """Join an instance: a veth into the namespace of a descriptor, and the route to it.
@@ -78,8 +92,9 @@ class Router:
         before it left under the same name is deleted.
         """
         name, index = self._plan.interface_of(address), FIRST_INDEX + self._plan.number(address)
+        size = mtu or self.mtu
         there = [
-            rtnetlink.veth(name, index, CONTAINER_INTERFACE, FIRST_INDEX, namespace, mtu),
+            rtnetlink.veth(name, index, CONTAINER_INTERFACE, FIRST_INDEX, namespace, size),
             rtnetlink.address(index, IPv4Interface(f"{GATEWAY}/32")),
             rtnetlink.route_to(address, index),
         ]
@@ -130,6 +145,8 @@ class Router:
         try:
             with Netlink() as net:
                 outer, mtu = net.link(self._host_link), mtu_of(net)
+                if mtu != self.mtu:
+                    write_atomic(self._mtu_file, f"{mtu}\n")
                 if outer and inner and outer.peer == inner.index and inner.peer == outer.index:
                     self._set_mtu(net, outer, inner, mtu)
                     return
