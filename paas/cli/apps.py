@@ -54,6 +54,17 @@ def rename(session: Session, app: App, new: str) -> None:
     session.platform.rename(app, name, actor=session.actor, report=session.report)
 
 
+def clone(
+    session: Session, app: App, new: str, *, skip_deploy: bool, ignore_existing: bool
+) -> None:
+    """Make an app that has what another one has been given."""
+    name = parse_app_name(new)
+    if ignore_existing and session.store.apps.find(name) is not None:
+        session.report.warn(f"App {name} exists already: left as it is")
+        return
+    session.platform.clone(app, name, session.caller, deploy=not skip_deploy, report=session.report)
+
+
 def lock(session: Session, app: App, reason: str) -> None:
     """Let nothing be deployed to an app."""
     lock_app(session.store, app, session.actor, parse_reason(reason))
@@ -106,6 +117,22 @@ COMMANDS = (
         rename,
         Names.AN_APP,
         arguments=(one_word("new", "NEW-NAME"),),
+    ),
+    Command(
+        "apps:clone",
+        "Make an app with the config, settings, storage and release of another",
+        Access.DEPLOY,
+        clone,
+        Names.AN_APP,
+        arguments=(one_word("new", "NEW-NAME"),),
+        options=(
+            click.Option(["--skip-deploy"], is_flag=True, help="Do not deploy it."),
+            click.Option(
+                ["--ignore-existing"], is_flag=True, help="Succeed if there is one of that name."
+            ),
+        ),
+        description="Domains, certificates, links to services and the people who may use it"
+        " stay with the old one; what is mounted is shared.",
     ),
     Command(
         "apps:lock",

@@ -247,6 +247,9 @@ class Platform(Protocol):
     def rename(self, app: App, new: str, *, actor: str, report: Report) -> None:
         """Give an app another name, under which it is then served."""
 
+    def clone(self, app: App, new: str, caller: Caller, *, deploy: bool, report: Report) -> None:
+        """Make an app that has what another one has been given, and deploy it."""
+
     def receive(self, app_name: str, request: Request, caller: Caller) -> int:
         """Serve `git push`; git's exit code."""
 

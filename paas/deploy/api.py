@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from paas.deploy import applogs
 from paas.deploy.builds import Builds
 from paas.deploy.certificates import Certificates
+from paas.deploy.clone import Cloning
 from paas.deploy.creation import create_app
 from paas.deploy.delivery import Delivery
 from paas.deploy.detached import Detached
@@ -304,6 +305,11 @@ class Platform:
     def rename(self, app: App, new: str, *, actor: str, report: Report) -> None:
         """Give an app another name, under which it is then served."""
         self._parts.lifecycle.rename(app, new, actor=actor, report=report)
+
+    def clone(self, app: App, new: str, caller: Caller, *, deploy: bool, report: Report) -> None:
+        """Make an app that has what another one has been given, and deploy it."""
+        cloning = Cloning(self._parts.pipeline, self._parts.attempts)
+        cloning.clone(app, new, caller, deploy=deploy, report=report)
 
     def receive(self, app_name: str, request: Request, caller: Caller) -> int:
         """Serve `git push`; git's exit code. The app is made by its first push."""

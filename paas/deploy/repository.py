@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from paas.deploy.tree import Objects
+from paas.errors import PaasError
 from paas.host import syscalls
 from paas.host.content import content
 from paas.host.files import FileLock, remove_tree, write_atomic
@@ -34,6 +35,10 @@ FORCED = {
 }
 BRANCHES = "refs/heads"
 WRITABLE = ("objects", "objects/info", "objects/pack", "refs", "refs/heads", "refs/tags")
+
+
+class ObjectsNotTaken(PaasError):
+    """The objects of another repository could not be linked."""
 
 
 class Repository:
@@ -107,6 +112,24 @@ class Repository:
         return Objects(
             own or directory, directory, lambda: syscalls.opening_as(git.pw_uid, git.pw_gid)
         )
+
+    def take_objects(self, other: Repository) -> None:
+        """Have all objects of another app's repository as well, its branches apart.
+
+        Linked, as the git user: what git has written it never changes in place. Raises
+        `ObjectsNotTaken`.
+        """
+        self.ensure()
+        with other.receiving(alone=True):
+            source, target = f"{other.path}/objects/.", str(self.path / "objects")
+            code = spawn(
+                ["cp", "-a", "--link", source, target], cwd=self.path, user=self._layout.git_user
+            ).wait()
+        if code != 0:
+            raise ObjectsNotTaken(
+                f"The commits of {other.path} could not be copied",
+                resolution="See what the disk has left: paas df",
+            )
 
     def receiving(self, *, alone: bool = False) -> FileLock:
         """Held while git receives, by any number of pushes at once."""

@@ -83,6 +83,11 @@ class ProcessSettings:
         )
         return {(row["process_type"], row["name"]): row["value"] for row in rows}
 
+    def copy(self, app_id: int, to: int) -> None:
+        """Give what was set for an app to another one."""
+        for (process_type, name), value in self.list(app_id).items():
+            self.set(to, process_type, name, value)
+
     def limits(self, app_id: int, process_type: str) -> Limits:
         """What one instance of a process type may use."""
         return _limits(self._lookup({}), app_id, process_type)

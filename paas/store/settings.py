@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -57,6 +57,13 @@ class Settings:
             "SELECT value FROM settings WHERE app_id IS ? AND name = ?", (scope, name)
         )
         return str(rows[0]["value"]) if rows else None
+
+    def copy(self, app_id: int, to: int, without: Collection[str]) -> None:
+        """Give what was set for an app to a new one, but for some names."""
+        rows = self._db.execute("SELECT name, value FROM settings WHERE app_id = ?", (app_id,))
+        for row in rows:
+            if row["name"] not in without:
+                self.set(to, row["name"], row["value"])
 
     def set(self, scope: int | None, name: str, value: str | None) -> None:
         """Set the text, which is a parsed one; None removes it."""

@@ -220,6 +220,9 @@ class Recorder:
     def rename(self, app: App, new: str, *, actor: str, report: Report) -> None:
         self._record("rename", app.name, new, actor)
 
+    def clone(self, app: App, new: str, caller: Caller, *, deploy: bool, report: Report) -> None:
+        self._record("clone", app.name, new, caller.name, deploy)
+
     def receive(self, app_name: str, request: Request, caller: Caller) -> int:
         self._record("receive", app_name, caller.name)
         return self.code

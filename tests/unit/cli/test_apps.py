@@ -182,3 +182,24 @@ def test_info_says_where_an_app_is_and_whose(paas: Paas, shop: App) -> None:
     assert "Locked" not in words
     told = json.loads(paas("apps:info", "shop", "--format", "json").out)
     assert told["Owner"] == "bob"
+
+
+# -- cloning --------------------------------------------------------------------------------------
+
+
+def test_clone_asks_for_a_whole_copy(paas: Paas, shop: App) -> None:
+    assert paas("apps:clone", shop.name, "staging").code == 0
+    assert paas("apps:clone", shop.name, "other", "--skip-deploy").code == 0
+    assert paas.platform.asked == [
+        ("clone", "shop", "staging", "ann", True),
+        ("clone", "shop", "other", "ann", False),
+    ]
+
+
+def test_clone_leaves_what_exists_as_it_is(paas: Paas, shop: App) -> None:
+    paas.store.apps.create("staging")
+    said = paas("apps:clone", shop.name, "staging", "--ignore-existing")
+    assert said.code == 0
+    assert "App staging exists already" in said.err
+    assert paas.platform.asked == []
+    assert paas("apps:clone", shop.name, "Bad_Name").code == 1
