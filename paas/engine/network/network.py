@@ -23,7 +23,6 @@ from paas.engine.network.addresses import (
     Backend,
     Plan,
     ServiceAddresses,
-    choose_prefix,
 )
 from paas.engine.network.findings import Finding
 from paas.engine.network.hostside import HostSide
@@ -31,6 +30,7 @@ from paas.engine.network.ipam import Leases, Links
 from paas.engine.network.mirrors import Egress
 from paas.engine.network.named import NamedNetworks
 from paas.engine.network.policy import RouterState, Surroundings
+from paas.engine.network.reservations import Reservations
 from paas.engine.network.resolver import Resolver
 from paas.engine.network.router import Router, uplink_of
 from paas.engine.network.services import Services
@@ -87,7 +87,7 @@ class Network:
             rows = self._db.execute("SELECT prefix FROM network")
             if rows:
                 return Plan(IPv4Network(rows[0]["prefix"]))
-            prefix = choose_prefix(self._host_networks(), self._layout.id)
+            prefix = Reservations().choose(self._host_networks(), self._layout.id)
             self._db.execute("INSERT INTO network (id, prefix) VALUES (1, ?)", (str(prefix),))
         return Plan(prefix)
 
