@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
+from paas.deploy.applogs import Wanted
 from paas.deploy.builds import Builds
 from paas.deploy.certificates import Certificates
 from paas.deploy.delivery import Delivery
@@ -224,15 +225,7 @@ class Platform(Protocol):
     ) -> str:
         """Start a command that nobody waits for; its name."""
 
-    def logs(
-        self,
-        app: App,
-        *,
-        lines: int,
-        follow: bool,
-        process: str | None,
-        out: Callable[[bytes], None],
-    ) -> None:
+    def logs(self, app: App, wanted: Wanted, out: Callable[[bytes], None]) -> None:
         """Write the last lines of the app's output, and what follows until `out` raises."""
 
     def destroy(self, app: App, *, actor: str, report: Report) -> None:

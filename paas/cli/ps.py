@@ -158,10 +158,10 @@ def _fields(session: Session, app: App) -> dict[str, str]:
 
 
 def _of(process: str | None) -> str:
-    return f" ({_named(process)})" if process else ""
+    return f" ({instance_name(process)})" if process else ""
 
 
-def _named(process: str) -> str:
+def instance_name(process: str) -> str:
     """A process type, or an instance such as `web.1`. Raises `InvalidName`."""
     kind, dot, number = process.partition(".")
     if dot and not re.fullmatch(r"[1-9][0-9]{0,3}", number):

@@ -12,6 +12,7 @@ from paas.cli.options import format_option, one_word, words
 from paas.cli.output import columns, moment
 from paas.cli.parsing import END_OF_OPTIONS, Misused
 from paas.cli.session import Session
+from paas.deploy.applogs import Wanted
 from paas.errors import NotFound
 from paas.host.terminal import Terminal
 from paas.model.app import App
@@ -80,7 +81,8 @@ def logs(session: Session, app: App, name: str | None, num: int, *, tail: bool) 
     if tail:
         session.request.channel.end_with_client()
     process = _name(app, name) if name else RUN
-    session.platform.logs(app, lines=num, follow=tail, process=process, out=session.output.data)
+    wanted = Wanted(num, follow=tail, process=process)
+    session.platform.logs(app, wanted, session.output.foreign)
 
 
 def stop(session: Session, app: App, name: str | None) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from paas.deploy import applogs
+from paas.deploy.applogs import Wanted
 from paas.deploy.builds import Builds
 from paas.deploy.certificates import Certificates
 from paas.deploy.clone import Cloning
@@ -277,18 +278,12 @@ class Platform:
         with self._parts.pipeline.using(app.id):
             return self._parts.detached.start(app, self._parts.live(app), argv, env, ttl_s)
 
-    def logs(
-        self,
-        app: App,
-        *,
-        lines: int,
-        follow: bool,
-        process: str | None,
-        out: Callable[[bytes], None],
-    ) -> None:
+    def logs(self, app: App, wanted: Wanted, out: Callable[[bytes], None]) -> None:
         """Write the last lines of the app's output, and what follows until `out` raises."""
         directory = log_directory(self._parts.layout, app.id)
-        applogs.show(directory, lines=lines, follow=follow, process=process, out=out)
+        instances = self._parts.store.instances
+        releases = applogs.Releases(lambda: instances.releases(app.id))
+        applogs.show(directory, wanted, releases, out)
 
     def destroy(self, app: App, *, actor: str, report: Report) -> None:
         """End an app and remove everything of it."""

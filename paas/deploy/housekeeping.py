@@ -12,6 +12,7 @@ from paas.engine.gc import Collected
 from paas.host.files import remove_tree
 from paas.model.app import App
 from paas.model.layout import Layout
+from paas.model.logsettings import RETAIN_AGE, RETAIN_COUNT, RETAIN_SIZE
 from paas.model.settings import KEEP_RELEASES
 from paas.store.store import Store
 
@@ -40,8 +41,17 @@ class Housekeeping:
         return self.collect()
 
     def _prune_logs(self, app: App) -> None:
-        running = {one.container for one in self.store.instances.list(app.id)}
-        applogs.prune(log_directory(self.layout, app.id), running)
+        directory, settings = log_directory(self.layout, app.id), self.store.settings
+        running = {one.id for one in self.engine.containers.list()}
+        applogs.prune(
+            directory,
+            running | {one.container for one in self.store.instances.list(app.id)},
+            count=settings.value(RETAIN_COUNT, app.id),
+            size=settings.value(RETAIN_SIZE, app.id),
+            oldest=self.engine.clock.now() - settings.value(RETAIN_AGE, app.id),
+        )
+        kept = {applogs.container_of(path) for path in directory.glob("*.log")}
+        self.store.instances.forget_releases(app.id, kept | running)
 
     def _prune_deploys(self, app: App) -> None:
         ended = [one for one in self.store.deploys.list(app.id) if one.stage.finished]

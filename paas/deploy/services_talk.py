@@ -52,7 +52,7 @@ class ServiceTalk:
     ) -> None:
         """Write the last lines of its server, and what follows until `out` raises."""
         directory = log_directory(self.operations.layout, service.id)
-        applogs.show(directory, lines=lines, follow=follow, process=None, out=out)
+        applogs.show(directory, applogs.Wanted(lines, follow), applogs.Releases(dict), out)
 
     def container(self, service: Service) -> str:
         """The container to ask. Raises `NotRunning`."""

@@ -27,6 +27,8 @@ MAX_LINE = 1 << 20
 FOLLOW_SECONDS = 0.1
 """Between two looks at followed files: one stat each, and no watch that rotation breaks."""
 
+EVERY = 1 << 62
+
 ROTATE_BYTES = 10 * 1024 * 1024
 
 ROTATED_KEPT = 3
@@ -81,9 +83,19 @@ def last(path: Path, count: int, source: str = "") -> list[Line]:
     return found
 
 
-def merged(sources: Mapping[str, Path], count: int) -> list[Line]:
-    """The last `count` lines of several logs together, in the order of time."""
-    lines = [line for name, path in sources.items() for line in last(path, count, name)]
+def merged(
+    sources: Mapping[str, Path], count: int, keep: Callable[[Line], bool] | None = None
+) -> list[Line]:
+    """The last `count` lines of several logs together, in the order of time.
+
+    With `keep` all is read for those that it accepts, one log after the other.
+    """
+    lines: list[Line] = []
+    for name, path in sources.items():
+        if keep is None:
+            lines += last(path, count, name)
+        elif count:
+            lines += [line for line in last(path, EVERY, name) if keep(line)][-count:]
     return sorted(lines, key=lambda line: line.at)[-count:] if count else []
 
 
@@ -91,25 +103,27 @@ def follow(
     sources: Callable[[], Mapping[str, Path]],
     count: int,
     pause: Callable[[float], None] = time.sleep,
+    keep: Callable[[Line], bool] | None = None,
 ) -> Iterator[Line]:
     """The last `count` lines and then what comes, without end.
 
     `sources` is asked again between looks, since instances come and go. `pause` gets
-    seconds and may raise to end it.
+    seconds and may raise to end it. `keep` says which lines are wanted, all unless given.
     """
     current = dict(sources())
     # Where the following begins is fixed first: a line in between comes twice to nobody
     # and is lost to nobody, as the last ones are read up to here.
     readers = {name: _Reader(name, path, at_end=True) for name, path in current.items()}
-    yield from merged(current, count)
+    yield from merged(current, count, keep)
+    accept = keep or (lambda _: True)
     try:
         while True:
             lines = [line for reader in readers.values() for line in reader.read()]
-            yield from sorted(lines, key=lambda line: line.at)
+            yield from filter(accept, sorted(lines, key=lambda line: line.at))
             pause(FOLLOW_SECONDS)
             current = dict(sources())
             for name in readers.keys() - current.keys():
-                yield from readers.pop(name).finish()
+                yield from filter(accept, readers.pop(name).finish())
             for name in current.keys() - readers.keys():
                 readers[name] = _Reader(name, current[name], at_end=False)
     finally:
@@ -242,6 +256,11 @@ def _nanoseconds(stamp: bytes) -> int | None:
         return seconds * 1_000_000_000 + int(digits)
     except ValueError:
         return None
+
+
+def size(path: Path) -> int:
+    """The bytes of a log with what was rotated of it."""
+    return sum(one.stat().st_size for one in (*_older(path), path))
 
 
 def remove(paths: Sequence[Path]) -> None:

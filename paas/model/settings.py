@@ -38,7 +38,9 @@ class Setting(Generic[T]):
         return parsed if isinstance(parsed, str) else given
 
 
-def _whole(least: int, most: int) -> Callable[[str], int]:
+def whole(least: int, most: int) -> Callable[[str], int]:
+    """Parses a whole number of that range."""
+
     def parse(text: str) -> int:
         if not re.fullmatch(r"[0-9]{1,9}", text) or not least <= int(text) <= most:
             raise InvalidSetting(f"{shown(text)} is not a whole number from {least} to {most}")
@@ -47,7 +49,8 @@ def _whole(least: int, most: int) -> Callable[[str], int]:
     return parse
 
 
-def _memory(text: str) -> int:
+def memory(text: str) -> int:
+    """Bytes: of `512m` or `2g`. Raises `InvalidSetting`."""
     match = re.fullmatch(r"([0-9]{1,9})([kmg]?)", text.lower().removesuffix("b"))
     if match is None:
         raise InvalidSetting(
@@ -77,20 +80,20 @@ def switch(text: str) -> bool:
 
 
 HTTP_ADDRESS = Setting("http-address", str, "", "The address nginx listens on; empty for all")
-HTTP_PORT = Setting("http-port", _whole(1, 65535), 80, "The port nginx serves HTTP on")
-HTTPS_PORT = Setting("https-port", _whole(1, 65535), 443, "The port nginx serves HTTPS on")
+HTTP_PORT = Setting("http-port", whole(1, 65535), 80, "The port nginx serves HTTP on")
+HTTPS_PORT = Setting("https-port", whole(1, 65535), 443, "The port nginx serves HTTPS on")
 DOMAIN = Setting("domain", _domains, "", "Apps are served at <app>.<domain>, for each of them")
 DEPLOY_BRANCH = Setting("deploy-branch", _branch, "", "The branch whose push deploys", app=True)
 DRAIN_SECONDS = Setting(
     "drain-seconds",
-    _whole(0, 3600),
+    whole(0, 3600),
     30,
     "How long an old instance may finish its connections before it is stopped",
     app=True,
 )
 BOOT_SECONDS = Setting(
     "boot-seconds",
-    _whole(1, 3600),
+    whole(1, 3600),
     60,
     "How long a new instance may take until it is healthy",
     app=True,
@@ -103,13 +106,13 @@ TEST = Setting(
     app=True,
 )
 BUILD_SECONDS = Setting(
-    "build-seconds", _whole(10, 86400), 3600, "How long a build may take", app=True
+    "build-seconds", whole(10, 86400), 3600, "How long a build may take", app=True
 )
 BUILD_MEMORY = Setting(
-    "build-memory", _memory, BUILD_LIMITS.memory_bytes, "Memory of a build", app=True
+    "build-memory", memory, BUILD_LIMITS.memory_bytes, "Memory of a build", app=True
 )
 KEEP_RELEASES = Setting(
-    "keep-releases", _whole(1, 1000), 10, "How many releases can be rolled back to", app=True
+    "keep-releases", whole(1, 1000), 10, "How many releases can be rolled back to", app=True
 )
 HTTPS_REDIRECT = Setting(
     "https-redirect",
@@ -120,7 +123,7 @@ HTTPS_REDIRECT = Setting(
 )
 HSTS_SECONDS = Setting(
     "hsts-seconds",
-    _whole(0, 999999999),
+    whole(0, 999999999),
     182 * 86400,
     "How long browsers are to insist on HTTPS (RFC 6797); 0 says nothing",
     app=True,

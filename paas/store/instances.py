@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Iterable, Sequence
 
 from paas.host.database import Database, Row
 from paas.model.instance import Instance, InstanceState
@@ -47,8 +48,33 @@ class Instances:
                 restarts,
             ),
         )
+        self._log_release(app_id, container, release)
         [instance] = self._where("container = ?", container)
         return instance
+
+    def _log_release(self, app_id: int, container: str, release: int) -> None:
+        self._db.execute(
+            "INSERT INTO log_releases (container, app_id, release, since) VALUES (?, ?, ?, ?)",
+            (container, app_id, release, self._now()),
+        )
+
+    def releases(self, app_id: int) -> dict[str, list[tuple[float, int]]]:
+        """By container, also of those that are gone: since when it was of which release."""
+        found: dict[str, list[tuple[float, int]]] = {}
+        rows = self._db.execute(
+            "SELECT * FROM log_releases WHERE app_id = ? ORDER BY rowid", (app_id,)
+        )
+        for row in rows:
+            found.setdefault(row["container"], []).append((row["since"], row["release"]))
+        return found
+
+    def forget_releases(self, app_id: int, kept: Iterable[str]) -> None:
+        """Keep only what is known of these containers, whose output still is there."""
+        self._db.execute(
+            "DELETE FROM log_releases WHERE app_id = ?"
+            " AND container NOT IN (SELECT value FROM json_each(?))",
+            (app_id, json.dumps(list(kept))),
+        )
 
     def list(self, app_id: int | None = None) -> Sequence[Instance]:
         """Instances of one app, or of all, by app, type and number."""
@@ -73,7 +99,10 @@ class Instances:
 
     def set_release(self, instance_id: int, release: int) -> None:
         """Record that an instance serves a newer release, which runs it the same way."""
+        [instance] = self._where("id = ?", instance_id)
         self._db.execute("UPDATE instances SET release = ? WHERE id = ?", (release, instance_id))
+        if instance.release != release:
+            self._log_release(instance.app_id, instance.container, release)
 
     def set_address(self, instance_id: int, address: str) -> None:
         """Record the address of a container that was made anew."""

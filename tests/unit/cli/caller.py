@@ -16,6 +16,7 @@ from paas.cli.errors import Errors
 from paas.cli.platform import Platform, ProcessStatus
 from paas.cli.server import server_commands
 from paas.cli.table import commands
+from paas.deploy.applogs import Wanted
 from paas.deploy.tryout import Tryout
 from paas.host.terminal import Terminal
 from paas.model.app import App
@@ -194,17 +195,9 @@ class Recorder:
         self._record("run_detached", app.name, tuple(argv), dict(env), ttl_s)
         return "run.c0de"
 
-    def logs(
-        self,
-        app: App,
-        *,
-        lines: int,
-        follow: bool,
-        process: str | None,
-        out: Callable[[bytes], None],
-    ) -> None:
+    def logs(self, app: App, wanted: Wanted, out: Callable[[bytes], None]) -> None:
         out(self.output)
-        self._record("logs", app.name, lines, follow, process)
+        self._record("logs", app.name, wanted)
 
     def destroy(self, app: App, *, actor: str, report: Report) -> None:
         self._record("destroy", app.name, actor)

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from paas.deploy.applogs import Wanted
 from paas.model.app import App
 from paas.model.env import Secret
 from paas.model.request import TerminalSize
@@ -162,13 +163,23 @@ def test_logs_are_bytes_and_end_unless_followed(paas: Paas, app: App) -> None:
     paas("logs", "--tail", "--num=5", "--ps", "web", "x")
     assert paas.channel.ends_with_client
     assert paas.platform.asked == [
-        ("logs", "x", 100, False, None),
-        ("logs", "x", 5, True, "web"),
-        ("logs", "x", 5, True, "web"),
+        ("logs", "x", Wanted(100)),
+        ("logs", "x", Wanted(5, follow=True, process="web")),
+        ("logs", "x", Wanted(5, follow=True, process="web")),
     ]
 
 
-@pytest.mark.parametrize("argv", [("-n", "-1"), ("-n", "x"), ("-p", "../x")])
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("-n", "-1"),
+        ("-n", "x"),
+        ("-p", "../x"),
+        ("--since", "soon"),
+        ("--release", "x"),
+        ("--grep", "("),
+    ],
+)
 def test_bad_log_options_are_refused(paas: Paas, app: App, argv: tuple[str, ...]) -> None:
     assert paas("logs", "x", *argv).code == 1
     assert paas.platform.asked == []
