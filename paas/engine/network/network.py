@@ -80,6 +80,10 @@ class Network:
         """What the /etc/resolv.conf of a container says."""
         return self.resolver.resolv_conf
 
+    @property
+    def _reservations(self) -> Reservations:
+        return Reservations()
+
     @cached_property
     def plan(self) -> Plan:
         """The addresses of this PaaS; chosen by the first one to ask, then kept."""
@@ -87,7 +91,7 @@ class Network:
             rows = self._db.execute("SELECT prefix FROM network")
             if rows:
                 return Plan(IPv4Network(rows[0]["prefix"]))
-            prefix = Reservations().choose(self._host_networks(), self._layout.id)
+            prefix = self._reservations.choose(self._host_networks(), self._layout.id)
             self._db.execute("INSERT INTO network (id, prefix) VALUES (1, ?)", (str(prefix),))
         return Plan(prefix)
 
@@ -143,6 +147,7 @@ class Network:
             with Netlink() as net:
                 around = self._surroundings(net)
                 self._host.ensure(net, around)
+                self._reservations.release(self.plan.prefix, self._layout.id)
             self._write_table(around)
             self.resolver.configure(around.upstreams, self._egress.names)
 

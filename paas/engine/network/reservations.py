@@ -17,8 +17,8 @@ from paas.host.files import FileLock, write_atomic
 FOLDER = Path("/run/paas-networks")
 """Shared by every PaaS of the host, and gone with what it is about at a reboot."""
 
-STARTING_S = 300.0
-"""How long a choice counts by itself; after that the routes of a running PaaS do."""
+STARTING_S = 10.0
+"""How long the choice of one that never came up counts."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,13 @@ class Reservations:
             prefix = choose_prefix([*taken, *self._others(instance)], instance)
             write_atomic(self.folder / str(prefix.network_address), instance)
         return prefix
+
+    def release(self, prefix: IPv4Network, instance: str) -> None:
+        """There is a route now, which every other PaaS sees."""
+        path = self.folder / str(prefix.network_address)
+        with FileLock(self.folder / "lock"):
+            if path.exists() and path.read_text() == instance:
+                path.unlink()
 
     def _others(self, instance: str) -> list[IPv4Network]:
         return [

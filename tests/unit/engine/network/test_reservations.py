@@ -19,6 +19,15 @@ def test_no_two_choose_the_same_before_there_is_a_route(tmp_path: Path) -> None:
         reservations.choose([], "one too many")
 
 
+def test_with_a_route_the_reservation_is_over_and_only_its_own(tmp_path: Path) -> None:
+    reservations = Reservations(tmp_path)
+    first = reservations.choose([], "p1")
+    reservations.release(first, "another")
+    assert len(list(tmp_path.glob("10.*"))) == 1
+    reservations.release(first, "p1")
+    assert list(tmp_path.glob("10.*")) == []
+
+
 def test_who_chooses_again_keeps_what_it_had(tmp_path: Path) -> None:
     reservations = Reservations(tmp_path)
     assert reservations.choose([], "p1") == reservations.choose([], "p1")
