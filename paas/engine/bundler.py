@@ -23,6 +23,7 @@ from paas.engine.container import Record
 from paas.engine.events import Journal
 from paas.engine.fill import fill
 from paas.engine.layers import LayerId
+from paas.engine.network.publish import Publish, check_publish, parse_all
 from paas.engine.resources import HostFacts, host_facts
 from paas.engine.rootfs import Rootfs
 from paas.engine.runtime import Runtime, Runtimes
@@ -48,8 +49,10 @@ class Wiring(Protocol):
     def resolv_conf(self) -> str:
         """The /etc/resolv.conf of every private container."""
 
-    def prepare(self, container: str, *, owner: str = "") -> IPv4Address:
-        """Choose its address; needs no process yet."""
+    def prepare(
+        self, container: str, *, owner: str = "", ports: Sequence[Publish] = ()
+    ) -> IPv4Address:
+        """Choose its address and publish its ports; needs no process yet."""
 
     def wire(self, container: str, pid: int) -> IPv4Address:
         """Connect the network namespace of `pid`."""
@@ -105,6 +108,7 @@ class Bundler:
         Raises `CommandNotFound`, `NoSuchUser`, `CannotMount`, `EnvironmentTooLarge`.
         """
         bundle = self.bundles.of(spec.id)
+        check_publish(spec.publish, spec.network)
         spec = replace(spec, terminal=terminal or spec.terminal)
         self.bundles.prepare()
         user_range = self._ranges.range_for(spec.owner)
@@ -153,7 +157,8 @@ class Bundler:
         """Choose its address, while the runtime makes the process that will have it."""
         if record.network != "private":
             return None
-        address = self._network.prepare(record.id, owner=record.owner)
+        ports = parse_all(record.publish)
+        address = self._network.prepare(record.id, owner=record.owner, ports=ports)
         self._write_bound(record, bundle, str(address))
         return address
 
@@ -238,4 +243,5 @@ class Bundler:
             healthcheck=health.to_json() if health else None,
             terminal=spec.terminal,
             stdin=spec.stdin,
+            publish=list(spec.publish),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv4Address
@@ -123,6 +123,8 @@ class Record:
     """A `RestartPolicy` in words."""
     healthcheck: Mapping[str, Any] | None = None
     """As in the configuration of an image."""
+    publish: Sequence[str] = ()
+    """Ports of the host, in the words of `docker run -p`."""
     terminal: bool = False
     stdin: bool = False
 

@@ -89,9 +89,9 @@ class ContainerSpec:
     `owner` names the user id range, such as `app:7`. `args` is the whole argv
     (`command_of`). `env` comes on top of the image's. `log` is the file its output goes
     to; None drops it. `stop_timeout` is in seconds. `tmpfs` maps absolute paths to sizes in
-    bytes. `ulimits` are (soft, hard) by short names (`nofile`). `healthcheck` replaces the
-    image's. With `terminal` its first process has a pty that can be attached to; with
-    `stdin` its standard input stays open for who attaches.
+    bytes. `publish` is in the words of `docker run -p`. `ulimits` are (soft, hard) by short
+    names (`nofile`). `healthcheck` replaces the image's. With `terminal` its first process has
+    a pty that can be attached to; with `stdin` its standard input stays open for who attaches.
     """
 
     id: str
@@ -104,6 +104,7 @@ class ContainerSpec:
     hostname: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     network: Literal["private", "none", "host"] = "private"
+    publish: tuple[str, ...] = ()
     mounts: tuple[Mount, ...] = ()
     limits: Limits = field(default_factory=Limits)
     init: bool = True

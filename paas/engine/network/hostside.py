@@ -60,6 +60,7 @@ class HostSide:
             )
         )
         self._forward(net)
+        self._reach_loopback(around)
         self._firewall.apply(host_table(self._instance, self.interface, self._plan, around))
 
     def remove(self, net: Netlink) -> None:
@@ -93,6 +94,13 @@ class HostSide:
             mine = route.link == own or (route.link is None and route.target == self._plan.prefix)
             if not route.is_default and not mine and route.target.overlaps(self._plan.prefix):
                 raise PrefixTaken(self._plan.prefix, route.target)
+
+    def _reach_loopback(self, around: Surroundings) -> None:
+        """Let 127.0.0.1 lead to published ports: over our link, whose only neighbour is the
+        router, which sends nothing there (CVE-2020-8558 was about others).
+        """
+        name = f"ipv4/conf/{self.interface}/route_localnet"
+        write_sysctls({name: "1" if around.published else "0"})
 
     def _forward(self, net: Netlink) -> None:
         """Forward between our link and the uplink: never by the global switch.

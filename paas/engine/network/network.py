@@ -30,6 +30,7 @@ from paas.engine.network.ipam import Leases, Links
 from paas.engine.network.mirrors import Egress
 from paas.engine.network.named import NamedNetworks
 from paas.engine.network.policy import RouterState, Surroundings
+from paas.engine.network.publish import Publish, PublishedPorts
 from paas.engine.network.reservations import Reservations
 from paas.engine.network.resolver import Resolver
 from paas.engine.network.router import Router, uplink_of
@@ -116,6 +117,11 @@ class Network:
         return Leases(self._observed, self.plan)
 
     @cached_property
+    def published(self) -> PublishedPorts:
+        """Ports of the host that lead to containers; `prepare` publishes, `detach` ends it."""
+        return PublishedPorts(self._observed, self.plan)
+
+    @cached_property
     def _links(self) -> Links:
         return Links(self._db, self._leases)
 
@@ -194,9 +200,16 @@ class Network:
         self.prepare(container, owner=owner)
         return self.wire(container, pid, mtu=mtu)
 
-    def prepare(self, container: str, *, owner: str = "") -> IPv4Address:
-        """The half of `attach` that needs no process, for while the runtime makes one."""
+    def prepare(
+        self, container: str, *, owner: str = "", ports: Sequence[Publish] = ()
+    ) -> IPv4Address:
+        """The half of `attach` that needs no process, for while the runtime makes one.
+
+        `ports` are published. Raises `PortInUse`.
+        """
         lease = self._leases.take(container, owner)
+        if ports and self.published.claim(container, ports):
+            self.ensure()
         if owner and self._links.concern(owner):
             self._write_links()
         return lease.address
@@ -221,6 +234,8 @@ class Network:
         lease = self._leases.find(container)
         if lease is None:
             return
+        if self.published.release(container) and self._router.exists():
+            self.ensure()
         if self._router.exists():
             self._router.unwire(lease.address)
         self._leases.give_back(container)
@@ -342,6 +357,7 @@ class Network:
             local=tuple(networks),
             upstreams=resolver.upstreams(self._resolv_conf),
             allowed=tuple(sorted(self._egress.targets, key=str)),
+            published=self.published.leads(),
         )
 
     def _host_networks(self) -> list[IPv4Network]:
@@ -369,7 +385,7 @@ class Network:
             self._write_table(around)
 
     def _forget_datagrams(self, before: policy.Services, after: policy.Services) -> None:
-        gone = _backend_addresses(before) - _backend_addresses(after)
+        gone = policy.backend_addresses(before) - policy.backend_addresses(after)
         if not gone:
             return
         services = {address for each in before for address in (each.vip, *each.slots)}
@@ -383,7 +399,3 @@ class Network:
         with self._observed.transaction():
             elements = policy.link_elements(self._links.pairs())
             self._change_table(elements)
-
-
-def _backend_addresses(services: policy.Services) -> set[IPv4Address]:
-    return {backend.address for backends in services.values() for backend in backends}

@@ -64,6 +64,17 @@ class Target:
 
 
 @dataclass(frozen=True)
+class Lead:
+    """A port of the host (of all its addresses for 0.0.0.0) that leads to a container's."""
+
+    protocol: str
+    address: IPv4Address
+    port: int
+    container: IPv4Address
+    target: int
+
+
+@dataclass(frozen=True)
 class Surroundings:
     """What the policy has to know of the host."""
 
@@ -73,6 +84,8 @@ class Surroundings:
     """The resolvers that ours asks."""
     allowed: tuple[Target, ...] = ()
     """Configured mirrors and proxies that are given by address."""
+    published: tuple[Lead, ...] = ()
+    """Ports of the host that lead to containers."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +109,7 @@ def router_table(state: RouterState) -> str:
     plan, around = state.plan, state.surroundings
     denied = collapse_addresses((*NOT_INTERNET, *around.local))
     declared = _DECLARATIONS.format(table=TABLE)
-    sets = ("denied", "upstreams", "allowed", "allowed_ports", "links", "vips")
+    sets = ("denied", "upstreams", "allowed", "allowed_ports", "links", "vips", "published")
     lines = [
         declared,
         f"flush table ip {TABLE}",
@@ -120,6 +133,12 @@ def router_table(state: RouterState) -> str:
         *_elements("allowed_ports", _single_ports(around.allowed)),
         *_elements("links", (f"{source} . {target}" for source, target in sorted(state.links))),
     ]
+    lines += _elements(
+        "published",
+        sorted(
+            {f"{each.container} . {each.protocol} . {each.target}" for each in around.published}
+        ),
+    )
     for addresses, backends in state.services.items():
         lines += _service_elements("add", addresses, backends)
     return "\n".join(lines) + "\n"
@@ -139,6 +158,11 @@ def link_elements(links: Iterable[tuple[IPv4Address, IPv4Address]]) -> str:
     """Allow exactly these pairs: who opens a connection, and to whom."""
     pairs = (f"{source} . {target}" for source, target in sorted(links))
     return "\n".join([f"flush set ip {TABLE} links", *_elements("links", pairs)]) + "\n"
+
+
+def backend_addresses(services: Services) -> set[IPv4Address]:
+    """Every container that services lead to."""
+    return {backend.address for backends in services.values() for backend in backends}
 
 
 def datagram_services(listing: Iterable[Mapping[str, Any]]) -> set[IPv4Address]:
@@ -170,6 +194,7 @@ def host_table(instance: str, interface: str, plan: Plan, around: Surroundings) 
         interface=interface,
         prefix=plan.prefix,
         pool=", ".join(map(str, POOL)),
+        published=_published(interface, plan, around.published),
         passes="\n".join(f'    iifname "{interface}" {match} accept' for match in passes),
         # A mirror may live where another PaaS could: it is outside all the same.
         outside="\n".join(
@@ -177,6 +202,36 @@ def host_table(instance: str, interface: str, plan: Plan, around: Surroundings) 
             for network in collapse_addresses(target.network for target in around.allowed)
         ),
     )
+
+
+def _published(interface: str, plan: Plan, leads: Iterable[Lead]) -> dict[str, str]:
+    """What published ports add to the host's chains; nothing without any."""
+    rules = [
+        f"    fib daddr type local{_bound(each)} meta l4proto {each.protocol}"
+        f" th dport {each.port} dnat to {each.container}:{each.target}"
+        for each in leads
+    ]
+    if not rules:
+        return {"chains": "", "leave": "", "forward": ""}
+    lines = "\n".join(rules)
+    return {
+        "chains": f"""  chain published {{
+    type nat hook prerouting priority dstnat; policy accept;
+    iifname "{interface}" accept
+{lines}
+  }}
+  chain published_here {{
+    type nat hook output priority -100; policy accept;
+{lines}
+  }}""",
+        # The host's own loopback means nothing to the router.
+        "leave": f'    oifname "{interface}" ip saddr 127.0.0.0/8 snat to {plan.host}',
+        "forward": f'    oifname "{interface}" ct state new ct status dnat accept',
+    }
+
+
+def _bound(lead: Lead) -> str:
+    return "" if lead.address.is_unspecified else f" ip daddr {lead.address}"
 
 
 def host_table_name(instance: str) -> str:
@@ -243,6 +298,7 @@ table ip {table} {{
   set mirrors {{ type ipv4_addr; size 4096; }}
   set links {{ type ipv4_addr . ipv4_addr; }}
   set vips {{ type ipv4_addr; }}
+  set published {{ type ipv4_addr . inet_proto . inet_service; }}
   set datagrams {{ type ipv4_addr; flags dynamic; size 65536; }}
   map slots {{ type ipv4_addr : ipv4_addr . inet_service; }}
   map spread {{ type ipv4_addr . mark : ipv4_addr . inet_service; }}
@@ -280,6 +336,7 @@ table ip {table} {{
     ct state established,related accept
     ct state invalid counter drop
     iifname "{host}" ip saddr {host_address} oifname != "{host}" accept
+    iifname "{host}" ip daddr . meta l4proto . th dport @published accept
     iifname "{host}" counter drop
     meta mark {hairpin:#x} accept
     oifname != "{host}" ip saddr . ip daddr @links accept
@@ -318,6 +375,7 @@ delete table ip {table}
 table ip {table} {{
   chain translate {{
     type nat hook postrouting priority srcnat; policy accept;
+{published[leave]}
 {outside}
     iifname "{interface}" ip saddr {prefix} ip daddr != {{ {pool} }} masquerade
   }}
@@ -327,8 +385,10 @@ table ip {table} {{
 {passes}
     iifname "{interface}" counter drop
   }}
+{published[chains]}
   chain private {{
     type filter hook forward priority filter - 10; policy accept;
+{published[forward]}
     oifname "{interface}" ct state new counter drop
   }}
 }}
