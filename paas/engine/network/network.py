@@ -122,7 +122,8 @@ class Network:
         return PublishedPorts(self._observed, self.plan)
 
     @cached_property
-    def _links(self) -> Links:
+    def links(self) -> Links:
+        """Who may open connections to whom; `allow` and `join` have it take effect."""
         return Links(self._db, self._leases)
 
     @cached_property
@@ -210,7 +211,7 @@ class Network:
         lease = self._leases.take(container, owner)
         if ports and self.published.claim(container, ports):
             self.ensure()
-        if owner and self._links.concern(owner):
+        if owner and self.links.concern(owner):
             self._write_links()
         return lease.address
 
@@ -239,7 +240,7 @@ class Network:
         if self._router.exists():
             self._router.unwire(lease.address)
         self._leases.give_back(container)
-        if lease.owner and self._router.exists() and self._links.concern(lease.owner):
+        if lease.owner and self._router.exists() and self.links.concern(lease.owner):
             self._write_links()
 
     def address(self, container: str) -> IPv4Address | None:
@@ -299,18 +300,18 @@ class Network:
 
     def allow(self, source: str, target: str) -> None:
         """Let every instance of owner `source` open connections to those of `target`."""
-        self._links.add(source, target)
+        self.links.add(source, target)
         self._write_links()
 
     def forbid(self, source: str, target: str) -> None:
         """Take `allow` back. Connections that exist go on."""
-        self._links.remove(source, target)
+        self.links.remove(source, target)
         self._write_links()
 
     def forget_links(self, owner: str) -> None:
         """Take back all that was allowed to, or towards, an owner that is gone."""
-        if self._links.concern(owner):
-            self._links.forget(owner)
+        if self.links.concern(owner):
+            self.links.forget(owner)
             self.named.put(owner, ())
             self._write_links()
 
@@ -329,17 +330,13 @@ class Network:
         self.named.put(owner, networks)
         self._write_links()
 
-    def targets_of(self, source: str) -> frozenset[str]:
-        """The owners that `source` was allowed to open connections to."""
-        return self._links.targets_of(source)
-
     def reachable_owners(self) -> frozenset[str]:
         """Whom others may open connections to: by a link, or in a network."""
-        return self._links.targets() | frozenset(self.named.members())
+        return self.links.targets() | frozenset(self.named.members())
 
     def links_in_use(self) -> frozenset[tuple[IPv4Address, IPv4Address]]:
         """Who may open connections to whom at the moment, by address."""
-        return self._links.pairs()
+        return self.links.pairs()
 
     # -- how ---------------------------------------------------------------------------------
 
@@ -366,7 +363,7 @@ class Network:
             return [*routed, *(address.network for address in net.addresses())]
 
     def _write_table(self, around: Surroundings) -> None:
-        state = RouterState(self.plan, around, self._services.all(), self._links.pairs())
+        state = RouterState(self.plan, around, self._services.all(), self.links.pairs())
         text = policy.router_table(state)
         try:
             self._firewall.apply(text)
@@ -397,5 +394,5 @@ class Network:
 
     def _write_links(self) -> None:
         with self._observed.transaction():
-            elements = policy.link_elements(self._links.pairs())
+            elements = policy.link_elements(self.links.pairs())
             self._change_table(elements)
