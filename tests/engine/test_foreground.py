@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pty
+import re
+import select
 import threading
 import tty
 from collections.abc import Callable, Iterator
@@ -18,7 +20,7 @@ from paas.engine.inside import CommandNotFound
 from paas.engine.runtime import RuntimeFailed
 from paas.host.terminal import Terminal
 from paas.model.limits import MIB, Limits
-from tests.engine.machine import Machine
+from tests.engine.machine import SECONDS, Machine
 
 # -- failures --------------------------------------------------------------------------------
 
@@ -148,7 +150,7 @@ def test_a_terminal_is_a_pty_of_its_own(machine: Machine) -> None:
     with _terminal() as (terminal, master):
         os.write(master, b"stat -L -c device=%d /proc/self/fd/0; exit 6\n")
         code = machine.foreground.run(machine.spec("sh"), 0, 1, 2, terminal)
-        said = os.read(master, 65536).decode()
+        said = _read_until(master, rb"device=\d+\s").decode()
         own = os.fstat(terminal.stdin).st_dev
     assert code == 6
     device = int(said.rpartition("device=")[2].split()[0])
@@ -160,7 +162,7 @@ def test_a_terminal_is_joined_with_its_size(machine: Machine) -> None:
         os.write(master, b"ls -l /proc/self/fd/1; exit 4\n")
         code = machine.foreground.exec(container.id, ["sh"], 0, 1, 2, terminal)
         assert code == 4
-        assert b"/dev/pts/" in os.read(master, 65536)
+        assert _read_until(master, rb"/dev/pts/\d")
 
 
 # -- builds, joining -------------------------------------------------------------------------
@@ -223,6 +225,16 @@ class Channel:
 
     def set_raw(self, *, on: bool) -> None:
         """It is raw from the beginning."""
+
+
+def _read_until(master: int, pattern: bytes) -> bytes:
+    """What a terminal shows up to there: the kernel hands it on in pieces."""
+    said, ready = b"", select.poll()
+    ready.register(master, select.POLLIN)
+    while not re.search(pattern, said):
+        assert ready.poll(SECONDS * 1000), said
+        said += os.read(master, 65536)
+    return said
 
 
 @contextmanager
