@@ -71,6 +71,7 @@ def directories(layout: Layout) -> tuple[tuple[Path, int], ...]:
         (layout.locks, 0o700),
         (layout.logs, 0o711),
         (layout.logs / "apps", 0o700),
+        (layout.logs / "services", 0o700),
         (layout.ssh, 0o755),
         (layout.run, 0o711),
     )

@@ -68,7 +68,7 @@ class Lifecycle:
             parts.router.forget(app_id)
             parts.engine.network.forget_links(owner_of(app_id))
             parts.router.naming.publish()
-            parts.engine.ranges.release(owner_of(app_id))
+            parts.engine.forget(owner_of(app_id))
             remove_tree(log_directory(parts.layout, app_id))
             Compiler(parts.engine).forget_cache(cache_volume(app_id))
             parts.engine.caches.prune(cache_scope(app_id))

@@ -189,7 +189,7 @@ class ServiceOperations:
         for volume in self.runner.volumes.list():
             if volume.startswith(f"service-{service.id}-"):
                 self.runner.volumes.remove(volume)
-        self.engine.ranges.release(owner_of(service.id))
+        self.engine.forget(owner_of(service.id))
         remove_tree(log_directory(self.layout, service.id))
         # Last: by it the supervisor knows that there is something left.
         self.store.services.remove(service.id)

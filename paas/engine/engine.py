@@ -185,6 +185,13 @@ class Engine:
         self.database.close()
         self.network.end_thread()
 
+    def forget(self, owner: str) -> None:
+        """Give back what an owner without containers and files has: ids, and mounts of them."""
+        user_range = self.ranges.find(owner)
+        if user_range is not None:
+            self.rootfs.release(user_range)
+            self.ranges.release(owner)
+
     def _base_image(self, ref: str, report: Report) -> Image:
         """An image that is not here: below `paas/` are the stacks, made on this server."""
         if parse_reference(ref).local:

@@ -67,11 +67,11 @@ class UserRanges:
 
         Raises `NoUserIds`.
         """
-        known = self._find(owner)
+        known = self.find(owner)
         if known is not None:
             return known
         with self._db.transaction():
-            known = self._find(owner)
+            known = self.find(owner)
             if known is None:
                 known = self._first_free()
                 self._db.execute("INSERT INTO user_ranges VALUES (?, ?)", (known.base, owner))
@@ -88,7 +88,8 @@ class UserRanges:
                 kept = [line for line in _lines(table) if not line.startswith(f"{self._user}:")]
                 _write(table, kept)
 
-    def _find(self, owner: str) -> UserRange | None:
+    def find(self, owner: str) -> UserRange | None:
+        """The range that an owner has by now."""
         rows = self._db.execute("SELECT base FROM user_ranges WHERE owner = ?", (owner,))
         return UserRange(rows[0]["base"]) if rows else None
 

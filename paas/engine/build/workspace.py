@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -45,10 +46,7 @@ class Workspace:
         """The layers with `upper` on top of them, for this process to write into, or with
         the ids of a range for a container to have.
         """
-        self._run.mkdir(mode=0o711, parents=True, exist_ok=True)
-        # Passed by containers' roots on the way to a mount of theirs; listed by nobody.
-        self._mounts.mkdir(mode=0o711, exist_ok=True)
-        target = self._mounts / secrets.token_hex(8)
+        target = self._place(user_range) / secrets.token_hex(8)
         target.mkdir()
         try:
             self._rootfs.overlay(below, upper, target, user_range)
@@ -56,6 +54,18 @@ class Workspace:
         finally:
             detach(target)
             target.rmdir()
+
+    def _place(self, user_range: UserRange | None) -> Path:
+        """Where mounts go that root alone reaches, or the root of a range: mountinfo tells
+        every user of the host their names."""
+        self._run.mkdir(mode=0o711, parents=True, exist_ok=True)
+        self._mounts.mkdir(mode=0o711, exist_ok=True)
+        owner = user_range.base if user_range else 0
+        place = self._mounts / str(owner)
+        if not place.exists():
+            place.mkdir(mode=0o700, exist_ok=True)
+            os.chown(place, owner, owner)
+        return place
 
     @contextmanager
     def tree(self, layers: Sequence[LayerId]) -> Iterator[Path]:
@@ -82,6 +92,6 @@ class Workspace:
 
     def recover(self) -> None:
         """Unmount what builds left that were killed. No build may be running."""
-        for target in list(self._mounts.iterdir()) if self._mounts.is_dir() else ():
+        for target in self._mounts.glob("*/*"):
             detach(target)
             target.rmdir()
