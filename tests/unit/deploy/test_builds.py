@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,10 @@ def layout(tmp_path: Path) -> Layout:
 
 @pytest.fixture
 def app(layout: Layout) -> App:
-    return Store(layout).apps.create("shop")
+    # Closed before anything is forked: a child that drops its copy of the connection takes
+    # the locks and the journal of its own one along (https://sqlite.org/howtocorrupt.html).
+    with closing(Store(layout)) as store:
+        return store.apps.create("shop")
 
 
 def builds(layout: Layout) -> Builds:
