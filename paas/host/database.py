@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources.abc import Traversable
@@ -73,15 +74,58 @@ REMEDIES: dict[int, tuple[type[PaasError], str, str]] = {
 """By primary result code (https://sqlite.org/rescode.html); any other one is a bug of ours."""
 
 
+class _Held:
+    """An open connection, which no child of the process that opened it may ever meet.
+
+    SQLite remembers per process which locks it has on a file: a child that opens the file of
+    a connection it inherited believes to hold locks that are its parent's alone.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection: sqlite3.Connection | None = connection
+        self.owner = (os.getpid(), threading.get_ident())
+        _OPEN.add(self)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this thread of this process opened it."""
+        return self.owner == (os.getpid(), threading.get_ident())
+
+    def close(self) -> None:
+        """Only in the thread that opened it."""
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None
+
+    def __del__(self) -> None:
+        # A child drops the values of all threads but its own. Closed there, it would end
+        # what the parent still uses.
+        if self.connection is not None and self.owner[0] != os.getpid():
+            _INHERITED.append(self.connection)
+
+
+_OPEN: weakref.WeakSet[_Held] = weakref.WeakSet()
+"""Per process, as what SQLite remembers is."""
+
+_INHERITED: list[sqlite3.Connection] = []
+"""Connections of parents, kept for ever and never used."""
+
+
+def _close_before_fork() -> None:
+    """Close what the forking thread has open; the next statement opens it again."""
+    for held in list(_OPEN):
+        if held.is_ours and held.connection is not None and not held.connection.in_transaction:
+            held.close()
+
+
+os.register_at_fork(before=_close_before_fork)
+
+
 class _Own(threading.local):
     """The connection of one thread: SQLite's transactions belong to connections."""
 
-    connection: sqlite3.Connection | None = None
-    owner = 0
+    held: _Held | None = None
     depth = 0
-
-    def __init__(self) -> None:
-        self.inherited: list[sqlite3.Connection] = []
 
 
 class Database:
@@ -155,16 +199,14 @@ class Database:
             ) from error
 
     def close(self) -> None:
-        if self._own.connection is not None and self._own.owner == os.getpid():
-            self._own.connection.close()
-        self._own.connection = None
+        if self._own.held is not None and self._own.held.is_ours:
+            self._own.held.close()
+        self._own.held = None
 
     def _open(self) -> sqlite3.Connection:
-        if self._own.connection is not None and self._own.owner == os.getpid():
-            return self._own.connection
-        if self._own.connection is not None:
-            # A parent's. Kept unused: even closing it would touch the parent's files.
-            self._own.inherited.append(self._own.connection)
+        held = self._own.held
+        if held is not None and held.is_ours and held.connection is not None:
+            return held.connection
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         # Created before SQLite does, so that it is never readable by others.
         self._touch()
@@ -175,7 +217,7 @@ class Database:
             except BaseException:
                 connection.close()
                 raise
-        self._own.connection, self._own.owner, self._own.depth = connection, os.getpid(), 0
+        self._own.held, self._own.depth = _Held(connection), 0
         return connection
 
     def _touch(self) -> None:

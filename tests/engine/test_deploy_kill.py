@@ -207,7 +207,7 @@ def rest_of_the_gone(world: World, apps: list[App]) -> list[str]:
         owner = f"app:{app.id}"
         if engine.network._services.exists(f"{owner}/web"):
             found.append(f"addresses of {owner}")
-        if engine.ranges._find(owner) is not None:
+        if engine.ranges.find(owner) is not None:
             found.append(f"user ids of {owner}")
         if world.layout.repo(app.id).exists():
             found.append(f"repository of {owner}")

@@ -76,8 +76,9 @@ def test_other_users_read_and_write_nothing_of_ours(
     allowed = [f"{server.layout.root}/{PUBLIC[0]}", f"{server.layout.run}/{PUBLIC[1]}"]
     writable = []
     if kind == "git_user":
-        allowed += [f"{server.layout.repos}/"]
-        writable = [f"{server.layout.repos}/"]
+        # What git unpacks, for apps and of buildpacks, is its own; it only ever runs in builds.
+        allowed += [f"{server.layout.repos}/", f"{server.layout.root}/buildpacks/"]
+        writable = [f"{server.layout.repos}/", f"{server.layout.root}/buildpacks/"]
     if kind == "user":
         allowed += [str(server.layout.socket)]
         writable = [str(server.layout.socket)]

@@ -94,7 +94,12 @@ class Services:
     def all(self) -> dict[ServiceAddresses, tuple[Backend, ...]]:
         """Every service that leads somewhere."""
         rows = self._observed.execute("SELECT DISTINCT service FROM backends")
-        return self.current(row["service"] for row in rows)
+        keys = [row["service"] for row in rows]
+        for key in keys:
+            if not self.exists(key):
+                # Released while somebody still switched it.
+                self._observed.execute("DELETE FROM backends WHERE service = ?", (key,))
+        return self.current(key for key in keys if self.exists(key))
 
     def current(self, keys: Iterable[str]) -> dict[ServiceAddresses, tuple[Backend, ...]]:
         """Where each of `keys` leads now."""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -171,3 +175,51 @@ def test_opening_what_is_up_to_date_reads_one_pragma(tmp_path: Path, migrations:
         raw.set_trace_callback(told.append)
         assert not Database(tmp_path / "db", migrations)._migrate(raw)
     assert told == ["PRAGMA user_version"]
+
+
+def locked(path: Path) -> bool:
+    """Whether another process keeps it from being written to."""
+    asked = (
+        "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('BEGIN IMMEDIATE')"
+    )
+    return subprocess.run([sys.executable, "-c", asked, path], capture_output=True).returncode != 0
+
+
+@pytest.mark.parametrize("inherited", ["open", "garbage"])
+def test_a_child_has_the_locks_it_believes_to_have(
+    tmp_path: Path, migrations: Path, inherited: str
+) -> None:
+    """Also on a file that its parent had open (https://sqlite.org/howtocorrupt.html, 2.6)."""
+    path = tmp_path / "x"
+    parents = [Database(path, migrations)]
+    parents[0].execute("INSERT INTO notes (text) VALUES ('kept')")
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            mine = Database(path, migrations) if inherited == "garbage" else parents[0]
+            with mine.transaction():
+                mine.execute("INSERT INTO notes (text) VALUES ('more')")
+                if inherited == "garbage":
+                    parents.clear()
+                    gc.collect()
+                code = 0 if locked(path) else 2
+        finally:
+            os._exit(code)
+    # A parent that closes must not take the journal from under the child.
+    parents[0].close()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    again = Database(path, migrations)
+    assert texts(again) == ["kept", "more"]
+    again.close()
+
+
+def test_a_transaction_that_forks_goes_on(db: Database) -> None:
+    with db.transaction():
+        db.execute("INSERT INTO notes (text) VALUES ('before')")
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+        os.waitpid(child, 0)
+        db.execute("INSERT INTO notes (text) VALUES ('behind')")
+    assert texts(db) == ["kept", "before", "behind"]
