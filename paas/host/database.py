@@ -221,8 +221,14 @@ class Database:
         return connection
 
     def _touch(self) -> None:
+        # Never opened when it is there: closing any descriptor of a file drops every lock that
+        # this process has on it, those of other threads' transactions too (howtocorrupt, 2.2).
+        if self.path.exists():
+            return
         try:
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        except FileExistsError:
+            return
         except OSError as error:
             raise DatabaseUnwritable(
                 f"The database {self.path} cannot be opened: {error.strerror}",

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -223,3 +224,14 @@ def test_a_transaction_that_forks_goes_on(db: Database) -> None:
         os.waitpid(child, 0)
         db.execute("INSERT INTO notes (text) VALUES ('behind')")
     assert texts(db) == ["kept", "before", "behind"]
+
+
+def test_another_thread_that_opens_it_takes_no_lock_away(tmp_path: Path, db: Database) -> None:
+    """Closing any descriptor of a file drops all locks of the process (howtocorrupt, 2.2): the
+    next process that closes it would take itself for the last one and remove the journal."""
+    thread = Thread(target=lambda: (texts(db), db.close()))
+    thread.start()
+    thread.join()
+    ask = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT 1 FROM notes'); c.close()"  # noqa: E501
+    subprocess.run([sys.executable, "-c", ask, tmp_path / "db"], check=True)
+    assert (tmp_path / "db-wal").exists()
