@@ -7,10 +7,11 @@ import socket
 import ssl
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from paas.deploy.draft import WEB, Draft
+from paas.deploy.listening import waiting
 from paas.deploy.running import Running
 from paas.engine.engine import Engine
 from paas.engine.healthcheck import Condition
@@ -39,19 +40,39 @@ class Check(Protocol):
 
 @dataclass(frozen=True)
 class Listening:
-    """Something accepts TCP connections on the instance's address."""
+    """A process of the instance takes TCP connections on its address.
+
+    That the kernel completes one is not enough: servers that fork listen before they load
+    the app, and end when it cannot be loaded. So of an instance that starts one connection
+    has to be accepted (sent nothing, it is no request), which the backlog tells.
+    """
 
     port: int
+    _offered: set[str] = field(default_factory=set, compare=False, repr=False)
+    """Containers that have had a connection to accept."""
 
     def fault(self, running: Running, age_s: float) -> str | None:  # noqa: ARG002
+        if running.container in self._offered:
+            return self._left(running)
         try:
             with socket.create_connection(
                 (str(running.address), self.port), timeout=CONNECT_SECONDS
             ):
-                return None
+                if not running.pid:
+                    return None
+                self._offered.add(running.container)
+                return self._left(running)
         except OSError as error:
             # Refused while it boots, timed out while it is overloaded: not yet.
             return f"no connection to port {self.port}: {error.strerror or error}"
+
+    def _left(self, running: Running) -> str | None:
+        left = waiting(running.pid, self.port)
+        if left is None:
+            # Who listened has ended: the next one gets a connection of its own.
+            self._offered.discard(running.container)
+            return f"nothing listens on port {self.port} any more"
+        return f"port {self.port} is open, but nothing accepts connections yet" if left else None
 
 
 @dataclass(frozen=True)
@@ -181,7 +202,7 @@ class Checks:
         probes = self._engine.probes
         if process_type == WEB and container and probes.plan(container) is not None:
             return [Wanted(Probed(probes), OF_IMAGE)]
-        default = Healthcheck(listening=True) if process_type == WEB else WORKER
+        default = DEFAULT if process_type == WEB else WORKER
         return [self._wanted(default, draft.port, host)]
 
     def running(self, draft: Draft, process_type: str, host: str) -> Sequence[Wanted]:
@@ -203,6 +224,7 @@ class Checks:
         return Listening(port) if one.listening else Http(port, one, host)
 
 
+DEFAULT = Healthcheck(listening=True)
 WORKER = Healthcheck(uptime_s=WORKER_UPTIME_SECONDS)
 
 OF_IMAGE = Healthcheck("HEALTHCHECK", command=("HEALTHCHECK",))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from paas.deploy.checks import Wanted
+from paas.deploy.checks import DEFAULT, Wanted
 from paas.deploy.draft import WEB, Draft
 from paas.deploy.listening import Listener, listeners
 from paas.deploy.running import Running
@@ -55,6 +55,14 @@ class Explainer:
         found = listeners(running.pid)
         name = str(running.member)
         serves = any(one.port == draft.port and one.reachable for one in found)
+        if serves and check.declared == DEFAULT:
+            return Unhealthy(
+                f"{name} listens on port {draft.port}, but accepted no connection within"
+                f" {deadline_s:g} seconds",
+                self._log(running),
+                "Its server's own processes do not start, or take longer; more time for them:"
+                " paas checks:set APP boot-seconds SECONDS",
+            )
         connects = check.declared.kind in ("listening", "path") and not check.declared.port
         if running.member.process_type != WEB or serves or not connects:
             return Unhealthy(

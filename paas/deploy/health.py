@@ -15,9 +15,12 @@ from paas.engine.engine import Engine
 from paas.host.clock import Clock
 from paas.model.report import Report
 
-FIRST_POLL_MS = 5
-LAST_POLL_MS = 50
-"""Between two rounds of checks: short at first, since many apps boot at once or not at all."""
+FIRST_POLL_MS = 5.0
+LAST_POLL_MS = 50.0
+POLL_GROWTH = 1.25
+"""Between two rounds of checks: short at first, since many apps boot at once or not at all,
+and short again when one of them says something new. What is lost is a fraction of the wait.
+"""
 
 COMMAND_SECONDS = 0.25
 """Between two runs of a check that is a program: each is a process in the container."""
@@ -42,14 +45,17 @@ class Pending:
     wanted: Wanted
     deadline_s: float
     fault: str = ""
+    changed: bool = False
     not_before_s: float = 0.0
 
     def holds(self, running: Running, age_s: float) -> bool:
         """Look, unless it is too early to."""
         declared = self.wanted.declared
+        self.changed = False
         if age_s < max(declared.initial_delay_s, self.not_before_s):
             return False
         fault = self.wanted.check.fault(running, age_s)
+        self.changed = fault != self.fault
         self.fault = fault or ""
         if isinstance(self.wanted.check, Command | Probed):
             self.not_before_s = age_s + COMMAND_SECONDS
@@ -89,9 +95,11 @@ class Health:
         try:
             while waiting := self._round(waiting, began, report):
                 self._give_up(waiting, draft, self._clock.monotonic() - began, report)
+                if any(check.changed for one in waiting for check in one.pending):
+                    pause_ms = FIRST_POLL_MS
                 for descriptor, _ in poller.poll(pause_ms):
                     raise self._explainer.exited(exits[descriptor], draft)
-                pause_ms = min(pause_ms * 2, LAST_POLL_MS)
+                pause_ms = min(pause_ms * POLL_GROWTH, LAST_POLL_MS)
         finally:
             for descriptor in exits:
                 os.close(descriptor)

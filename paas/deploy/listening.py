@@ -1,9 +1,10 @@
-"""Where the processes of an instance listen, read from its network namespace."""
+"""Where the processes of an instance listen and what waits there, read from its network
+namespace."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
@@ -17,6 +18,8 @@ class Listener:
 
     address: IPv4Address | IPv6Address
     port: int
+    waiting: int = field(default=0, compare=False)
+    """Connections that the kernel completed and no process has accepted yet."""
 
     @property
     def reachable(self) -> bool:
@@ -41,13 +44,20 @@ def listeners(pid: int, proc: Path = Path("/proc")) -> list[Listener]:
     return sorted(set(found), key=lambda one: (one.port, str(one.address)))
 
 
+def waiting(pid: int, port: int) -> int | None:
+    """How many connections to a port nobody has accepted; None when nobody listens on it."""
+    found = [one.waiting for one in listeners(pid) if one.port == port and one.reachable]
+    return sum(found) if found else None
+
+
 def parse(table: str) -> Iterator[Listener]:
     """The listening sockets of a /proc/net/tcp or tcp6 table."""
     for line in table.splitlines()[1:]:
-        _, local, _, state, *_ = line.split()
+        _, local, _, state, queues, *_ = line.split()
         if state == LISTEN:
             host, port = local.split(":")
-            yield Listener(_address(host), int(port, 16))
+            # In this state rx_queue is the backlog (net/ipv4/tcp_ipv4.c, get_tcp4_sock).
+            yield Listener(_address(host), int(port, 16), int(queues.partition(":")[2], 16))
 
 
 def _address(digits: str) -> IPv4Address | IPv6Address:

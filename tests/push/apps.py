@@ -53,9 +53,21 @@ def listening(address: str = "0.0.0.0", port: str = 'int(os.environ["PORT"])') -
     return python(LISTEN.format(address=address, port=port))
 
 
+FORKING = """
+import os, socket, sys, time
+s = socket.create_server(("0.0.0.0", int(os.environ["PORT"])))
+print("listening before the app is loaded", flush=True)
+time.sleep(0.5)
+{rest}
+"""
+"""Like gunicorn: who listens is not who serves."""
+
+
 NEVER_LISTENS = python("import time\nprint('thinking', flush=True)\ntime.sleep(600)\n")
 EXITS_WITH_0 = python("print('all done')\n")
 EXITS_WITH_3 = python("import sys\nprint('cannot find my config')\nsys.exit(3)\n")
 EATS_MEMORY = python("hoard = []\nwhile True:\n    hoard.append(b'x' * (16 << 20))\n")
+CANNOT_BE_LOADED = python(FORKING.format(rest='sys.exit("no module named shop")'))
+NEVER_ACCEPTS = python(FORKING.format(rest="time.sleep(600)"))
 ON_LOOPBACK = listening(address="127.0.0.1")
 ON_ANOTHER_PORT = listening(port="8080")

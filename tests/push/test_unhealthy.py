@@ -9,6 +9,8 @@ from tests.push.app import App
 
 BROKEN = {
     "never listens": (apps.NEVER_LISTENS, ["did not listen on port 5000", "thinking"]),
+    "cannot be loaded": (apps.CANNOT_BE_LOADED, ["exited with code 1", "no module named shop"]),
+    "never accepts": (apps.NEVER_ACCEPTS, ["listens on port 5000, but accepted no connection"]),
     "on loopback": (apps.ON_LOOPBACK, ["127.0.0.1:5000", "0.0.0.0"]),
     "another port": (apps.ON_ANOTHER_PORT, ["8080", "5000", "$PORT"]),
     "exits with 0": (apps.EXITS_WITH_0, ["exited with code 0", "all done"]),
@@ -17,10 +19,14 @@ BROKEN = {
     "no such program": (apps.with_command("/no/such/program"), ["/no/such/program"]),
 }
 
+PATIENCE_SECONDS = 5
+"""For those of them that only the deadline ends."""
+
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_version_is_refused_and_the_old_one_keeps_serving(live: App, name: str) -> None:
     files, words = BROKEN[name]
+    live.ssh(f"checks:set {{}} boot-seconds {PATIENCE_SECONDS}").ok()
     before = live.server.residue()
     releases = live.ssh("releases {}").ok().out
 

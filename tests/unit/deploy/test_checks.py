@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -71,6 +74,31 @@ def test_who_does_not_listen_is_told(port: int) -> None:
     assert "no connection to port 1" in str(Listening(1).fault(instance(1), 1.0))
     assert "failed" in str(fault(1, Healthcheck()))
     assert Listening(port).fault(instance(port), 1.0) is None
+
+
+def test_a_port_that_is_open_is_not_enough_until_somebody_accepts() -> None:
+    """Servers that fork listen before they load the app, and end when it cannot be loaded."""
+    with socket.create_server(("0.0.0.0", 0)) as server:
+        port = server.getsockname()[1]
+        check, one = Listening(port), replace(instance(port), pid=os.getpid())
+        for _ in range(3):
+            assert "nothing accepts" in str(check.fault(one, 1.0))
+        server.accept()[0].close()
+        assert check.fault(one, 1.0) is None
+        # It has had its one connection: an app that serves is not bothered again.
+        server.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            server.accept()
+
+
+def test_who_listened_and_ended_is_asked_anew() -> None:
+    with socket.create_server(("0.0.0.0", 0)) as server:
+        port = server.getsockname()[1]
+        check, one = Listening(port), replace(instance(port), pid=os.getpid())
+        assert check.fault(one, 1.0) is not None
+    assert "any more" in str(check.fault(one, 1.0))
+    with socket.create_server(("0.0.0.0", port)):
+        assert "nothing accepts" in str(check.fault(one, 1.0))
 
 
 def test_an_answer_may_be_a_redirect_and_carry_what_is_asked_for(port: int) -> None:

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 import pytest
 
 from paas.deploy.explain import misplaced
-from paas.deploy.listening import Listener, listeners, parse
+from paas.deploy.listening import Listener, listeners, parse, waiting
 
 
 def listener(address: str, port: int) -> Listener:
@@ -32,6 +32,17 @@ def test_a_real_listener_is_found_and_closed_sockets_are_not(
         port = server.getsockname()[1]
         assert listener(address, port) in listeners(os.getpid())
     assert port not in [one.port for one in listeners(os.getpid())]
+
+
+def test_connections_that_nobody_accepted_are_counted() -> None:
+    with socket.create_server(("0.0.0.0", 0)) as server:
+        port = server.getsockname()[1]
+        assert waiting(os.getpid(), port) == 0
+        with socket.create_connection(("127.0.0.1", port)):
+            assert waiting(os.getpid(), port) == 1
+            server.accept()[0].close()
+            assert waiting(os.getpid(), port) == 0
+    assert waiting(os.getpid(), port) is None
 
 
 def test_only_sockets_in_listen_state_are_read() -> None:
