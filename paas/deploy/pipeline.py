@@ -293,5 +293,7 @@ class Pipeline:
                 # It retires the old instances, and repeats what could not be done here.
                 wake_supervisor(self.layout)
         traffic = self.router.traffic_since(attempt.app, mark)
+        if not traffic.requests:
+            return
         count = f"{traffic.requests:,} request{'' if traffic.requests == 1 else 's'}"
         attempt.report.detail(f"{count} served meanwhile, {traffic.refused:,} failed")
