@@ -178,7 +178,7 @@ install_packages() {
     done
     [ ${#wanted[@]} -gt 0 ] || { detail "All packages are installed"; return 0; }
     installed nginx || nginx_was_here=no
-    detail "${wanted[*]}" | fold -s -w 72
+    fold -s -w 72 <<<"${wanted[*]}" | while read -r name; do detail "$name"; done
     keep_services_down
     export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
     if ! { apt-get update -q && apt-get install -y -q --no-install-recommends "${wanted[@]}"; } \
