@@ -12,6 +12,8 @@ from typing import Protocol
 from paas.deploy.applogs import Wanted
 from paas.deploy.builds import Builds
 from paas.deploy.certificates import Certificates
+from paas.deploy.cron import Cron
+from paas.deploy.cron_runs import CronRuns
 from paas.deploy.delivery import Delivery
 from paas.deploy.detached import Detached
 from paas.deploy.edge import Edge
@@ -121,12 +123,23 @@ class Platform(Protocol):
         """The one-offs of apps: what runs of them, and their end."""
 
     @property
+    def cron(self) -> Cron:
+        """What apps run at set times."""
+
+    @property
+    def cron_runs(self) -> CronRuns:
+        """The runs that come of it."""
+
+    @property
     def instances(self) -> Instances:
         """The running instances of apps, to join."""
 
     @property
     def builds(self) -> Builds:
         """The deploys of apps, and what they said."""
+
+    def wake(self) -> None:
+        """Have the supervisor look at what was changed in the store."""
 
     def usage(self) -> Sequence[Usage]:
         """What takes the room on the disk."""

@@ -107,6 +107,7 @@ def differences(before: Release, after: Release) -> list[tuple[str, str, str]]:
         ("formation", before.formation, after.formation),
         ("limits", _limits(before), _limits(after)),
         ("checks", _checks(before), _checks(after)),
+        ("cron", _cron(before), _cron(after)),
     ):
         for kind in sorted(was_all.keys() | now_all.keys()):
             pair = [_text(each[kind]) if kind in each else "" for each in (was_all, now_all)]
@@ -117,6 +118,10 @@ def differences(before: Release, after: Release) -> list[tuple[str, str, str]]:
 
 def _limits(release: Release) -> dict[str, object]:
     return {kind: asdict(limits) for kind, limits in release.limits.items() if kind}
+
+
+def _cron(release: Release) -> dict[str, object]:
+    return {task.id: f"{task.schedule} {task.command}" for task in release.cron}
 
 
 def _checks(release: Release) -> dict[str, object]:

@@ -13,9 +13,10 @@ import socket
 import sys
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 
+from paas.daemon.cron_watch import CronWatch
+from paas.daemon.duties import BackUp, Clean, Heal, HealService, Probe, Renew, Retire, Tidy
 from paas.daemon.jobs import Jobs
 from paas.daemon.keeping import Keeping
 from paas.daemon.service_watch import ServiceWatch
@@ -45,66 +46,14 @@ UPKEEPS = 2
 KEPT = 16
 """Containers that are started again or probed at once."""
 
+SCHEDULED = 8
+"""Cron runs that are begun or ended at once; how many go on is their tasks' matter."""
+
 PROBES = 512
 """Apps whose instances are asked again and again, each by a process of its own."""
 
 RENEWALS = 4
 """Certificates that are asked for at once: an authority that hangs holds up no more."""
-
-
-@dataclass(frozen=True)
-class Heal:
-    """The job of filling one place of an app's formation."""
-
-    app_id: int
-    release: int
-    member: Member
-
-
-@dataclass(frozen=True)
-class HealService:
-    """The job of starting the server of a service again."""
-
-    service_id: int
-
-
-@dataclass(frozen=True)
-class Retire:
-    """The job of draining and stopping one instance."""
-
-    instance_id: int
-
-
-@dataclass(frozen=True)
-class Tidy:
-    """The job of mending and freeing what killed processes left."""
-
-
-@dataclass(frozen=True)
-class BackUp:
-    """The job of making the backup of one service that is due."""
-
-    service_id: int
-
-
-@dataclass(frozen=True)
-class Renew:
-    """The job of renewing the certificate of one app."""
-
-    app_id: int
-
-
-@dataclass(frozen=True)
-class Probe:
-    """The job of asking the instances of one release whether they are ready and alive."""
-
-    app_id: int
-    release: int
-
-
-@dataclass(frozen=True)
-class Clean:
-    """The job of freeing what is no longer needed."""
 
 
 def main(layout: Layout) -> None:
@@ -128,7 +77,11 @@ class Supervisor:
         self._upkeep = Jobs(UPKEEPS, lock.release_after_fork)
         self._renewals = Jobs(RENEWALS, lock.release_after_fork)
         self._kept = Jobs(KEPT, lock.release_after_fork)
-        self._keeping = Keeping(self._parts.engine, self._kept)
+        self._scheduled = Jobs(SCHEDULED, lock.release_after_fork)
+        self._watches = (
+            Keeping(self._parts.engine, self._kept),
+            CronWatch(self._parts, self._scheduled),
+        )
         self._probes = Jobs(PROBES, lock.release_after_fork)
         self._prober = Prober(self._parts.pipeline)
         self._exits: dict[str, int] = {}
@@ -153,6 +106,7 @@ class Supervisor:
             self._renewals,
             self._probes,
             self._kept,
+            self._scheduled,
         )
 
     def _listen(self) -> socket.socket:
@@ -190,6 +144,7 @@ class Supervisor:
             parts.router.mend,
             self._healing.reap,
             parts.detached.settle,
+            parts.cron_runs.sweep,
             parts.engine.containers.release,
             parts.engine.containers.rotate_logs,
             parts.engine.builder.recover,
@@ -267,8 +222,9 @@ class Supervisor:
             if self._prober.concerns(app):
                 probe = Probe(app.id, app.live or 0)
                 self._start(self._probes, probe, partial(self._prober.run, app))
-        self._keeping.look()
-        self._due += self._keeping.due
+        for watch in self._watches:
+            watch.look()
+            self._due += watch.due
         self._look_at_clock(self._clock.monotonic())
 
     def _look_at_clock(self, now: float) -> None:
@@ -332,7 +288,7 @@ class Supervisor:
         poller.register(self._wake, select.POLLIN)
         watched = {pidfd: container for container, pidfd in self._exits.items()}
         jobs = [job for pool in self._pools for job in pool.descriptors]
-        ours = (*self._keeping.descriptors, *self._servers.descriptors)
+        ours = [one for each in (*self._watches, self._servers) for one in each.descriptors]
         for descriptor in (*watched, *jobs, *ours):
             poller.register(descriptor, select.POLLIN)
         ready = [descriptor for descriptor, _ in poller.poll(self._patience_ms())]
@@ -364,7 +320,7 @@ class Supervisor:
     def _collect(self) -> None:
         now = self._clock.monotonic()
         for key, code in [ended for pool in self._pools for ended in pool.finished()]:
-            if self._keeping.finished(key, code):
+            if any(watch.finished(key, code) for watch in self._watches):
                 continue
             if code != 0:
                 self._backoff.failed(key, now)

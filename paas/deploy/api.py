@@ -11,6 +11,8 @@ from paas.deploy.builds import Builds
 from paas.deploy.certificates import Certificates
 from paas.deploy.clone import Cloning
 from paas.deploy.creation import create_app
+from paas.deploy.cron import Cron
+from paas.deploy.cron_runs import CronRuns
 from paas.deploy.delivery import Delivery
 from paas.deploy.detached import Detached
 from paas.deploy.edge import Edge
@@ -35,6 +37,7 @@ from paas.deploy.stacks import Stacks
 from paas.deploy.storage import Storage
 from paas.deploy.tryout import Tryout
 from paas.deploy.usage import Space, Usage, space, usage
+from paas.deploy.wake import wake_supervisor
 from paas.engine.engine import Engine
 from paas.errors import PaasError
 from paas.host.terminal import Terminal
@@ -135,6 +138,16 @@ class Platform:
         return self._parts.detached
 
     @property
+    def cron(self) -> Cron:
+        """What apps run at set times."""
+        return self._parts.cron
+
+    @property
+    def cron_runs(self) -> CronRuns:
+        """The runs that come of it."""
+        return self._parts.cron_runs
+
+    @property
     def instances(self) -> Instances:
         """The running instances of apps, to join."""
         return Instances(self._parts.store, self._parts.engine)
@@ -143,6 +156,10 @@ class Platform:
     def builds(self) -> Builds:
         """The deploys of apps, and what they said."""
         return Builds(self._parts.store, self._parts.attempts, self._parts.clock)
+
+    def wake(self) -> None:
+        """Have the supervisor look at what was changed in the store."""
+        wake_supervisor(self._parts.layout)
 
     def usage(self) -> Sequence[Usage]:
         """What takes the room on the disk."""

@@ -89,13 +89,18 @@ def sources(directory: Path, process: str | None) -> dict[str, Path]:
     return {
         path.name: path
         for path in directory.glob("*.log")
-        if process is None or process in (name_of(path), name_of(path).rpartition(".")[0])
+        if process is None or process in (name_of(path), type_of(path))
     }
 
 
 def name_of(log: Path) -> str:
     """`web.1` for `web.1.<container>.log`."""
     return log.name.removesuffix(".log").rpartition(".")[0]
+
+
+def type_of(log: Path) -> str:
+    """`web` for `web.1.<container>.log`."""
+    return name_of(log).rpartition(".")[0]
 
 
 def container_of(log: Path) -> str:
@@ -125,11 +130,23 @@ def _time(line: Line) -> str:
     return datetime.fromtimestamp(line.at / 1e9, UTC).isoformat(timespec="microseconds")
 
 
-def prune(directory: Path, running: set[str], *, count: int, size: int, oldest: float) -> None:
+def prune(
+    directory: Path,
+    running: set[str],
+    *,
+    count: int,
+    size: int,
+    oldest: float,
+    without: str | None = None,
+) -> None:
     """Delete the logs of ended containers beyond so many, so many bytes, or written last
-    before `oldest` (epoch seconds); never that of a running one.
+    before `oldest` (epoch seconds); never that of a running one, nor of the type `without`.
     """
-    ended = [path for path in directory.glob("*.log") if container_of(path) not in running]
+    ended = [
+        path
+        for path in directory.glob("*.log")
+        if container_of(path) not in running and type_of(path) != without
+    ]
     room, kept, gone = size, 0, []
     for path in sorted(ended, key=lambda path: path.stat().st_mtime, reverse=True):
         room -= logs.size(path)

@@ -70,6 +70,7 @@ class Cloning:
             store.config.set_formation(app.id, store.config.formation(old.id))
             store.settings.copy(old.id, app.id, without=OWN)
             store.processes.copy(old.id, app.id)
+            store.cron.copy(old.id, app.id)
             shared = list(store.storage.mounts(old.id))
             for mounted in shared:
                 store.storage.mount(app.id, mounted)

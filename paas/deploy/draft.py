@@ -6,6 +6,7 @@ from collections import ChainMap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from paas.model.cron import CronTask
 from paas.model.env import Secret
 from paas.model.health import Healthcheck
 from paas.model.limits import Limits
@@ -42,6 +43,7 @@ class Draft:
     """What the repository adds to the app's site in the proxy."""
     limits: Mapping[str, Limits] = field(default_factory=dict)
     inherited: frozenset[str] = frozenset()
+    cron: tuple[CronTask, ...] = ()
 
     @property
     def port(self) -> int:
@@ -85,6 +87,7 @@ def of(release: Release) -> Draft:
         snippet=release.snippet,
         limits=release.limits,
         inherited=release.inherited,
+        cron=release.cron,
     )
 
 

@@ -47,6 +47,7 @@ class Drafts:
                 processes, self.store.config.formation(app.id), source.app_json.formation
             ),
             health=_health(source),
+            cron=source.app_json.cron,
             limits=self.limits(app, processes),
             reason=f"Deploy {source.context.commit[:8]}",
         )

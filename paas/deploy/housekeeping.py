@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from paas.deploy import applogs
 from paas.deploy.attempt import Attempts
+from paas.deploy.cron_runs import CRON, CronRuns
 from paas.deploy.running import log_directory
 from paas.engine.engine import Engine
 from paas.engine.gc import Collected
@@ -31,6 +32,7 @@ class Housekeeping:
     store: Store
     engine: Engine
     attempts: Attempts
+    cron_runs: CronRuns
 
     def run(self) -> Collected | None:
         """Free what can be; None when the engine was busy building, for another time."""
@@ -41,6 +43,8 @@ class Housekeeping:
         return self.collect()
 
     def _prune_logs(self, app: App) -> None:
+        # First, and apart from the others': what runs each minute pushes no instance's out.
+        self.cron_runs.retain(app)
         directory, settings = log_directory(self.layout, app.id), self.store.settings
         running = {one.id for one in self.engine.containers.list()}
         applogs.prune(
@@ -49,6 +53,7 @@ class Housekeeping:
             count=settings.value(RETAIN_COUNT, app.id),
             size=settings.value(RETAIN_SIZE, app.id),
             oldest=self.engine.clock.now() - settings.value(RETAIN_AGE, app.id),
+            without=CRON,
         )
         kept = {applogs.container_of(path) for path in directory.glob("*.log")}
         self.store.instances.forget_releases(app.id, kept | running)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from shlex import join
 
@@ -71,17 +72,45 @@ class OneOff:
         """
         image = self._engine.images.get(draft.image)
         named = draft.processes.get(argv[0]) if len(argv) == 1 else None
+        words = command_of(image.config, args=None if named else argv, shell_command=named)
         container = new_container_id()
         name = f"{kind}.{container[:4]}"
+        spec = self._spec(app, draft, kind, name, container, words, env)
+        return replace(
+            spec,
+            labels={**spec.labels, COMMAND: join(argv), **(own_labels or {})},
+            log=logs / f"{name}.{container}.log" if logs else None,
+        )
+
+    def shell_spec(
+        self, app: App, draft: Draft, kind: str, name: str, container: str, command: str
+    ) -> ContainerSpec:
+        """The container `name` that has a shell run `command`, or the process type it names."""
+        image = self._engine.images.get(draft.image)
+        named = draft.processes.get(command)
+        words = command_of(image.config, shell_command=named or command)
+        spec = self._spec(app, draft, kind, name, container, words, {})
+        return replace(spec, labels={**spec.labels, COMMAND: command})
+
+    def _spec(
+        self,
+        app: App,
+        draft: Draft,
+        kind: str,
+        name: str,
+        container: str,
+        words: tuple[str, ...],
+        env: Mapping[str, str],
+    ) -> ContainerSpec:
+        image = self._engine.images.get(draft.image)
         return ContainerSpec(
             id=container,
             image=image.id,
             owner=owner_of(app.id),
-            args=command_of(image.config, args=None if named else argv, shell_command=named),
+            args=words,
             env={**instance_environment(draft, name), **env},
             hostname=f"{app.name}-{kind}"[:63].rstrip("-"),
-            labels={**labels(app, kind, name), COMMAND: join(argv), **(own_labels or {})},
+            labels=labels(app, kind, name),
             limits=draft.limits_of(kind),
-            log=logs / f"{name}.{container}.log" if logs else None,
             mounts=self._mounts(app, kind),
         )

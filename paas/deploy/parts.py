@@ -6,6 +6,8 @@ from functools import cached_property
 
 from paas.deploy.attempt import Attempts
 from paas.deploy.certificates import Certificates
+from paas.deploy.cron import Cron
+from paas.deploy.cron_runs import CronRuns
 from paas.deploy.delivery import Delivery
 from paas.deploy.detached import Detached
 from paas.deploy.draft import Draft
@@ -128,6 +130,16 @@ class Parts:
         return Detached(self.layout, self.engine, self.oneoff, self.clock)
 
     @cached_property
+    def cron(self) -> Cron:
+        """The tasks that apps run at set times."""
+        return Cron(self.store, self.clock)
+
+    @cached_property
+    def cron_runs(self) -> CronRuns:
+        """Beginning and ending their runs."""
+        return CronRuns(self.cron, self.pipeline, self.oneoff, self.live)
+
+    @cached_property
     def attempts(self) -> Attempts:
         return Attempts(self.layout, self.store, self.clock)
 
@@ -164,7 +176,7 @@ class Parts:
     @cached_property
     def housekeeping(self) -> Housekeeping:
         """Frees old releases, images, layers, logs and deploys."""
-        return Housekeeping(self.layout, self.store, self.engine, self.attempts)
+        return Housekeeping(self.layout, self.store, self.engine, self.attempts, self.cron_runs)
 
     @cached_property
     def images(self) -> ServerImages:

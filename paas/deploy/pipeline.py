@@ -264,6 +264,7 @@ class Pipeline:
             snippet=draft.snippet,
             limits=draft.limits,
             inherited=draft.inherited,
+            cron=draft.cron,
             created_at=self.clock.now(),
         )
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from paas.deploy.cron import next_after
 from paas.deploy.services_candidate import Candidates
 from paas.deploy.services_copy import ServiceCopies, summary
 from paas.errors import PaasError
 from paas.host.clock import Clock
 from paas.model.backup import Backup, Schedule, Verdict
 from paas.model.report import Report, Silent
+from paas.model.schedule import next_after
 from paas.model.service import Service
 from paas.plugin.backup_target import Target, open_target, parse_target
 

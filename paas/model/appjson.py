@@ -1,8 +1,8 @@
 """app.json: what the repository declares about its app, in Heroku's and Dokku's fields.
 
-`healthchecks`, `formation`, `scripts`, `env`, `environments.test`, `buildpacks` and `addons` are
-read; what other platforms put there is left alone. `//` and `/* */` comments are accepted, as
-Dokku does.
+`healthchecks`, `formation`, `scripts`, `env`, `environments.test`, `buildpacks`, `addons` and
+`cron` are read; what other platforms put there is left alone. `//` and `/* */` comments are
+accepted, as Dokku does.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from paas.errors import PaasError
+from paas.model.cron import CronTask, parse_task
 from paas.model.declared import Declared, parse_declared
 from paas.model.health import Healthcheck, parse_healthcheck
 from paas.model.names import parse_process_type
@@ -67,6 +68,7 @@ class AppJson:
     env: tuple[Declared, ...] = ()
     test: AppTest = AppTest()
     addons: tuple[Addon, ...] = ()
+    cron: tuple[CronTask, ...] = ()
 
 
 def parse_app_json(text: str, name: str = "app.json") -> AppJson:
@@ -94,6 +96,7 @@ def parse_app_json(text: str, name: str = "app.json") -> AppJson:
         env=parse_declared(top.get("env"), f"{name}: env"),
         test=_test(_object(top.get("environments"), f"{name}: environments"), name),
         addons=_attached(top.get("addons"), f"{name}: addons"),
+        cron=_cron(top.get("cron"), f"{name}: cron"),
     )
 
 
@@ -200,6 +203,24 @@ def _attached(value: object, place: str) -> tuple[Addon, ...]:
             raise InvalidAppJson(f'{place} must be names like "heroku-postgresql:mini"')
         found.append(Addon(plan, alias))
     return tuple(found)
+
+
+def _cron(value: object, place: str) -> tuple[CronTask, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise InvalidAppJson(f"{place} must be a list, written in brackets")
+    found: dict[str, CronTask] = {}
+    for number, one in enumerate(value):
+        here = f"{place}[{number}]"
+        try:
+            task = parse_task(_object(one, here), here)
+        except PaasError as error:
+            raise InvalidAppJson(f"{here}: {error.brief}", resolution=error.resolution) from None
+        if task.id in found:
+            raise InvalidAppJson(f"{here}: the same command at the same times as one before it")
+        found[task.id] = task
+    return tuple(found.values())
 
 
 def _command(scripts: Mapping[str, object], name: str, place: str) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from paas.model.cron import CronTask
 from paas.model.env import Secret
 from paas.model.health import Healthcheck
 from paas.model.limits import Limits
@@ -36,6 +37,8 @@ class Release:
     inherited: frozenset[str] = frozenset()
     snippet: str = ""
     """What the repository adds to the app's site in the proxy."""
+    cron: tuple[CronTask, ...] = ()
+    """What the repository wants run at set times."""
 
     @property
     def version(self) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 
 from paas.errors import NotFound
 from paas.host.database import Database, Row
 from paas.host.secrets import Vault
+from paas.model.cron import CronTask
 from paas.model.env import Secret, revealed, secrets
 from paas.model.health import Healthcheck, parse_healthcheck
 from paas.model.limits import Limits
@@ -48,6 +49,7 @@ class Releases:
         limits: Mapping[str, Limits] | None = None,
         inherited: Iterable[str] = (),
         snippet: str = "",
+        cron: Sequence[CronTask] = (),
         created_at: float | None = None,
     ) -> Release:
         """Record a release under the app's next number, which is never used again."""
@@ -61,7 +63,7 @@ class Releases:
             self._db.execute(
                 "INSERT INTO releases (app_id, number, image, revision, config, processes,"
                 " formation, health, reason, actor, created_at, inherited, limits,"
-                " snippet) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " snippet, cron) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     app_id,
                     number,
@@ -77,6 +79,7 @@ class Releases:
                     json.dumps(sorted(inherited)),
                     json.dumps({name: asdict(each) for name, each in (limits or {}).items()}),
                     snippet,
+                    json.dumps([task.to_json() for task in cron]),
                 ),
             )
         return self.get(app_id, number)
@@ -146,6 +149,7 @@ class Releases:
             limits={name: Limits(**each) for name, each in json.loads(row["limits"]).items()},
             inherited=frozenset(json.loads(row["inherited"])),
             snippet=row["snippet"],
+            cron=tuple(CronTask.from_json(each) for each in json.loads(row["cron"])),
         )
 
 

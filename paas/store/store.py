@@ -15,6 +15,7 @@ from paas.store.apps import Apps
 from paas.store.backups import Backups
 from paas.store.certificates import Certificates
 from paas.store.config import Config
+from paas.store.cron import CronTables
 from paas.store.deploys import Deploys
 from paas.store.domains import Domains
 from paas.store.events import Events
@@ -55,6 +56,7 @@ class Store:
         self.users = Users(self._db, now)
         self.keys = Keys(self._db, now)
         self.events = Events(self._db, now)
+        self.cron = CronTables(self._db, now)
         self.settings = Settings(self._db)
         self.processes = ProcessSettings(self._db)
         self.ports = Ports(self._db)

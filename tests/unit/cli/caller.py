@@ -94,9 +94,14 @@ class Recorder:
     router: Any = None
     oneoffs: Any = None
     builds: Any = None
+    cron: Any = None
+    cron_runs: Any = None
     instances: Any = None
     storage: Any = None
     networks: Any = None
+
+    def wake(self) -> None:
+        self._record("wake")
 
     def usage(self) -> Any:
         return ()

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from paas.deploy.cron import InvalidCron, next_after
 from paas.deploy.services_backup import DAY_SECONDS, superfluous
 from paas.model.backup import Backup, Schedule, Verdict
+from paas.model.schedule import InvalidCron, next_after
 
 NOW = 100 * DAY_SECONDS
 
