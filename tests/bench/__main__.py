@@ -19,6 +19,7 @@ from tests.bench import (
     bench_push,
     bench_rollback,
     bench_swap,
+    bench_switches,
     bench_unpack,
 )
 from tests.bench.figures import Row, as_json, table
@@ -36,6 +37,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "docker": (bench_docker.TITLE, bench_docker.measure),
     "build": (bench_build.TITLE, bench_build.measure),
     "swap": (bench_swap.TITLE, bench_swap.measure),
+    "switches": (bench_switches.TITLE, bench_switches.measure),
     "proxy": (bench_proxy.TITLE, bench_proxy.measure),
     "proxy-many": (bench_proxy_many.TITLE, bench_proxy_many.measure),
     "proxy-reload": (bench_proxy_reload.TITLE, bench_proxy_reload.measure),
