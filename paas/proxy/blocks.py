@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from paas.model.route import Redirect, Route
@@ -42,8 +42,18 @@ def blocks(site: Site, ports: Mapping[str, str] = NO_PORTS) -> list[Block]:
     found = list(_serving(site, site.plain_domains, None, ports))
     if site.redirected_domains:
         found.append(Block(Action.TO_HTTPS, site.redirected_domains))
-    for tls in site.tls:
+    for tls in secured(site):
         found += _serving(site, tls.domains, tls, ports)
+    return found
+
+
+def secured(site: Site) -> list[Tls]:
+    """Each certificate that is read at the start, and one group of all others' domains."""
+    found = [each for each in site.tls if each.at_start]
+    others = [each for each in site.tls if not each.at_start]
+    if others:
+        domains = tuple(name for each in others for name in each.domains)
+        found.append(replace(others[0], domains=domains))
     return found
 
 

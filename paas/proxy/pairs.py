@@ -1,6 +1,6 @@
 """Certificates and keys on disk, where nginx reads them.
 
-    <prefix>/certificates/<fingerprint>.{pem,key}      0600, in a directory of root's alone
+    <prefix>/certificates/<fingerprint>.{pem,key,table}      0600, in a directory of root's alone
 
 Named by what they are, so a file never changes: a reload cannot meet half of a new pair,
 and two apps with one wildcard certificate share it.
@@ -8,11 +8,18 @@ and two apps with one wildcard certificate share it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from pathlib import Path
 
 from paas.host.files import write_atomic
 from paas.proxy.certificates import Pair
+
+ROW = "{} '{}';\n"
+"""Of nginx's `map`: a fingerprint, and the chain and key."""
+
+PEM = re.compile(r"(-----(BEGIN|END) [A-Z ]+-----\n|[A-Za-z0-9+/=]+\n)+")
+"""RFC 7468 without explanatory text, as we write it: nothing that ends a word of nginx's."""
 
 
 class Pairs:
@@ -35,6 +42,25 @@ class Pairs:
     def key_file(self, fingerprint: str) -> Path:
         """The private key."""
         return self._folder / f"{fingerprint}.key"
+
+    def tabulate(self, fingerprint: str) -> bool:
+        """Write a pair as a row of the table that handshakes look it up in.
+
+        Says whether it could: what is not there, or is no PEM, would break the whole table.
+        """
+        table = self._folder / f"{fingerprint}.table"
+        try:
+            chain, key = self.chain_file(fingerprint), self.key_file(fingerprint)
+            size = len(ROW.format(fingerprint, "")) + chain.stat().st_size + key.stat().st_size
+            if table.exists() and table.stat().st_size == size:
+                return True
+            pem = chain.read_text("ascii") + key.read_text("ascii")
+        except (FileNotFoundError, UnicodeDecodeError):
+            return False
+        if not PEM.fullmatch(pem):
+            return False
+        write_atomic(table, ROW.format(fingerprint, pem), 0o600)
+        return True
 
     def others(self, fingerprints: Collection[str]) -> list[Path]:
         """The files that belong to none of `fingerprints`."""

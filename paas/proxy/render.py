@@ -13,7 +13,7 @@ from pathlib import Path
 
 import jinja2
 
-from paas.proxy.blocks import blocks, mount_folder
+from paas.proxy.blocks import blocks, mount_folder, secured
 from paas.proxy.site import Site, SiteState
 
 KEEPALIVE_MS = 100
@@ -33,6 +33,11 @@ KEEPALIVE_CONNECTIONS = 64
 
 LISTEN_TLS = "listen-tls.conf"
 """What the server blocks for HTTPS include."""
+
+LOOKED_UP = "".join(
+    f"{name} data:$paas_pem;\n" for name in ("ssl_certificate", "ssl_certificate_key")
+)
+"""What the server block has that meets a handshake before its name is known."""
 
 STREAM_MODULE = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
 """Where Debian and Ubuntu install libnginx-mod-stream."""
@@ -133,6 +138,11 @@ class Renderer:
             found[f"{mount_folder(host)}/{site.app}.conf"] = self._fill(
                 "mount.conf.j2", site, server, paths=paths
             )
+        looked_up = [each for each in site.tls if not each.at_start]
+        if looked_up:
+            found[f"pairs/{site.app}.conf"] = "".join(
+                f"{name} {each.chain.stem};\n" for each in looked_up for name in each.domains
+            )
         if any(each.port.scheme.raw for each in site.listeners):
             found[f"streams/{site.app}.conf"] = self._fill("stream.conf.j2", site, server)
         if site.options.users:
@@ -146,6 +156,7 @@ class Renderer:
             site=site,
             server=server,
             live=site.state is SiteState.LIVE,
+            groups=secured(site),
             keepalive_ms=KEEPALIVE_MS,
             keepalive_connections=KEEPALIVE_CONNECTIONS,
             **more,
@@ -169,6 +180,9 @@ class Renderer:
         files[LISTEN_TLS] = "".join(
             f"listen {place} ssl http2{option};\n" for place in server.listen_tls
         )
+        looked_up = any(name.startswith("pairs/") for name in files)
+        if looked_up:
+            files["looked-up.conf"] = LOOKED_UP
         # Not before there is a certificate: another program may be on that port until then.
         tls = any(LISTEN_TLS in text for text in files.values())
         if server.http3 and tls:
@@ -176,7 +190,7 @@ class Renderer:
         streams = any(name.startswith("streams/") for name in files)
         modules = [STREAM_MODULE] if streams else []
         main = self._jinja.get_template("nginx.conf.j2")
-        given = {"server": server, "tls": tls, "modules": modules}
+        given = {"server": server, "tls": tls, "modules": modules, "looked_up": looked_up}
         unnamed = main.render(**given, generation="")
         generation = _digest({**files, "nginx.conf": unnamed})
         files["nginx.conf"] = main.render(**given, generation=generation)
@@ -201,7 +215,7 @@ def site_file(app: str) -> str:
 def app_of(name: str) -> str | None:
     """Whose file it is; None for one that all share."""
     folder, _, rest = name.partition("/")
-    if folder not in ("sites", "mounts", "streams", "auth", "own-pages"):
+    if folder not in ("sites", "pairs", "mounts", "streams", "auth", "own-pages"):
         return None
     return rest.rpartition("/")[2].partition(".")[0]
 

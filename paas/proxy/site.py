@@ -39,6 +39,9 @@ class Tls:
     domains: tuple[str, ...]
     chain: Path
     key: Path
+    at_start: bool = True
+    """Whether nginx reads the files when it starts. Else the worker that shakes hands takes the
+    pair from a table: dearer for each full handshake, and nothing for a reload."""
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,13 @@ import pytest
 from paas.host import syscalls
 from paas.host.files import remove_tree
 from paas.model.layout import Layout
+from paas.model.port import parse_port
 from paas.proxy.certificates import Pair, read_pair, self_signed
 from paas.proxy.listening import Listening
 from paas.proxy.nginx import NginxFailed
+from paas.proxy.presented import presented
 from paas.proxy.proxy import Proxy
-from paas.proxy.site import Site, SiteOptions, SiteState, Tls
+from paas.proxy.site import Listener, Site, SiteOptions, SiteState, Tls
 from tests.authority import bundle, leaf, root
 
 CLONE_NEWNET = 0x40000000
@@ -175,6 +177,39 @@ def test_a_missing_key_keeps_nobody_else_from_starting(proxy: Proxy, layout: Lay
     proxy.pairs.key_file(bad.certificate.fingerprint).unlink()
     assert proxy.start()
     assert ask("good.test").status == 200
+
+
+def test_many_certificates_are_looked_up_and_a_damaged_one_harms_nobody(
+    proxy: Proxy, layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than a reload should read: here more than one."""
+    monkeypatch.setattr("paas.proxy.proxy.READ_AT_START", 1)
+    good, wild, bad = pair("good.test"), pair("*.wild.test"), pair("bad.test")
+    port = Listener(parse_port("https:8449:5000"), (SLOT,))
+    sites = [
+        site(proxy, "good", good, wild, listeners=(port,)),
+        site(proxy, "bad", bad, options=SiteOptions(hsts_s=9)),
+    ]
+    key = proxy.pairs.key_file(bad.certificate.fingerprint)
+    key.write_text("no 'key';")
+    assert [app for app, _ in proxy.apply(sites).quarantined] == ["bad"]
+    assert ask("good.test").status == 200
+    proxy.pairs.keep(bad)
+    assert proxy.apply(sites).quarantined == ()
+    text = (layout.proxy / "current/sites/bad.conf").read_text()
+    assert "ssl_certificate" not in text
+    for each, name in ((good, "good.test"), (wild, "x.wild.test"), (bad, "bad.test")):
+        assert proxy.presents(name, each.certificate.fingerprint)
+        assert proxy.presents(name.upper(), each.certificate.fingerprint)
+    assert ask("bad.test").headers["Strict-Transport-Security"] == "max-age=9"
+    with pytest.raises(ssl.SSLError, match="UNRECOGNIZED_NAME"):
+        shown("b.test")
+    assert presented("127.0.0.1", 8449, "x.wild.test") == wild.certificate.fingerprint
+    tables = list((layout.proxy / "certificates").glob("*.table"))
+    assert {(path.stat().st_mode & 0o777, path.stat().st_uid) for path in tables} == {(0o600, 0)}
+    proxy.pairs.forget_others([good.certificate.fingerprint])
+    assert len(list((layout.proxy / "certificates").iterdir())) == 3
+    assert proxy.apply(sites[:1]).reloaded
 
 
 def test_an_unknown_name_gets_no_handshake_and_no_name_neither(proxy: Proxy) -> None:
