@@ -1,8 +1,10 @@
-"""`python -m paas.engine.holder ROOT`: keeps the control groups of all instances alive.
+"""`python -m paas.engine.holder ROOT [--fork]`: keeps the control groups of all instances
+alive.
 
-It is the main process of paas-instances.service, whose delegated group it says to the
-engine (`<run>/cgroup`). Version 2 allows no process in a group with groups below it, so
-it sits in a leaf. It is never restarted: instances live in its service's group.
+It is started by paas-instances.service, whose delegated group it says to the engine
+(`<run>/cgroup`). Version 2 allows no process in a group with groups below it, so it sits in
+a leaf. It is never restarted: instances live in its service's group. With `--fork` it stays
+in a child, and ends when that is ready.
 
 Source: https://systemd.io/CGROUP_DELEGATION.
 """
@@ -16,13 +18,12 @@ from dataclasses import replace
 
 from paas.host import files
 from paas.host.cgroups import Cgroups
-from paas.host.sockets import notify
 from paas.model.layout import Layout
 
 LEAF = "holder"
 
 
-def hold(layout: Layout) -> None:
+def hold(layout: Layout, *, fork: bool = False) -> None:
     """Move into the leaf, hand the controllers down, say where, and wait for SIGTERM."""
     # Before anything is waited for: a signal in between must not be lost.
     signals = {signal.SIGTERM, signal.SIGINT}
@@ -34,13 +35,14 @@ def hold(layout: Layout) -> None:
     cgroups.leaf(LEAF).enter()
     cgroups.prepare()
     files.write_atomic(layout.run / "cgroup", f"{cgroups.base}\n")
-    notify("READY=1", os.environ.get("NOTIFY_SOCKET"))
-    signal.sigwait(signals)
+    if not fork or os.fork() == 0:
+        signal.sigwait(signals)
 
 
 def main(argv: list[str]) -> int:
     """The program."""
-    hold(Layout.at(argv[1]) if len(argv) > 1 else Layout.at())
+    roots = [word for word in argv[1:] if word != "--fork"]
+    hold(Layout.at(*roots), fork="--fork" in argv)
     return 0
 
 

@@ -15,6 +15,7 @@ from paas.host import processes
 from paas.host.cgroups import Cgroups
 from paas.host.commandgroups import FOLDER, LEAF, CommandGroups
 from paas.host.files import remove_tree
+from paas.host.waiting import wait_until
 from paas.model.layout import Layout
 from paas.model.limits import MIB, Limits
 from tests.engine.machine import Machine
@@ -56,23 +57,39 @@ def test_a_fork_bomb_is_killed(cgroups: Cgroups) -> None:
     assert child.wait() in (-signal.SIGKILL, 2)
 
 
-def test_the_holder_says_where_it_sits(tmp_path: Path) -> None:
-    layout = Layout.at(tmp_path)
+def hold(layout: Layout, *options: str) -> processes.Process:
+    """Start the holder, and wait until it has said where it sits."""
     holder = processes.spawn(
-        [sys.executable, "-m", "paas.engine.holder", str(tmp_path)],
+        [sys.executable, "-m", "paas.engine.holder", str(layout.root), *options],
         env={"PYTHONPATH": str(Path(__file__).parents[2])},
     )
-    said = layout.run / "cgroup"
-    deadline = time.monotonic() + 10
-    while not said.exists() and time.monotonic() < deadline:
-        time.sleep(0.005)
+    assert wait_until((layout.run / "cgroup").exists, 10)
+    assert (layout.run / "cgroup").read_text() == f"/{layout.id}\n"
+    return holder
+
+
+def test_the_holder_says_where_it_sits(tmp_path: Path) -> None:
+    layout = Layout.at(tmp_path)
+    holder = hold(layout)
     try:
-        assert said.read_text() == f"/{layout.id}\n"
-        cgroups = Cgroups.detect(layout)
-        assert cgroups.leaf("holder").processes() == [holder.pid]
+        assert Cgroups.detect(layout).leaf("holder").processes() == [holder.pid]
     finally:
         holder.send_signal(signal.SIGTERM)
         assert holder.wait() == 0
+        Cgroups.detect(layout).remove()
+        remove_tree(layout.run)
+
+
+def test_a_holder_that_forks_ends_when_its_child_holds(tmp_path: Path) -> None:
+    layout = Layout.at(tmp_path)
+    holder = hold(layout, "--fork")
+    try:
+        assert holder.wait() == 0
+        [child] = Cgroups.detect(layout).leaf("holder").processes()
+        assert child != holder.pid
+        os.kill(child, signal.SIGTERM)
+        assert wait_until(lambda: not Cgroups.detect(layout).leaf("holder").processes(), 10)
+    finally:
         Cgroups.detect(layout).remove()
         remove_tree(layout.run)
 

@@ -22,10 +22,12 @@ def test_a_unit_is_filled_in_and_takes_no_specifier_from_a_path(unit: str) -> No
     assert "/srv/100%/" not in text
 
 
-def test_instances_are_delegated_and_never_restarted() -> None:
+def test_instances_are_delegated_and_end_with_no_process_but_the_last() -> None:
+    """systemd ends a service, and all in its group, when the process it watches was killed."""
     text = template("paas-instances.service")
     assert "Delegate=yes" in text
-    assert "Restart=" not in text
+    assert "Type=forking\nGuessMainPID=no\n" in text
+    assert "PIDFile=" not in text
 
 
 def test_the_network_comes_before_the_instances_and_goes_after_them() -> None:
@@ -42,7 +44,7 @@ def test_a_restart_of_the_network_restarts_nothing_else(unit: str) -> None:
     assert "paas-network.service" not in " ".join(bound).split()
 
 
-@pytest.mark.parametrize("unit", [unit for unit in UNITS if unit != "paas-instances.service"])
+@pytest.mark.parametrize("unit", UNITS)
 def test_no_unit_is_given_up(unit: str) -> None:
     text = template(unit)
     assert "Restart=always" in text
