@@ -13,7 +13,6 @@ from pathlib import Path
 
 from paas.errors import PaasError
 from paas.host import processes, syscalls
-from paas.model.report import Report
 
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _TAIL = 20
@@ -34,11 +33,8 @@ class Chroot:
     root: Path
     binds: Mapping[str, Path]
 
-    def run(self, argv: Sequence[str], report: Report, env: Mapping[str, str]) -> None:
-        """Run a program to its end, its output going to `report`.
-
-        Raises `StepFailed` with the last lines.
-        """
+    def run(self, argv: Sequence[str], env: Mapping[str, str]) -> None:
+        """Run a program to its end. Raises `StepFailed` with the last lines of its output."""
         read, write = os.pipe2(os.O_CLOEXEC)
         try:
             process = processes.spawn(
@@ -53,7 +49,6 @@ class Chroot:
         tail = b""
         with os.fdopen(read, "rb", buffering=0) as output:
             while chunk := output.read(1 << 16):
-                report.output(chunk)
                 tail = (tail + chunk)[-8192:]
         if (code := process.wait()) != 0:
             raise StepFailed(

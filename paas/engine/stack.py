@@ -167,6 +167,7 @@ class Stack:
         stackfiles.settle(upper, recipe.suite)
 
     def _install(self, recipe: Recipe, base: Image, upper: Path, report: Report) -> None:
+        report.detail(f"Installing {recipe.packages[0]} and others, once for this server")
         with self._scratch() as scratch, self._mounted(base, upper, scratch / "root") as root:
             binds = {"/etc/resolv.conf": Path("/etc/resolv.conf").resolve()}
             for path in _NOT_KEPT:
@@ -181,9 +182,9 @@ class Stack:
             chroot = Chroot(root, binds)
             apt = ["apt-get", "-qq", "-o", "Dir::Etc::SourceParts=/dev/null"]
             apt += ["-o", "Dir::Etc::SourceList=/run/sources.list"]
-            chroot.run([*apt, "update"], report, _APT_ENV)
+            chroot.run([*apt, "update"], _APT_ENV)
             install = ["install", "-y", "--no-install-recommends", *recipe.packages]
-            chroot.run([*apt, *install], report, _APT_ENV)
+            chroot.run([*apt, *install], _APT_ENV)
 
     @contextmanager
     def _mounted(self, base: Image, upper: Path, target: Path) -> Iterator[Path]:

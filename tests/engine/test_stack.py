@@ -11,7 +11,7 @@ from paas.engine.chroot import StepFailed
 from paas.engine.images import Image
 from paas.engine.stack import RECIPES, NoSuchStack, Recipe, Stack
 from paas.host.processes import ProcessFailed
-from paas.model.report import Silent
+from paas.model.report import Lines, Silent
 from tests.engine.storage import Storage, inside
 
 RUN = RECIPES["paas/stack:debian-13"]
@@ -104,7 +104,12 @@ def test_it_runs_as_a_container_would(storage: Storage, image: Image) -> None:
 
 
 def test_packages_become_a_layer_on_top(stack: Stack, storage: Storage, image: Image) -> None:
-    top = stack.ensure(ON_TOP.ref, Silent())
+    said: list[bytes] = []
+    top = stack.ensure(ON_TOP.ref, Lines(said.append))
+    # Nothing of what apt-get says of every package: who pushes an app waits behind this.
+    assert [line.split()[-1] for line in b"".join(said).splitlines()] == [
+        ON_TOP.ref.encode(), b"server", b"MB",
+    ]  # fmt: skip
     assert top.layers[:-1] == image.layers
     layer = storage.layers.path(top.layers[-1])
     assert (layer / "usr/bin/hello").is_file()
