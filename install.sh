@@ -320,7 +320,7 @@ callers_keys() {
 
 let_in() {
     local line name print known count=0
-    known=$("${paas[@]}" ssh-keys:list)
+    known=$("${paas[@]}" ssh-keys:list --quiet)
     while IFS= read -r line; do
         print=$(ssh-keygen -lf - <<<"$line" | awk '{ print $2 }') || continue
         count=$((count + 1))
@@ -330,7 +330,7 @@ let_in() {
         detail "$name, $print"
         known+=$'\n'$print
     done < <(callers_keys)
-    if [ $count = 0 ]; then
+    if [ $count = 0 ] && [ -z "$known" ]; then
         warn "No SSH public key of yours was found here, so nobody can push yet. From your machine:"
         warn "  ssh root@$(address) $command ssh-keys:add me < ~/.ssh/id_ed25519.pub"
     fi
@@ -352,6 +352,7 @@ deploy_demo() {
     port=$(sshd_port)
     if "${paas[@]}" apps:exists $DEMO_APP 2>/dev/null; then
         detail "The app $DEMO_APP exists already: left as it is"
+        result "Ready"
         return 0
     fi
     ssh-keygen -q -t ed25519 -N '' -C install-demo -f "$scratch/demo"

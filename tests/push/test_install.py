@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,8 @@ import pytest
 
 from paas.host.files import remove_tree
 from paas.model.layout import Layout
+from tests.push import apps
+from tests.push.repository import Repository
 from tests.push.residue import residue
 from tests.push.sshd import free_port, make_key
 
@@ -80,6 +83,39 @@ def pids(installation: Installation) -> list[str]:
     ]
 
 
+def second_push(installation: Installation) -> str:
+    """What a developer sees of a one-line change of the sample app, without git's blanks."""
+    options = subprocess.run(["/usr/sbin/sshd", "-T"], capture_output=True, text=True, check=True)
+    [port] = re.findall(r"^port (\d+)$", options.stdout, re.MULTILINE)
+    config = installation.root.parent / "ssh_config"
+    config.write_text(
+        f"Host server\nHostName 127.0.0.1\nPort {port}\nUser {Layout.at(installation.root).user}\n"
+        f"IdentityFile {installation.key.with_suffix('')}\nStrictHostKeyChecking no\n"
+        "UserKnownHostsFile /dev/null\nLogLevel ERROR\n"
+    )
+    names = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b"}
+    names |= {key.replace("AUTHOR", "COMMITTER"): value for key, value in names.items()}
+    env = {"PATH": os.environ["PATH"], "GIT_SSH_COMMAND": f"ssh -F {config}", **names}
+    repository = Repository.init(installation.root.parent / "work", env, "server:hello")
+    files = apps.fixture("hello-flask")
+    repository.commit(files | {"app.py": files["app.py"].replace('VERSION = "1"', 'VERSION = "2"')})
+    pushed = repository.push("--force", "main").ok()
+    return "".join(f"{line.rstrip()}\n" for line in pushed.err.splitlines())
+
+
+def blurred(transcript: str) -> str:
+    """A transcript without what no two of them share."""
+    text = re.sub(r"in [0-9.]+ s$", "in S s", transcript, flags=re.MULTILINE)
+    text = re.sub(r"http://hello\.\S+", "URL", text)
+    return re.sub(r" [ +] \w{7}\.{2,3}\w{7} +main -> main( \(forced update\))?", "MOVED", text)
+
+
+def in_readme() -> str:
+    """The transcript that the README opens with, without its indent and its first line."""
+    text = (CHECKOUT / "README.md").read_text().split("$ git push paas main\n")[1]
+    return "".join(f"{line[4:]}\n" for line in text.split("\n\n")[0].splitlines())
+
+
 def test_install_demo_upgrade_uninstall_and_purge(installation: Installation) -> None:
     said = installation.first()
     assert "remote: =====> Application deployed:" in said
@@ -94,8 +130,12 @@ def test_install_demo_upgrade_uninstall_and_purge(installation: Installation) ->
     assert before
     said = installation.install()
     assert "left as it is" in said
+    assert "No SSH public key" not in said
     assert pids(installation) == before
     assert "Hello, world!" in installation.page()
+
+    assert blurred(second_push(installation)) == blurred(in_readme())
+    assert "This is version 2" in installation.page()
 
     installation.install("--uninstall")
     assert (installation.root / "paas.db").exists()
