@@ -1,0 +1,232 @@
+#!/usr/bin/env bash
+# Acceptance of a fresh machine, on that machine: root, systemd, and a copy of the checkout.
+#
+#   vagrant/acceptance.sh before   from nothing to a served app; upgrade, kill -9, a refused push
+#   (reboot)
+#   vagrant/acceptance.sh after    what came back by itself; uninstall, install again, purge
+#
+# One line for each thing that was shown; it ends at the first that was not. It ends in a purge:
+# not for a machine whose apps somebody wants to keep.
+set -Eeuo pipefail
+cd "$(dirname "$(readlink -f "$0")")/.."
+
+readonly DOMAIN=acceptance.test
+readonly STATE=/var/tmp/acceptance
+readonly UNITS=(paas-network paas-instances paas-proxy paasd)
+readonly GROUP=/sys/fs/cgroup/system.slice/paas-instances.service
+readonly PATIENCE_S=300
+
+step() { printf '\n== %s\n' "$*"; }
+shown() { printf 'ok    %s\n' "$*"; }
+fail() { printf 'FAIL  %s\n' "$*"; exit 1; }
+
+# Runs a command until it succeeds.
+eventually() {
+    local deadline=$((SECONDS + PATIENCE_S))
+    until "$@" >/dev/null 2>&1; do
+        [ $SECONDS -lt $deadline ] || fail "not within $PATIENCE_S s: $*"
+        sleep 0.2
+    done
+}
+
+page() { curl -fsS --noproxy '*' --max-time 60 -H "Host: ${1:-hello}.$DOMAIN" http://127.0.0.1/; }
+serves() { page "$1" | grep -qF "version $2"; }
+main_pid() { systemctl show --property MainPID --value "$1.service"; }
+boot_id() { cat /proc/sys/kernel/random/boot_id; }
+
+# Every process of every container, with what monitors it: an app that was touched has others.
+instances() { find $GROUP -name cgroup.procs -exec cat {} + | sort -n; }
+
+same_instances() {
+    [ "$(instances)" = "$1" ] || fail "$2: other processes of apps than before"
+    shown "$2: the same $(wc -l <<<"$1") processes of apps"
+}
+
+# Asks for the sample app's page while a command runs; no request may fail.
+while_visited() {
+    local visitor asked failed
+    touch $STATE/visiting
+    : >$STATE/visits
+    while [ -e $STATE/visiting ]; do
+        if page hello >/dev/null 2>>$STATE/refused; then echo served; else echo failed; fi
+    done >>$STATE/visits &
+    visitor=$!
+    "$@"
+    rm $STATE/visiting
+    wait $visitor
+    asked=$(wc -l <$STATE/visits)
+    failed=$(grep -c failed $STATE/visits || true)
+    [ "$asked" -gt 0 ] || fail "nothing was asked meanwhile"
+    [ "$failed" = 0 ] || fail "$failed of $asked requests failed; see $STATE/refused"
+    shown "$asked requests meanwhile, none failed"
+}
+
+install() {
+    local tree=$1
+    shift
+    "$tree/install.sh" "$@" 2>&1 | tee $STATE/install.log
+}
+
+# A push by somebody with a key of their own: the sample app, changed by a sed program.
+push() {
+    local work=$STATE/work
+    if [ ! -e $STATE/id ]; then
+        ssh-keygen -q -t ed25519 -N '' -C acceptance -f $STATE/id
+        paas ssh-keys:add acceptance <$STATE/id.pub >/dev/null
+    fi
+    if [ ! -d $work ]; then
+        cp -R tests/fixtures/apps/hello-flask $work
+        git -C $work init -q -b main
+        git -C $work config user.name acceptance
+        git -C $work config user.email acceptance@localhost
+        git -C $work remote add paas paas@localhost:pushed
+    fi
+    sed -i "$1" $work/app.py
+    git -C $work add .
+    git -C $work commit -q -m "$1"
+    GIT_SSH_COMMAND="ssh -i $STATE/id -o IdentitiesOnly=yes -o BatchMode=yes -F none \
+-o StrictHostKeyChecking=accept-new -o UserKnownHostsFile=$STATE/known_hosts" \
+        git -C $work push paas main 2>&1 | tee $STATE/push.log
+}
+
+units_run() {
+    local unit
+    for unit in "${UNITS[@]}"; do
+        [ "$(systemctl is-active "$unit.service")" = active ] || fail "$unit is not active"
+        [ "$(systemctl is-enabled "$unit.service")" = enabled ] || fail "$unit is not enabled"
+    done
+    shown "the units run and start with the machine"
+}
+
+doctor() {
+    paas doctor | tee $STATE/doctor.log || fail "paas doctor"
+    grep -q '^ok .*cgroups.*version 2' $STATE/doctor.log || fail "not cgroup v2"
+    grep -q '^ok .*OCI runtime.*crun' $STATE/doctor.log || fail "not crun"
+    shown "paas doctor: everything is well, with cgroup v2 and crun"
+}
+
+# Whether a unit has a process, and another one than before.
+has_another() { local now; now=$(main_pid "$1"); [ "$now" != 0 ] && [ "$now" != "$2" ]; }
+
+before() {
+    local running killed program
+    [ ! -e /usr/local/bin/paas ] || fail "paas is installed here"
+    mkdir -p $STATE
+    boot_id >$STATE/boot
+
+    step "Install"
+    install . --domain $DOMAIN
+    grep -qF '=====> Application deployed:' $STATE/install.log || fail "no transcript of a push"
+    [ "$(grep -cE '^       (git remote add|ssh) ' $STATE/install.log)" = 3 ] || fail "not three commands to try"
+    serves hello 1
+    shown "one command: installed, pushed, served"
+    units_run
+    doctor
+    [ "$(systemctl is-active nginx.service)" != active ] || fail "the system's nginx runs too"
+    running=$(instances)
+
+    step "Install again"
+    while_visited install .
+    grep -q 'left as it is' $STATE/install.log || fail "the sample app was pushed again"
+    same_instances "$running" "second run"
+
+    step "Upgrade to another version"
+    program=$(readlink /usr/lib/paas/current)
+    cp -R . $STATE/upgrade
+    echo "# another version" >>$STATE/upgrade/paas/model/version.py
+    while_visited install $STATE/upgrade --no-demo
+    [ "$(readlink /usr/lib/paas/current)" != "$program" ] || fail "the program is the one from before"
+    readlink "/proc/$(main_pid paasd)/exe" >/dev/null || fail "paasd does not run"
+    same_instances "$running" "upgrade"
+
+    step "A push, and one that is refused"
+    push 's/VERSION = "1"/VERSION = "2"/' || fail "git push"
+    serves pushed 2
+    # What listens here is gunicorn, which binds the port before it finds that out.
+    # shellcheck disable=SC2016  # $ is sed's last line
+    ! push '$a raise SystemExit("no database")' || fail "the app does not start, but its push went through"
+    grep -q 'no database' $STATE/push.log || fail "the refusal does not say why"
+    serves pushed 2
+    shown "refused with the reason; the release before it serves"
+    git -C $STATE/work reset -q --hard HEAD~
+
+    step "kill -9 of paasd"
+    running=$(instances)
+    killed=$(main_pid paasd)
+    kill_paasd() { kill -9 "$killed"; eventually has_another paasd "$killed"; eventually paas apps:list; }
+    while_visited kill_paasd
+    same_instances "$running" "kill -9 of paasd"
+
+    step "kill -9 of the proxy's master"
+    kill -9 "$(main_pid paas-proxy)"
+    eventually serves hello 1
+    eventually systemctl is-active paas-proxy.service
+    same_instances "$running" "kill -9 of nginx"
+
+    step "kill -9 of what holds the control groups"
+    killed=$(cat $GROUP/holder/cgroup.procs)
+    kill_holder() { kill -9 "$killed"; eventually [ ! -e "/proc/$killed" ]; eventually serves hello 1; }
+    while_visited kill_holder
+    same_instances "$(grep -vx "$killed" <<<"$running")" "kill -9 of the holder"
+    push 's/VERSION = "2"/VERSION = "3"/' || fail "git push"
+    serves pushed 3
+    units_run
+    [ -z "$(systemctl list-units --failed --no-legend 'paas*')" ] || fail "a unit has failed"
+    printf '\nReboot the machine, then: %s after\n' "$0"
+}
+
+after() {
+    local left
+    [ "$(boot_id)" != "$(cat $STATE/boot)" ] || fail "the machine was not rebooted"
+    step "After the reboot"
+    eventually serves hello 1
+    eventually serves pushed 3
+    shown "both apps are back by themselves"
+    units_run
+    doctor
+    push 's/VERSION = "3"/VERSION = "4"/' || fail "git push"
+    serves pushed 4
+
+    step "Uninstall"
+    ./install.sh --uninstall
+    [ -e /var/lib/paas/paas.db ] || fail "the data is gone"
+    left=$(leftovers | grep -v '^/var/lib/paas\|^/etc/\(passwd\|group\|shadow\|gshadow\|subuid\|subgid\)' || true)
+    [ -z "$left" ] || fail "left behind: $left"
+    ! pgrep -f /usr/lib/paas || fail "processes are left"
+    ! page hello || fail "something serves on"
+    shown "the program is gone, the data is there"
+
+    step "Install again"
+    install . --no-demo
+    eventually serves hello 1
+    eventually serves pushed 4
+    shown "everything is back"
+
+    step "Purge"
+    ./install.sh --purge
+    left=$(leftovers)
+    [ -z "$left" ] || fail "left behind: $left"
+    shown "nothing is left"
+    rm -rf $STATE
+    printf '\nEverything was shown\n'
+}
+
+# Whatever on this machine has our name: files, users, mounts, networks, control groups.
+leftovers() {
+    find / -xdev \( -path "$PWD" -o -path $STATE -o -path /var/log/journal -o -path /proc \) -prune \
+        -o -name '*paas*' -print
+    grep -rlw paas /etc 2>/dev/null || true
+    grep paas /proc/self/mountinfo || true
+    find /run /sys/fs/cgroup -name '*paas*' 2>/dev/null || true
+    ip -o link show | grep paas || true
+    ip netns list | grep paas || true
+    nft list tables | grep paas || true
+    pgrep -af '/usr/lib/paas|/var/lib/paas' || true
+}
+
+[ "$(id -u)" = 0 ] || fail "run it as root"
+case ${1:-} in
+    before) before ;;
+    after) after ;;
+    *) sed -n '2,/^set -/{/^set -/d;s/^# \{0,1\}//;p}' "$0"; exit 2 ;;
+esac
