@@ -185,5 +185,5 @@ COMMANDS = (
     ),
 )
 
-GIT_PROTOCOL = frozenset(command.name for command in COMMANDS)
+GIT_PROTOCOL = frozenset({"git-receive-pack", "git-upload-pack"})
 """Commands whose standard output is read by git."""

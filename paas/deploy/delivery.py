@@ -77,8 +77,10 @@ class Delivery:
         repository = self._repository(app)
         commit = Fetcher(self.pipeline.layout, hosts).fetch(source, repository.path)
         report.detail(f"Commit {commit[:8]}")
+        # Asked before: as the git user the database cannot be opened.
+        branch = self._branch(app)
         with self._as_git():
-            set_branch(repository.path, self._branch(app), commit)
+            set_branch(repository.path, branch, commit)
         return commit
 
     def deploy(self, app: App, commit: str, *, actor: str, report: Report) -> None:

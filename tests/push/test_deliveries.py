@@ -76,7 +76,9 @@ def test_a_repository_that_is_not_there_is_named(
 ) -> None:
     app.ssh("apps:create {}").ok()
     url, _ = elsewhere
-    assert "could not be fetched" in app.ssh(f"git:sync {{}} {url}/none.git --build").failed().text
+    missing = app.ssh(f"git:sync {{}} {url}/none.git --build").failed()
+    assert "could not be fetched" in missing.text
+    assert "ERR " not in missing.text, "that is for git to read"
     assert "has no v9" in app.ssh(f"git:sync {{}} {url}/app.git v9 --build").failed().text
     for bad in ("file:///etc", "/var/lib", "ext::id"):
         assert "nor the URL of a git" in app.ssh(f"git:sync {{}} {bad}").failed().text
