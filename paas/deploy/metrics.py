@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from paas.host.clock import Clock
+from paas.model.traffic import Traffic
 from paas.proxy.proxy import Proxy
 from paas.proxy.traffic import Mark
 from paas.store.store import Store
@@ -24,9 +26,15 @@ class Metrics:
         for app in apps:
             before = Mark(*self.store.traffic.position(app.id))
             counted, after = self.proxy.traffic.since(app.name, before)
-            if after != before and self.store.apps.by_id(app.id) is not None:
-                self.store.traffic.add(app.id, dict(counted), after.file, after.position)
+            if after != before:
+                self._add(app.id, counted, after)
         self.proxy.rotate_logs([app.name for app in apps])
+
+    def _add(self, app_id: int, counted: Mapping[int, Traffic], after: Mark) -> None:
+        # In one transaction: an app that is destroyed meanwhile would fail the next rows.
+        with self.store.transaction():
+            if self.store.apps.by_id(app_id) is not None:
+                self.store.traffic.add(app_id, dict(counted), after.file, after.position)
 
     def prune(self) -> None:
         """Forget old counts."""
