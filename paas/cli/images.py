@@ -221,7 +221,9 @@ COMMANDS = (
         prune,
         options=(
             click.Option(
-                ["--all", "every"], is_flag=True, help="Also those that have only a name."
+                ["--all", "every"],
+                is_flag=True,
+                help="Also those that have only a name, but for the server's own below paas/.",
             ),
         ),
     ),

@@ -98,13 +98,15 @@ class ServerImages:
     def prune(self, *, all_names: bool) -> Collected:
         """Remove images that nothing names or needs; with `all_names` also named ones.
 
+        Those below `paas/` stay: without its stack the next build would first make it again.
         Raises `Busy`.
         """
         if all_names:
             for listed in self.everything():
                 if not listed.used_by:
                     for name in listed.names:
-                        self.engine.images.untag(name)
+                        if not parse_reference(name).local:
+                            self.engine.images.untag(name)
         return self._done(self._housekeeping.collect())
 
     def collect(self) -> Collected:

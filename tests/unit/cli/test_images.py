@@ -97,6 +97,13 @@ def test_what_a_release_needs_is_not_removed(paas: Paas, images: Parts) -> None:
     assert listed["bytes"] == 1500
 
 
+def test_the_servers_own_images_are_not_pruned(paas: Paas, images: Parts) -> None:
+    image(images, "app", "paas/stack:debian-13")
+    image(images, "unneeded")
+    assert paas("--force", "images:prune", "--all", caller=KEY).code == 0
+    assert list(images.engine.images.refs()) == ["paas/stack:debian-13"]
+
+
 def test_a_list_is_for_people_too(paas: Paas, images: Parts) -> None:
     made = image(images, "app", "quay.io/team/app:v1", created="2026-01-02T03:04:05Z")
     image(images)
