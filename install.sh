@@ -22,8 +22,8 @@ cd "$(dirname "$(readlink -f "$0")")"
 
 # One a line. tini and catatonit: the first init of a container that is there is used.
 readonly PACKAGES="ca-certificates catatonit conmon conntrack crun curl debian-archive-keyring
-dnsmasq-base git gpgv iproute2 kmod libnftables1 libnginx-mod-stream mmdebstrap nftables nginx openssh-client
-openssh-server python3 python3-venv runc skopeo tini tzdata"
+dnsmasq-base e2fsprogs git gpgv iproute2 kmod libnftables1 libnginx-mod-stream mmdebstrap nftables nginx
+openssh-client openssh-server python3 python3-venv runc skopeo tini tzdata"
 # What the program is built from; its versions are named after the digest of it.
 readonly SOURCES=(paas buildpacks plugins proxy hooks pyproject.toml setup.py README.md)
 readonly NEEDED_MIB=4096

@@ -28,11 +28,13 @@ def limit(
     memory: str | None,
     cpu: str | None,
     pids: str | None,
+    disk: str | None,
     process_type: str | None,
     no_restart: bool,
 ) -> None:
     """Show limits, or change them."""
-    kind, given = _kind(process_type), {"memory": memory, "cpu": cpu, "pids": pids}
+    kind = _kind(process_type)
+    given = {"memory": memory, "cpu": cpu, "pids": pids, "disk": disk}
     if any(given.values()):
         _apply(session, app, _parsed(kind, LIMITS, given), no_restart=no_restart)
     else:
@@ -184,8 +186,9 @@ COMMANDS = (
         Names.APP_OR_GLOBAL,
         options=_options(LIMITS),
         description=(
-            "Memory is written like 512m or 2g, a bare number being megabytes; processors like"
-            " 0.5 or 2. Without amounts: shows them. A change is a release of its own."
+            "Memory and disk are written like 512m or 2g, a bare number being megabytes;"
+            " processors like 0.5 or 2. The disk is what an instance writes outside of volumes."
+            " Without amounts: shows them. A change is a release of its own."
         ),
     ),
     Command(

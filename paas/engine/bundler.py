@@ -105,7 +105,8 @@ class Bundler:
     ) -> Bundle:
         """Everything up to the runtime's turn. The caller destroys it if that fails.
 
-        Raises `CommandNotFound`, `NoSuchUser`, `CannotMount`, `EnvironmentTooLarge`.
+        Raises `CommandNotFound`, `NoSuchUser`, `CannotMount`, `CannotLimitDisk`,
+        `EnvironmentTooLarge`.
         """
         bundle = self.bundles.of(spec.id)
         check_publish(spec.publish, spec.network)
@@ -120,7 +121,13 @@ class Bundler:
                 f"The container {spec.id} exists",
                 resolution="Remove it, or choose another id.",
             ) from None
-        root = self._rootfs.mount(spec.id, content.layers, user_range, upper=content.upper)
+        root = self._rootfs.mount(
+            spec.id,
+            content.layers,
+            user_range,
+            upper=content.upper,
+            disk_bytes=spec.limits.disk_bytes,
+        )
         user = resolve_user(
             spec.user or content.config.user,
             inside.read(root, "/etc/passwd"),

@@ -16,9 +16,10 @@ from typing import IO
 from paas.engine.config import History, ImageConfig
 from paas.engine.images import Image, Images
 from paas.engine.layers import LayerId, Layers
+from paas.engine.mounting import detach
 from paas.engine.pack import pack
 from paas.engine.reference import Reference
-from paas.engine.rootfs import Rootfs, detach
+from paas.engine.rootfs import Rootfs
 from paas.engine.unpack import unpack
 from paas.host import files
 from paas.host.disk import DiskFull

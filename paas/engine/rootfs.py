@@ -7,14 +7,14 @@ what they write is 0-based on disk (Documentation/filesystems/overlayfs.rst, idm
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from paas.engine.disks import Disks
 from paas.engine.layers import LayerId, Layers
-from paas.engine.userns import UserRange, open_user_namespace
-from paas.errors import PaasError
+from paas.engine.mounting import CannotMount, clone, detach
+from paas.engine.userns import UserRange
 from paas.host import files, syscalls
 from paas.model.layout import Layout
 
@@ -22,10 +22,6 @@ from paas.model.layout import Layout
 # copies, no index. `volatile`: what a container writes outside of its volumes does not
 # outlive it, and a layer is synced when it is committed, so fsync may be free in here.
 _OPTIONS = "redirect_dir=off,metacopy=off,index=off,volatile"
-
-
-class CannotMount(PaasError):
-    """A root filesystem cannot be mounted on this host."""
 
 
 class Rootfs:
@@ -38,6 +34,7 @@ class Rootfs:
         self._pins = layout.run / "pins"
         self._run = layout.run
         self._layers = layers
+        self._disks = Disks(layout)
 
     def mount(
         self,
@@ -46,18 +43,23 @@ class Rootfs:
         user_range: UserRange,
         *,
         upper: Path | None = None,
+        disk_bytes: int | None = None,
     ) -> Path:
         """Mount the root of a container; its ids are those of `user_range`.
 
-        What it writes goes to a directory of its own, removed by `unmount`, or to
-        `upper`, from `Layers.new_upper`, which can become a layer after `unmount`.
-        Raises `CannotMount`.
+        What it writes goes to a directory of its own, removed by `unmount`, on a disk of
+        `disk_bytes` if that is given; or to `upper`, from `Layers.new_upper`, which can
+        become a layer after `unmount`. Raises `CannotMount`, `CannotLimitDisk`.
         """
         tree = self.idmapped(user_range)
         target = self._mount_point(container_id, user_range)
         try:
-            written = upper or self._writable(container_id, layers)
-            self._overlay(tree, layers, written, target)
+            written = upper or self._writable(container_id, layers, disk_bytes)
+            seen = None
+            if upper is None and disk_bytes is not None:
+                # No part of the tree of layers: the one mount of another file system.
+                seen = self._disks.shifted(container_id, written.parent, user_range)
+            self._overlay(tree, layers, written, target, seen=seen)
         except BaseException:
             self.unmount(container_id)
             raise
@@ -73,7 +75,9 @@ class Rootfs:
             if target.is_dir():
                 detach(target)
                 target.rmdir()
-        files.remove_tree(self._fs / "u" / container_id)
+        place = self._fs / "u" / container_id
+        self._disks.remove(container_id, place)
+        files.remove_tree(place)
 
     def overlay(
         self,
@@ -102,7 +106,8 @@ class Rootfs:
     def leftovers(self) -> set[str]:
         """Ids of containers that have a mount or written files, running or not."""
         mounted = {entry.name for base in self._children(self._mounts) for entry in base.iterdir()}
-        return mounted | {entry.name for entry in self._children(self._fs / "u")}
+        written = {entry.name for entry in self._children(self._fs / "u")}
+        return mounted | written | self._disks.names()
 
     def idmapped(self, user_range: UserRange) -> Path:
         """The tree of layers with the ids of a range, mounted when first asked for.
@@ -119,7 +124,7 @@ class Rootfs:
             if not self._is_our_tree(tree):
                 tree.mkdir(exist_ok=True)
                 detach(tree)
-                self._mount_idmapped(tree, user_range)
+                clone(self._fs, tree, user_range)
         return tree
 
     def pin(self, directory: int, user_range: UserRange, *, shift: bool) -> Path:
@@ -139,7 +144,7 @@ class Rootfs:
             if target.stat().st_ino == found.st_ino and target.stat().st_dev == found.st_dev:
                 return target
             detach(target)
-            self._clone(Path(f"/proc/self/fd/{directory}"), target, user_range if shift else None)
+            clone(Path(f"/proc/self/fd/{directory}"), target, user_range if shift else None)
         return target
 
     def release(self, user_range: UserRange) -> None:
@@ -162,43 +167,29 @@ class Rootfs:
             self.unmount(container)
         for tree in (*self._children(self._trees), *self._children(self._pins)):
             self.release(UserRange(int(tree.name)))
-
-    def _mount_idmapped(self, tree: Path, user_range: UserRange) -> None:
-        self._clone(self._fs, tree, user_range)
-
-    @staticmethod
-    def _clone(source: Path, target: Path, user_range: UserRange | None) -> None:
-        """A second mount of what is at `source`, its ids shifted to those of a range."""
-        userns = open_user_namespace(user_range) if user_range else -1
-        try:
-            copy = syscalls.open_tree(source)
-            try:
-                if user_range is not None:
-                    syscalls.mount_setattr(copy, set_=syscalls.MOUNT_ATTR_IDMAP, userns=userns)
-                syscalls.move_mount(copy, target)
-            finally:
-                os.close(copy)
-        except OSError as error:
-            raise CannotMount(
-                f"{source.resolve()} is on a file system without idmapped mounts",
-                [f"{error.filename}: {error.strerror}"],
-                "Put it on ext4, xfs or btrfs, under Linux 5.19 or newer.",
-            ) from error
-        finally:
-            if userns >= 0:
-                os.close(userns)
+        self._disks.forget()
 
     def _overlay(
-        self, tree: Path, layers: Sequence[LayerId], upper: Path, target: Path, flags: int = 0
+        self,
+        tree: Path,
+        layers: Sequence[LayerId],
+        upper: Path,
+        target: Path,
+        flags: int = 0,
+        *,
+        seen: Path | None = None,
     ) -> None:
-        """Relative, short names: 128 layers fit into the one page of mount(2)'s options."""
+        """Relative, short names: 128 layers fit into the one page of mount(2)'s options.
+
+        `seen` is where what is above `upper` has shifted ids, when it is not below `tree`.
+        """
         work = upper.parent / "work"
         # A `volatile` overlay refuses the work directory of an earlier one.
         files.remove_tree(work)
         work.mkdir(mode=0o700)
-        inside = upper.relative_to(self._fs)
+        above = seen or upper.parent.relative_to(self._fs)
         lower = ":".join(f"l/{layer}" for layer in self._layers.stack(layers))
-        data = f"lowerdir={lower},upperdir={inside},workdir={inside.parent}/work,{_OPTIONS}"
+        data = f"lowerdir={lower},upperdir={above}/upper,workdir={above}/work,{_OPTIONS}"
         try:
             syscalls.in_directory(
                 tree,
@@ -230,11 +221,17 @@ class Rootfs:
         detach(target)
         return target
 
-    def _writable(self, container_id: str, layers: Sequence[LayerId]) -> Path:
+    def _writable(
+        self, container_id: str, layers: Sequence[LayerId], disk_bytes: int | None
+    ) -> Path:
         """The upper directory of a container, with its image's root's mode and owner."""
         upper = self._fs / "u" / container_id / "upper"
+        self._disks.remove(container_id, upper.parent)
         files.remove_tree(upper.parent)
-        upper.mkdir(parents=True)
+        upper.parent.mkdir(parents=True)
+        if disk_bytes is not None:
+            self._disks.mount(container_id, upper.parent, disk_bytes)
+        upper.mkdir()
         self._layers.imitate_root(upper, layers[-1] if layers else None)
         return upper
 
@@ -249,17 +246,3 @@ class Rootfs:
     @staticmethod
     def _children(directory: Path) -> list[Path]:
         return list(directory.iterdir()) if directory.is_dir() else []
-
-
-def detach(target: Path) -> None:
-    """Unmount everything at `target`, also what is busy; nothing there is no error."""
-    while True:
-        try:
-            syscalls.umount(target, syscalls.UMOUNT_NOFOLLOW)
-        except OSError as error:
-            if error.errno == errno.EBUSY:
-                syscalls.umount(target, syscalls.MNT_DETACH | syscalls.UMOUNT_NOFOLLOW)
-            elif error.errno in (errno.EINVAL, errno.ENOENT):
-                return
-            else:
-                raise

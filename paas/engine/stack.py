@@ -18,8 +18,9 @@ from paas.engine.chroot import Chroot
 from paas.engine.config import History, ImageConfig
 from paas.engine.images import Image, Images
 from paas.engine.layers import Layers
+from paas.engine.mounting import detach
 from paas.engine.reference import Reference, parse_reference
-from paas.engine.rootfs import Rootfs, detach
+from paas.engine.rootfs import Rootfs
 from paas.errors import NotFound
 from paas.host import files, processes
 from paas.model.layout import Layout

@@ -27,6 +27,7 @@ class Limits:
     leaves the kernel's default. `cpus` is a ceiling in processors, `cpu_set` names those
     it may run on (`0-1,3`). `memory_reserved_bytes` is what it keeps when memory is
     short; `swap_bytes` what it may have swapped out beside `memory_bytes`, None being any.
+    `disk_bytes` bounds what it writes outside of its volumes.
     """
 
     memory_bytes: int = 512 * MIB
@@ -38,6 +39,7 @@ class Limits:
     swap_bytes: int | None = 0
     cpu_set: str = ""
     throttles: tuple[Throttle, ...] = ()
+    disk_bytes: int | None = None
 
 
 BUILD_LIMITS = Limits(memory_bytes=2048 * MIB, pids=4096, io_weight=20, cpu_weight=20)

@@ -94,16 +94,27 @@ def parse_restart_policy(text: str) -> RestartPolicy:
 
 UNITS = {"b": 1, "k": 1024, "": MIB, "m": MIB, "g": 1024 * MIB, "t": MIB * MIB}
 LEAST_MEMORY = 4 * MIB
+LEAST_DISK = 16 * MIB
+"""Of less, a file system leaves hardly anything."""
 
 
 def parse_memory(text: str) -> int:
     """Bytes. A bare number is of megabytes, as in Dokku."""
+    return _amount(text, LEAST_MEMORY, "memory for a process")
+
+
+def parse_disk(text: str) -> int:
+    """Bytes, in the same words."""
+    return _amount(text, LEAST_DISK, "disk for an instance")
+
+
+def _amount(text: str, least: int, what: str) -> int:
     match = re.fullmatch(r"([0-9]{1,9})([bkmgt]?)b?", text.lower())
     amount = int(match[1]) * UNITS[match[2]] if match else 0
-    if amount < LEAST_MEMORY:
+    if amount < least:
         raise InvalidSetting(
-            f"{shown(text)} is not an amount of memory for a process",
-            resolution="Write it like 512m or 2g; 4m is the least.",
+            f"{shown(text)} is not an amount of {what}",
+            resolution=f"Write it like 512m or 2g; {least >> 20}m is the least.",
         )
     return amount
 
@@ -156,6 +167,9 @@ CPU_LIMIT: ProcessSetting[float | None] = ProcessSetting(
 PIDS_LIMIT = ProcessSetting(
     "limit-pids", _whole(16, 1 << 22), Limits().pids, "The most processes and threads"
 )
+DISK_LIMIT: ProcessSetting[int | None] = ProcessSetting(
+    "limit-disk", parse_disk, None, "The most that it writes outside of its volumes"
+)
 MEMORY_RESERVE: ProcessSetting[int | None] = ProcessSetting(
     "reserve-memory", parse_memory, None, "Memory that is taken away last when it is short"
 )
@@ -170,6 +184,7 @@ LIMITS: dict[str, ProcessSetting[Any]] = {
     "memory": MEMORY_LIMIT,
     "cpu": CPU_LIMIT,
     "pids": PIDS_LIMIT,
+    "disk": DISK_LIMIT,
 }
 RESERVATIONS: dict[str, ProcessSetting[Any]] = {"memory": MEMORY_RESERVE, "cpu": CPU_RESERVE}
 

@@ -10,6 +10,7 @@ from paas.model.limits import Limits
 from paas.model.processes import (
     CPU_LIMIT,
     CPU_RESERVE,
+    DISK_LIMIT,
     MEMORY_LIMIT,
     MEMORY_RESERVE,
     PIDS_LIMIT,
@@ -109,4 +110,5 @@ def _limits(value: Lookup, app_id: int, process_type: str) -> Limits:
         # cgroup v2's default of 100 stands for one processor.
         cpu_weight=None if reserved is None else min(max(round(100 * reserved), 1), 10_000),
         memory_reserved_bytes=value(MEMORY_RESERVE, app_id, process_type),
+        disk_bytes=value(DISK_LIMIT, app_id, process_type),
     )

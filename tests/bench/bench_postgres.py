@@ -18,7 +18,7 @@ from pathlib import Path
 import psycopg
 
 from paas.engine.engine import Engine
-from paas.engine.rootfs import detach
+from paas.engine.mounting import detach
 from paas.host.files import remove_tree
 from tests.bench.figures import Row, row, seconds
 from tests.push.server import Server

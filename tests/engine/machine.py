@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import secrets
 import select
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,12 +22,15 @@ from paas.engine.containers import Containers
 from paas.engine.events import Event
 from paas.engine.foreground import Foreground
 from paas.engine.images import Image
+from paas.engine.network import policy
 from paas.engine.network.network import Network
 from paas.engine.spec import ContainerSpec
 from paas.engine.volumes import Volumes
+from paas.host import netlink
 from paas.host.cgroups import Cgroups
 from paas.host.clock import SystemClock
 from paas.host.files import remove_tree
+from paas.host.firewall import Firewall
 from tests.engine.storage import Storage
 
 SECONDS = 20.0
@@ -37,6 +42,10 @@ APPLETS = """
 """
 PASSWD = "root:x:0:0:root:/root:/bin/sh\nweb:x:1000:1000::/home/web:/bin/sh\n"
 GROUP = "root:x:0:\nweb:x:1000:\nextra:x:2000:web\n"
+
+
+INSTANCE = re.compile(r"10\.2[0-9]{2}\.(?:[1-9]|[1-9][0-9]|1[01][0-9]|12[0-7])\.[0-9]+(?![0-9./])")
+"""An address that an instance may have; see `paas.engine.network.addresses`."""
 
 
 @dataclass(frozen=True)
@@ -190,14 +199,39 @@ class Machine:
         """What containers left on the machine: mounts, directories, groups, links."""
         run = f"{self.layout.run}/"
         mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-        found = [path for path in mounts if path.startswith(f"{run}rootfs/")]
-        for directory in ("containers", "oci", "rootfs/*"):
+        places = (f"{run}rootfs/", f"{run}disks/", f"{self.layout.engine_fs}/u/")
+        found = [path for path in mounts if path.startswith(places)]
+        found += [str(path) for path in (self.layout.engine / "disks").glob("*")]
+        for loop in Path("/sys/block").glob("loop*/loop/backing_file"):
+            with suppress(OSError):
+                # Its end is the kernel's own, a moment after the last mount's.
+                backing = loop.read_text().strip()
+                found += [backing] if backing.startswith(f"{self.layout.engine}/") else []
+        for directory in ("containers", "oci", "rootfs/*", "disks"):
             found += [str(path) for path in self.layout.run.glob(f"{directory}/*")]
         found += [str(path) for path in (self.layout.engine_fs / "u").glob("*")]
         for mount in set(self.cgroups.mounts.values()):
             base = mount / self.cgroups.base.strip("/")
             for kind in ("instances", "monitors"):
                 found += [str(path) for path in (base / kind).glob("*") if path.is_dir()]
+        return found + self._network_traces()
+
+    def _network_traces(self) -> list[str]:
+        """Addresses, published ports, links of the router, and what its tables lead to."""
+        net = self.network
+        found = [f"lease {lease.address}" for lease in net._leases.list()]
+        found += [f"published {lead}" for lead in net.published.leads()]
+        with netlink.inside(net._router.path), netlink.Netlink() as inside:
+            found += [f"link {link.name}" for link in inside.links() if link.name.startswith("i")]
+        tables = (
+            (Firewall(net._router.path), f"list table ip {policy.TABLE}"),
+            (Firewall(), f"list table ip {policy.host_table_name(self.layout.id)}"),
+        )
+        for firewall, command in tables:
+            text = json.dumps(firewall.read(command))
+            # Of an instance: neither in a set nor in a rule.
+            found += [f"nft {address}" for address in sorted(set(INSTANCE.findall(text)))]
+            firewall.close()
         return found
 
     def destroy(self) -> None:

@@ -11,14 +11,11 @@ from typing import Any
 
 import pytest
 
-from paas.engine import monitor
-from paas.engine.bundler import Bundler, ContainerExists
+from paas.engine.bundler import ContainerExists
 from paas.engine.container import ContainerNotFound, ExitStatus, State
 from paas.engine.containers import Containers
 from paas.engine.inside import CommandNotExecutable, CommandNotFound
-from paas.engine.network.network import Network
 from paas.engine.resources import host_facts
-from paas.engine.rootfs import Rootfs
 from paas.engine.runtime import Runtime, RuntimeFailed, Runtimes
 from paas.engine.spec import EnvironmentTooLarge, Mount
 from paas.engine.users import NoSuchUser
@@ -214,54 +211,7 @@ def test_private_containers_have_their_name_and_address(machine: Machine) -> Non
         assert f"nameserver {machine.network.plan.resolver}" in text
 
 
-# -- killed in the middle --------------------------------------------------------------------
-
-STEPS: dict[str, tuple[type | Any, str]] = {
-    "the range": (Bundler, "_record"),
-    "the mount": (Rootfs, "mount"),
-    "the configuration": (Bundler, "_facts"),
-    "the monitor": (monitor, "begin"),
-    "the address": (Network, "prepare"),
-    "the creation": (monitor.Creation, "wait"),
-    "the wiring": (Network, "wire"),
-    "the streams": (os, "chown"),
-}
-
-
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("step", STEPS)
-def test_killed_in_the_middle_of_creation(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch, step: str, after: bool
-) -> None:
-    owner, name = STEPS[step]
-    monkeypatch.setattr(owner, name, _dying(getattr(owner, name), after=after))
-    spec = machine.spec("sleep", "60")
-    assert _in_child(lambda: machine.containers.create(spec)) == -signal.SIGKILL
-    monkeypatch.undo()
-    machine.containers.recover()
-    assert machine.traces() == []
-    assert machine.network.address(spec.id) is None
-
-
-REMOVAL = {
-    "the network": (Network, "detach"),
-    "the mount": (Rootfs, "unmount"),
-}
-
-
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("step", REMOVAL)
-def test_killed_in_the_middle_of_removal(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch, step: str, after: bool
-) -> None:
-    owner, name = REMOVAL[step]
-    with machine.running("sleep", "60") as container:
-        monkeypatch.setattr(owner, name, _dying(getattr(owner, name), after=after))
-        removed = _in_child(lambda: machine.containers.remove(container.id))
-        assert removed == -signal.SIGKILL
-        monkeypatch.undo()
-        assert [one.id for one in machine.containers.list()] == [container.id]
-    assert machine.traces() == []
+# -- what others left ----------------------------------------------------------------------
 
 
 def test_what_a_restart_of_the_machine_left_on_disk_is_reaped(machine: Machine) -> None:
@@ -270,15 +220,6 @@ def test_what_a_restart_of_the_machine_left_on_disk_is_reaped(machine: Machine) 
     left.mkdir(parents=True)
     assert machine.containers.recover() == ["gone"]
     assert not left.exists()
-
-
-def _dying(function: Callable[..., Any], *, after: bool) -> Callable[..., Any]:
-    def die(*arguments: Any, **named: Any) -> None:
-        if after:
-            function(*arguments, **named)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    return die
 
 
 def _in_child(act: Callable[[], object]) -> int:

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from paas.engine import launch
-from paas.engine.bundle import Bundle
-from paas.engine.bundler import Bundler
-from paas.engine.container import State
-from paas.engine.containers import Containers
-from paas.engine.network.network import Network
-from paas.engine.rootfs import Rootfs
+from paas.engine.disks import CannotLimitDisk
 from paas.engine.runtime import RuntimeFailed
-from paas.engine.spec import ContainerSpec
 from paas.errors import PaasError
-from paas.host.cgroup import Group
 from paas.host.processes import ProgramMissing
 from paas.model.limits import MIB, Limits
 from tests.engine.machine import SECONDS, Machine
@@ -96,6 +84,37 @@ def test_a_tmpfs_that_is_full_is_only_that(machine: Machine, place: str) -> None
     code, size = output.text.split()[1:3]
     assert (output.code, code) == (0, "1")
     assert int(size) <= 2 * MIB
+
+
+def test_a_disk_that_is_full_is_only_its_own(machine: Machine) -> None:
+    """Also across a start again; the host and what is beside see nothing of it."""
+    script = """
+        [ -e /x ] && stat -c 'kept %s' /x && exit
+        dd if=/dev/zero of=/x bs=1M count=64 2>&1 | grep -o 'No space left.*'; stat -c %s /x
+        rm /x; dd if=/dev/zero of=/x bs=1M count=4 2>/dev/null && echo fits; id -u
+    """
+    limits = Limits(disk_bytes=24 * MIB)
+    with machine.running("sh", "-c", script, limits=limits, user="root") as container:
+        assert machine.ended(container.id).exit_code == 0
+        said, size, fits, uid = machine.log_of(container.id)
+        assert (said, fits, uid) == ("No space left on device", "fits", "0")
+        assert 16 * MIB < int(size) < 24 * MIB
+        image = machine.layout.engine / "disks" / container.id
+        # Sparse, and what was deleted in it is the host's again.
+        assert image.stat().st_blocks * 512 < 12 * MIB
+        upper = machine.storage.rootfs.written(container.id)
+        assert (upper / "x").stat().st_uid == 0
+        machine.containers.start(container.id)
+        assert machine.ended(container.id).exit_code == 0
+        assert machine.log_of(container.id)[-1] == f"kept {4 * MIB}"
+    assert machine.traces() == []
+
+
+def test_a_disk_that_cannot_be_made_is_said_and_leaves_nothing(machine: Machine) -> None:
+    with pytest.raises(CannotLimitDisk, match="of 0 MiB cannot be made") as caught:
+        machine.containers.create(machine.spec("true", limits=Limits(disk_bytes=8192)))
+    assert "loop" in str(caught.value.resolution)
+    assert machine.traces() == []
 
 
 def test_memory_files_count_as_memory(machine: Machine) -> None:
@@ -174,62 +193,3 @@ def test_fifty_are_started_and_stopped_at_once(machine: Machine) -> None:
     assert {code for code, _ in ended} == {5}
     assert len({address for _, address in ended}) == MANY
     assert machine.traces() == []
-
-
-# -- killed at a step ------------------------------------------------------------------------
-
-STEPS: dict[str, tuple[Any, str, str]] = {
-    "start: the record": (Bundle, "write_live", "start"),
-    "start: the runtime": (launch, "invoke", "start"),
-    "start: the journal": (Containers, "settle", "wait"),
-    "stop: the mark": (Bundle, "mark", "stop"),
-    "stop: the signal": (Group, "thaw", "stop"),
-    "stop: the end": (Containers, "settle", "stop"),
-    "restart: the end of the run": (Bundler, "end_run", "restart"),
-    "restart: the process": (launch.Launcher, "create", "restart"),
-    "restart: the start": (launch.Launcher, "run", "restart"),
-    "remove: the groups": (Group, "remove", "remove"),
-    "remove: the network": (Network, "detach", "remove"),
-    "remove: the root": (Rootfs, "unmount", "remove"),
-    "remove: the directory": (Bundle, "remove", "remove"),
-}
-
-
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("step", STEPS)
-def test_killed_at_a_step_it_can_be_done_again(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch, step: str, after: bool
-) -> None:
-    owner, name, act = STEPS[step]
-    spec: ContainerSpec = machine.spec("sh", "-c", "echo up; exec sleep 60")
-    with machine.created(spec) as container:
-        if act != "start":
-            machine.containers.start(container.id)
-            machine.wait_for_line(container.id, "up")
-        if act == "wait":
-            machine.containers.kill(container.id)
-        child = os.fork()
-        if child == 0:
-            monkeypatch.setattr(owner, name, _dying(getattr(owner, name), after=after))
-            getattr(machine.containers, act)(container.id)
-            os._exit(0)
-        assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
-        machine.containers.recover()
-        if act == "remove":
-            machine.containers.remove(container.id)
-        else:
-            # Whatever it came to, it can be ended, and run again.
-            machine.containers.stop(container.id, 0.1)
-            machine.containers.start(container.id)
-            assert machine.containers.status(container.id).state is State.RUNNING
-    assert machine.traces() == []
-    assert machine.network.address(container.id) is None
-
-
-def _dying(function: Callable[..., Any], *, after: bool) -> Callable[..., Any]:
-    def die(*arguments: Any, **named: Any) -> None:
-        if after:
-            function(*arguments, **named)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    return die

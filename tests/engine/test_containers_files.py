@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import tarfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -211,52 +210,6 @@ def test_an_image_has_what_the_container_wrote(machine: Machine) -> None:
     assert output.text.splitlines()[:2] == ["1000 4755", "mine"]
     assert "group" not in output.text
     assert machine.events("commit")[0].attributes == {"image": image.id}
-
-
-COMMIT_STEPS: dict[str, Callable[[Machine], tuple[object, str]]] = {
-    "the pause": lambda machine: (machine.containers, "pause"),
-    "the copy": lambda machine: (machine.storage.layers, "new_upper"),
-    "the layer": lambda machine: (machine.storage.layers, "commit"),
-    "going on": lambda machine: (machine.containers, "unpause"),
-    "the image": lambda machine: (machine.storage.images, "add"),
-}
-
-
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("step", COMMIT_STEPS)
-def test_killed_in_the_middle_of_a_commit(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch, step: str, after: bool
-) -> None:
-    layers = machine.storage.layers
-    with machine.running("sh", "-c", "echo x > /made; echo done; sleep 60") as container:
-        machine.wait_for_line(container.id, "done")
-        known = {image.id for image in machine.storage.images.list()}
-        child = os.fork()
-        if child == 0:
-            owner, name = COMMIT_STEPS[step](machine)
-            function = getattr(owner, name)
-
-            def die(*arguments: object, **named: object) -> None:
-                if after:
-                    function(*arguments, **named)
-                os.kill(os.getpid(), 9)
-
-            monkeypatch.setattr(owner, name, die)
-            _commits(machine).commit(container.id)
-            os._exit(0)
-        assert os.waitpid(child, 0)[1] == 9
-        machine.containers.recover()
-        assert _sh(machine, container.id, "cat /made") == "x\n"
-        # A second one is as good as the first.
-        image = _commits(machine).commit(container.id)
-        kept = {one.id for one in machine.storage.images.list()} | known
-        assert machine.storage.collector.collect(images=lambda: kept) is not None
-        named = {layer for one in machine.storage.images.list() for layer in one.layers}
-        assert set(layers.list()) == named
-        on_disk = {path.name for path in (machine.layout.engine_fs / "l").iterdir()} - {"0"}
-        assert on_disk == set(layers.list())
-        assert list((machine.layout.engine_fs / "tmp").iterdir()) == []
-        machine.storage.images.remove(image.id)
 
 
 def test_a_commit_without_space_leaves_nothing(

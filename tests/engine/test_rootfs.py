@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from paas.engine.mounting import CannotMount
 from paas.engine.pack import plain_capability
-from paas.engine.rootfs import CannotMount
 from paas.engine.userns import UserRange
 from paas.host import syscalls
 from tests.engine.storage import Storage, inside

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from paas.engine.build.stubs import is_empty
 from paas.engine.layers import LayerId, Layers
-from paas.engine.rootfs import Rootfs, detach
+from paas.engine.mounting import detach
+from paas.engine.rootfs import Rootfs
 from paas.engine.userns import UserRange
 from paas.model.layout import Layout
 

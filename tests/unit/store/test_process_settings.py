@@ -16,6 +16,7 @@ from paas.model.processes import (
     RestartPolicy,
     UpdateOrder,
     parse_cpus,
+    parse_disk,
     parse_memory,
     parse_restart_policy,
 )
@@ -73,6 +74,12 @@ def test_memory_is_written_as_in_dokku(text: str, mib: int) -> None:
 def test_what_is_no_memory_is_refused(text: str) -> None:
     with pytest.raises(InvalidSetting, match="amount of memory"):
         parse_memory(text)
+
+
+def test_a_disk_is_large_enough_for_a_file_system() -> None:
+    assert [parse_disk(text) for text in ("16m", "2g")] == [16 * MIB, 2048 * MIB]
+    with pytest.raises(InvalidSetting, match="amount of disk"):
+        parse_disk("15m")
 
 
 def test_processors_come_in_fractions_and_thousandths() -> None:
