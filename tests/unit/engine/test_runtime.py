@@ -88,7 +88,11 @@ def test_signals_have_several_names(name: str) -> None:
     assert signal_number(name) == 15
 
 
-@pytest.mark.parametrize("name", ["", "SIGNONE", "0", "99", "-9"])
+def test_realtime_signals_are_counted_from_either_end() -> None:
+    assert [signal_number(name) for name in ("SIGRTMIN+3", "rtmax-1", "RTMIN")] == [37, 63, 34]
+
+
+@pytest.mark.parametrize("name", ["", "SIGNONE", "0", "99", "-9", "RTMIN+99", "RTMAX+1"])
 def test_what_is_no_signal_is_refused(name: str) -> None:
     with pytest.raises(PaasError, match="is not a signal"):
         signal_number(name)
