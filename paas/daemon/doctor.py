@@ -102,10 +102,12 @@ class Doctor:
         return f"{len(known)} layers"
 
     def _forwarding(self) -> str:
-        findings = self._parts.engine.network.findings()
+        network = self._parts.engine.network
+        findings = network.findings()
         if findings:
             raise Unwell(findings[0].problem, findings[0].remedy)
-        return f"instances reach the internet through {self._parts.engine.network.interface}"
+        by = "IPv4 and IPv6" if network.has_ipv6 else "IPv4"
+        return f"instances reach the internet through {network.interface}, by {by}"
 
     def _proxy(self) -> str:
         if not self._parts.proxy.running():

@@ -11,9 +11,9 @@ import os
 import socket
 import struct
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, IPv6Network
 
-NEWLINK, DELLINK, NEWADDR, NEWROUTE = 16, 17, 20, 24
+NEWLINK, DELLINK, NEWADDR, NEWROUTE, DELROUTE = 16, 17, 20, 24, 25
 REQUEST, ACK, REPLACE, EXCLUSIVE, CREATE = 1, 4, 0x100, 0x200, 0x400
 ERROR = 2
 IFF_UP = 1
@@ -24,7 +24,10 @@ _IFNAME, _MTU, _LINKINFO, _NET_NS_FD = 3, 4, 18, 28
 _INFO_KIND, _INFO_DATA, _VETH_PEER = 1, 2, 1
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY = 1, 4, 5
-_STATIC, _UNICAST, _MAIN_TABLE = 4, 1, 254
+_RTA_PRIORITY = 6
+_STATIC, _UNICAST, _UNREACHABLE, _MAIN_TABLE = 4, 1, 7, 254
+_NODAD = 2
+FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 _SCOPE_UNIVERSE, _SCOPE_LINK, _ONLINK = 0, 253, 4
 
 Message = tuple[int, int, bytes]
@@ -57,28 +60,56 @@ def delete(name: str) -> Message:
     return DELLINK, 0, _LINK.pack(0, 0, 0, 0, 0) + _attribute(_IFNAME, name.encode() + b"\0")
 
 
-def address(index: int, interface: IPv4Interface) -> Message:
-    """Give a link an address; one that it has already is fine."""
-    body = _ADDRESS.pack(socket.AF_INET, interface.network.prefixlen, 0, _SCOPE_UNIVERSE, index)
+def address(index: int, interface: IPv4Interface | IPv6Interface) -> Message:
+    """Give a link an address; one that it has already is fine.
+
+    One of IPv6 counts at once: nobody else on a link of two is asked whether it has it.
+    """
+    family, flags = FAMILIES[interface.version], _NODAD if interface.version == 6 else 0
+    body = _ADDRESS.pack(family, interface.network.prefixlen, flags, _SCOPE_UNIVERSE, index)
     packed = interface.ip.packed
     body += _attribute(_IFA_LOCAL, packed) + _attribute(_IFA_ADDRESS, packed)
     return NEWADDR, CREATE | REPLACE, body
 
 
-def route_to(target: IPv4Address, index: int) -> Message:
+def route_to(target: IPv4Address | IPv6Address, index: int) -> Message:
     """One address is reached on a link."""
-    body = _ROUTE.pack(socket.AF_INET, 32, 0, 0, _MAIN_TABLE, _STATIC, _SCOPE_LINK, _UNICAST, 0)
+    family, length = FAMILIES[target.version], target.max_prefixlen
+    body = _ROUTE.pack(family, length, 0, 0, _MAIN_TABLE, _STATIC, _SCOPE_LINK, _UNICAST, 0)
     body += _attribute(_RTA_DST, target.packed) + _attribute(_RTA_OIF, struct.pack("=I", index))
     return NEWROUTE, CREATE | REPLACE, body
 
 
-def default_route(gateway: IPv4Address, index: int) -> Message:
+def default_route(gateway: IPv4Address | IPv6Address, index: int) -> Message:
     """Everything else is reached through a gateway that is on a link, whatever its address."""
-    body = _ROUTE.pack(
-        socket.AF_INET, 0, 0, 0, _MAIN_TABLE, _STATIC, _SCOPE_UNIVERSE, _UNICAST, _ONLINK
-    )
+    family = FAMILIES[gateway.version]
+    body = _ROUTE.pack(family, 0, 0, 0, _MAIN_TABLE, _STATIC, _SCOPE_UNIVERSE, _UNICAST, _ONLINK)
     oif = _attribute(_RTA_OIF, struct.pack("=I", index))
     return NEWROUTE, CREATE | REPLACE, body + _attribute(_RTA_GATEWAY, gateway.packed) + oif
+
+
+def route_by(target: IPv6Network, gateway: IPv6Address, index: int) -> Message:
+    """A network is reached through a gateway on a link."""
+    kind, flags, body = default_route(gateway, index)
+    changed = bytearray(body)
+    changed[1] = target.prefixlen
+    return kind, flags, bytes(changed) + _attribute(_RTA_DST, target.network_address.packed)
+
+
+def unreachable(target: IPv6Network, metric: int) -> Message:
+    """A network is nowhere, unless another route says where."""
+    body = _ROUTE.pack(
+        socket.AF_INET6, target.prefixlen, 0, 0, _MAIN_TABLE, _STATIC, _SCOPE_UNIVERSE,
+        _UNREACHABLE, 0,
+    )  # fmt: skip
+    body += _attribute(_RTA_DST, target.network_address.packed)
+    return NEWROUTE, CREATE | REPLACE, body + _attribute(_RTA_PRIORITY, struct.pack("=I", metric))
+
+
+def without(message: Message) -> Message:
+    """The deletion of a route that `message` makes."""
+    _, _, body = message
+    return DELROUTE, 0, body
 
 
 def apply(messages: Sequence[Message], what: str) -> None:

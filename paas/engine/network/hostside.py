@@ -6,15 +6,18 @@ restarted network manager), and is put back by the next `ensure`.
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network
+from contextlib import suppress
+from ipaddress import IPv4Network, IPv6Interface
 from pathlib import Path
 
 from paas.engine.network.addresses import FIRST_INSTANCE, Plan
 from paas.engine.network.findings import Finding, blocking_chains, egress
+from paas.engine.network.ipv6 import GATEWAY6, LINK_PREFIX, Plan6
 from paas.engine.network.policy import Surroundings, host_table, host_table_name
+from paas.engine.network.policy6 import host_table6
 from paas.engine.network.router import UNREACHABLE_METRIC, uplink_of, write_sysctls
 from paas.errors import PaasError
-from paas.host import processes
+from paas.host import processes, rtnetlink
 from paas.host.firewall import Firewall
 from paas.host.netlink import Netlink, Route
 
@@ -63,14 +66,47 @@ class HostSide:
         self._reach_loopback(around)
         self._firewall.apply(host_table(self._instance, self.interface, self._plan, around))
 
-    def remove(self, net: Netlink) -> None:
+    def ensure6(self, net: Netlink, plan6: Plan6 | None, uplink: str) -> None:
+        """The same of IPv6, or without a plan that there is none of it."""
+        self._firewall.apply(host_table6(self._instance, self.interface, plan6))
+        own = f"ipv6/conf/{self.interface}"
+        if plan6 is None:
+            write_sysctls({f"{own}/disable_ipv6": "1"})
+            return
+        link = net.link(self.interface)
+        if link is None:
+            raise OSError(f"{self.interface} was deleted while it was set up")
+        # Where the host forwards already, by the one switch for all, there are none of these.
+        keep_router_advertisements(uplink)
+        write_sysctls(
+            {
+                f"{own}/disable_ipv6": "0",
+                f"{own}/accept_ra": "0",
+                f"{own}/force_forwarding": "1",
+                f"ipv6/conf/{uplink}/force_forwarding": "1",
+            }
+        )
+        messages = [
+            rtnetlink.address(link.index, IPv6Interface(f"{GATEWAY6}/{LINK_PREFIX}")),
+            rtnetlink.address(link.index, plan6.host),
+            rtnetlink.unreachable(plan6.prefix, UNREACHABLE_METRIC),
+            rtnetlink.route_by(plan6.prefix, plan6.router.ip, link.index),
+        ]
+        rtnetlink.apply(messages, "set up IPv6 of the host")
+
+    def remove(self, net: Netlink, plan6: Plan6) -> None:
         """Take away what `ensure` made. The uplink goes on forwarding: others may rely on it."""
         link = net.link(self.interface)
         if link is not None:
             net.delete_link(link.index)
         net.delete_route(Route(self._plan.prefix, metric=UNREACHABLE_METRIC))
+        with suppress(OSError):
+            # ESRCH: there was none.
+            gone = rtnetlink.without(rtnetlink.unreachable(plan6.prefix, UNREACHABLE_METRIC))
+            rtnetlink.apply([gone], "remove the route of IPv6")
         name = host_table_name(self._instance)
         self._firewall.apply(f"add table ip {name}\ndelete table ip {name}\n")
+        self._firewall.apply(host_table6(self._instance, self.interface, None))
 
     def findings(self, uplink: str) -> list[Finding]:
         """What of the host keeps instances from the internet."""
@@ -111,7 +147,6 @@ class HostSide:
         write_sysctls(
             {
                 f"ipv4/conf/{self.interface}/forwarding": "1",
-                f"ipv6/conf/{self.interface}/disable_ipv6": "1",
             }
         )
         uplink = uplink_of(net)

@@ -27,9 +27,11 @@ from paas.engine.network.addresses import (
 from paas.engine.network.findings import Finding
 from paas.engine.network.hostside import HostSide
 from paas.engine.network.ipam import Leases, Links
+from paas.engine.network.ipv6 import Plan6, plan_of, uplink6
 from paas.engine.network.mirrors import Egress
 from paas.engine.network.named import NamedNetworks
 from paas.engine.network.policy import RouterState, Surroundings
+from paas.engine.network.policy6 import router_table6
 from paas.engine.network.publish import Publish, PublishedPorts
 from paas.engine.network.reservations import Reservations
 from paas.engine.network.resolver import Resolver
@@ -101,6 +103,15 @@ class Network:
         return Resolver(self.directory / "resolver", self.plan.resolver, self._router.path)
 
     @cached_property
+    def _plan6(self) -> Plan6:
+        return plan_of(self.plan, self._layout.id)
+
+    @property
+    def has_ipv6(self) -> bool:
+        """Whether instances that are made now get a way out by IPv6."""
+        return self._router.plan6 is not None
+
+    @cached_property
     def _router(self) -> Router:
         return Router(self._layout.run / "netns" / "router", self.plan, self.interface)
 
@@ -150,13 +161,17 @@ class Network:
         self._make_directories()
         # The lock: two of these, or one and a change of a service, do not interleave.
         with self._observed.transaction():
-            self._router.ensure()
+            uplink = uplink6(self.interface)
+            plan6 = self._plan6 if uplink else None
+            self._router.ensure(plan6)
             with Netlink() as net:
                 around = self._surroundings(net)
                 self._host.ensure(net, around)
+                self._host.ensure6(net, plan6, uplink.interface if uplink else "")
                 self._reservations.release(self.plan.prefix, self._layout.id)
             self._write_table(around)
-            self.resolver.configure(around.upstreams, self._egress.names)
+            self._firewall.apply(router_table6(plan6, uplink.local if uplink else ()))
+            self.resolver.configure(around.upstreams, self._egress.names, ipv6=plan6 is not None)
 
     def teardown(self) -> None:
         """Remove everything from the kernel and from /run; addresses stay assigned."""
@@ -164,7 +179,7 @@ class Network:
         self._firewall.close()
         self._router.destroy()
         with Netlink() as net:
-            self._host.remove(net)
+            self._host.remove(net, self._plan6)
         self._observed.close()
         for name in ("network.db", "network.db-wal", "network.db-shm"):
             (self.directory / name).unlink(missing_ok=True)

@@ -69,12 +69,19 @@ def upstreams(
 
 
 def configuration(
-    address: IPv4Address, upstream: Path, hosts: Path, pid_file: Path, mirrors: Iterable[str] = ()
+    address: IPv4Address,
+    upstream: Path,
+    hosts: Path,
+    pid_file: Path,
+    mirrors: Iterable[str] = (),
+    *,
+    ipv6: bool = False,
 ) -> str:
     """The text of dnsmasq's configuration file; `upstream` is a resolv.conf(5) it watches.
 
     What the names in `mirrors` resolve to is added to the firewall's set of that name, so
-    a mirror in a private network can be reached by whoever asked for it by name.
+    a mirror in a private network can be reached by whoever asked for it by name. `ipv6`
+    says that instances reach the internet by it.
     """
     lines = [
         "keep-in-foreground",
@@ -89,8 +96,8 @@ def configuration(
         "local-ttl=1",
         "cache-size=2000",
         "dns-forward-max=500",
-        # Instances have no IPv6: an AAAA answer would only cost them a failed attempt.
-        "filter-AAAA",
+        # Without IPv6 an AAAA answer would only cost instances a failed attempt.
+        *(() if ipv6 else ("filter-AAAA",)),
         "all-servers",
         *(f"nftset=/{name}/4#ip#{TABLE}#mirrors" for name in sorted(set(mirrors))),
     ]
@@ -146,7 +153,9 @@ class Resolver:
     def pid_file(self) -> Path:
         return self.directory / "dnsmasq.pid"
 
-    def configure(self, upstream: Iterable[IPv4Address], mirrors: Iterable[str]) -> None:
+    def configure(
+        self, upstream: Iterable[IPv4Address], mirrors: Iterable[str], *, ipv6: bool = False
+    ) -> None:
         """Write the configuration; `current` says whether dnsmasq has to be started with it.
 
         It sees other servers by itself, and reads the rest only when it starts. All it
@@ -159,7 +168,9 @@ class Resolver:
         servers = "".join(f"nameserver {server}\n" for server in upstream)
         if _text(self.upstream) != servers:
             write_atomic(self.upstream, servers, mode=0o644)
-        text = configuration(self.address, self.upstream, self.hosts, self.pid_file, mirrors)
+        text = configuration(
+            self.address, self.upstream, self.hosts, self.pid_file, mirrors, ipv6=ipv6
+        )
         if _text(self.wanted_file) != text:
             write_atomic(self.wanted_file, text)
 

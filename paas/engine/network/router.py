@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import suppress
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 from pathlib import Path
 
 from paas.engine.network.addresses import GATEWAY, Plan
+from paas.engine.network.ipv6 import GATEWAY6, LINK_PREFIX, ROUTER6, Plan6
 from paas.engine.network.policy import HOST_LINK
 from paas.host import netlink, rtnetlink, syscalls
 from paas.host.files import write_atomic
@@ -46,6 +47,18 @@ SYSCTLS = {
 }
 
 
+SYSCTLS6 = {
+    "ipv6/conf/all/disable_ipv6": "0",
+    "ipv6/conf/default/disable_ipv6": "0",
+    "ipv6/conf/default/accept_ra": "0",
+    "ipv6/conf/default/accept_redirects": "0",
+    # No address of a link's own: the one that instances know is given to it.
+    "ipv6/conf/default/addr_gen_mode": "1",
+    "ipv6/conf/all/forwarding": "1",  # of this namespace alone
+}
+"""Instead of the same ones above, where instances have IPv6."""
+
+
 class Router:
     """Makes and repairs the namespace at `path` and what is in it, but for the tables."""
 
@@ -54,14 +67,21 @@ class Router:
         self._plan = plan
         self._host_link = host_link
 
-    def ensure(self) -> None:
+    def ensure(self, plan6: Plan6 | None = None) -> None:
         """Make what is missing: the namespace, the link to the host, routes, the resolver's
-        address. To be called in the host's namespace."""
+        address. With `plan6` there is IPv6 too, for instances that are wired from now on.
+        To be called in the host's namespace."""
         self._ensure_namespace()
         self._ensure_link()
         with netlink.inside(self.path), Netlink() as net:
-            write_sysctls(SYSCTLS)
+            write_sysctls(SYSCTLS | (SYSCTLS6 if plan6 else {}))
             self._configure(net)
+            if plan6:
+                self._configure6(net, plan6)
+        if plan6:
+            write_atomic(self._prefix6_file, f"{plan6.prefix}\n")
+        else:
+            self._prefix6_file.unlink(missing_ok=True)
 
     def destroy(self) -> None:
         """Let the namespace go, and with it every interface in it."""
@@ -69,6 +89,7 @@ class Router:
             syscalls.umount(self.path, syscalls.MNT_DETACH)
         self.path.unlink(missing_ok=True)
         self._mtu_file.unlink(missing_ok=True)
+        self._prefix6_file.unlink(missing_ok=True)
 
     def exists(self) -> bool:
         return netlink.is_namespace(self.path)
@@ -85,6 +106,18 @@ class Router:
     def _mtu_file(self) -> Path:
         return self.path.with_name("mtu")
 
+    @property
+    def plan6(self) -> Plan6 | None:
+        """The addresses of IPv6, as of `ensure`; None where there is none."""
+        try:
+            return Plan6(IPv6Network(self._prefix6_file.read_text().strip()))
+        except FileNotFoundError:
+            return None
+
+    @property
+    def _prefix6_file(self) -> Path:
+        return self.path.with_name("prefix6")
+
     def wire(self, address: IPv4Address, namespace: int, mtu: int | None) -> None:
         """Join an instance: a veth into the namespace of a descriptor, and the route to it.
 
@@ -98,6 +131,17 @@ class Router:
             rtnetlink.address(index, IPv4Interface(f"{GATEWAY}/32")),
             rtnetlink.route_to(address, index),
         ]
+        plan6, own6 = self.plan6, []
+        if plan6 is not None:
+            address6 = plan6.address(self._plan.number(address))
+            there += [
+                rtnetlink.address(index, IPv6Interface(f"{GATEWAY6}/{LINK_PREFIX}")),
+                rtnetlink.route_to(address6, index),
+            ]
+            own6 = [
+                rtnetlink.address(FIRST_INDEX, IPv6Interface(f"{address6}/128")),
+                rtnetlink.default_route(GATEWAY6, FIRST_INDEX),
+            ]
         with netlink.inside(self.path):
             try:
                 rtnetlink.apply(there, f"wire {address}")
@@ -109,9 +153,13 @@ class Router:
             rtnetlink.address(FIRST_INDEX, IPv4Interface(f"{address}/32")),
             rtnetlink.up(FIRST_INDEX),
             rtnetlink.default_route(GATEWAY, FIRST_INDEX),
+            *own6,
         ]
+        conf6 = f"ipv6/conf/{CONTAINER_INTERFACE}"
         with netlink.inside(namespace):
-            write_sysctls({f"ipv6/conf/{CONTAINER_INTERFACE}/disable_ipv6": "1"})
+            # Routers are told to it, never believed.
+            values = {"accept_ra": "0", "disable_ipv6": "0" if own6 else "1"}
+            write_sysctls({f"{conf6}/{name}": value for name, value in values.items()})
             rtnetlink.apply(here, f"wire {address} inside")
 
     def unwire(self, address: IPv4Address) -> None:
@@ -172,6 +220,17 @@ class Router:
         net.set_link(link.index)
         net.set_route(Route(ANYWHERE, link=link.index, gateway=self._plan.host))
         net.set_route(Route(self._plan.prefix, metric=UNREACHABLE_METRIC))
+
+    def _configure6(self, net: Netlink, plan6: Plan6) -> None:
+        link = _must(net.link(HOST_LINK))
+        messages = [
+            # Neighbours are asked from an address of the link, which must not wait for itself.
+            rtnetlink.address(link.index, IPv6Interface(f"{ROUTER6}/{LINK_PREFIX}")),
+            rtnetlink.address(link.index, plan6.router),
+            rtnetlink.default_route(plan6.host.ip, link.index),
+            rtnetlink.unreachable(plan6.prefix, UNREACHABLE_METRIC),
+        ]
+        rtnetlink.apply(messages, "set up IPv6 of the router")
 
 
 def uplink_of(net: Netlink) -> Link | None:

@@ -12,12 +12,12 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from pathlib import Path
 
 from paas.engine.network.network import Network
 from paas.engine.network.router import ANYWHERE, LOOPBACK
-from paas.host import netlink, syscalls
+from paas.host import netlink, rtnetlink, syscalls
 from paas.host.netlink import Netlink, Route
 
 HOST = IPv4Address("192.0.2.2")
@@ -25,6 +25,11 @@ LAN_NEIGHBOUR = IPv4Address("192.0.2.1")
 INTERNET = IPv4Address("198.51.100.80")
 PRIVATE = IPv4Address("10.9.9.9")
 METADATA = IPv4Address("169.254.169.254")
+HOST6 = IPv6Address("2a00:db8::2")
+LAN_NEIGHBOUR6 = IPv6Address("2a00:db8::1")
+INTERNET6 = IPv6Address("2600:80::80")
+PRIVATE6 = IPv6Address("fd99::9")
+TUNNEL6 = IPv6Address("2002:a09:909::1")
 SECONDS = 5.0
 """Longer than any answer in here takes."""
 
@@ -65,6 +70,34 @@ def connect_host(host: Path, outside: Path) -> None:
         net.set_route(Route(ANYWHERE, link=up.index, gateway=LAN_NEIGHBOUR))
 
 
+def connect_host6(host: Path, outside: Path) -> None:
+    """IPv6 on the same uplink: a default route, and addresses outside."""
+    with netlink.inside(outside), Netlink() as net:
+        lan = net.link("lan0")
+        assert lan
+        inner = [IPv6Interface(f"{one}/128") for one in (INTERNET6, PRIVATE6, TUNNEL6)]
+        rtnetlink.apply(
+            [
+                rtnetlink.address(lan.index, IPv6Interface(f"{LAN_NEIGHBOUR6}/64")),
+                *(rtnetlink.address(LOOPBACK, one) for one in inner),
+            ],
+            "connect the internet",
+        )
+    with netlink.inside(host), Netlink() as net:
+        up = net.link("up0")
+        assert up
+        rtnetlink.apply(
+            [
+                rtnetlink.address(up.index, IPv6Interface(f"{HOST6}/64")),
+                rtnetlink.default_route(LAN_NEIGHBOUR6, up.index),
+            ],
+            "connect the host",
+        )
+        if not Path("/proc/sys/net/ipv6/conf/up0/force_forwarding").exists():
+            # Before Linux 6.17: an administrator's decision.
+            Path("/proc/sys/net/ipv6/conf/all/forwarding").write_text("1")
+
+
 class Instance:
     """A process in a network namespace of its own, as a container is for the network."""
 
@@ -95,9 +128,10 @@ class Server:
     """Answers each line with its name and the client's address, until the client ends."""
 
     def __init__(self, where: Path, name: str, port: int, address: str = "0.0.0.0") -> None:
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
         with netlink.inside(where):
-            self._listener = socket.create_server((address, port))
-            self._datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            self._listener = socket.create_server((address, port), family=family)
+            self._datagrams = socket.socket(family, socket.SOCK_DGRAM)
             self._datagrams.bind((address, port))
         self._name = name.encode()
         for work in (self._accept, self._answer_datagrams):
@@ -159,7 +193,12 @@ class World:
 
 
 def connect(
-    where: Path, address: IPv4Address, port: int, *, source: str = "", seconds: float = SECONDS
+    where: Path,
+    address: IPv4Address | IPv6Address,
+    port: int,
+    *,
+    source: str = "",
+    seconds: float = SECONDS,
 ) -> socket.socket:
     """A connection from a namespace. Raises `TimeoutError` after `seconds`."""
     with netlink.inside(where):
@@ -169,7 +208,7 @@ def connect(
         )
 
 
-def ask(where: Path, address: IPv4Address, port: int) -> str:
+def ask(where: Path, address: IPv4Address | IPv6Address, port: int) -> str:
     """What the server there answers: its name and who it saw."""
     with connect(where, address, port) as connection:
         return talk(connection)
