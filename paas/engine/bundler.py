@@ -7,8 +7,9 @@ that away, so whatever was killed in the middle is cleaned up by calling it.
 
 from __future__ import annotations
 
+import posixpath
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,7 +19,7 @@ from typing import Protocol
 
 from paas.engine import capabilities, devices, inside, seccomp
 from paas.engine.bundle import Bundle, Bundles
-from paas.engine.config import ImageConfig
+from paas.engine.config import ImageConfig, InvalidImage
 from paas.engine.container import Record
 from paas.engine.events import Journal
 from paas.engine.fill import fill
@@ -27,8 +28,9 @@ from paas.engine.network.publish import Publish, check_publish, parse_all
 from paas.engine.resources import HostFacts, host_facts
 from paas.engine.rootfs import Rootfs
 from paas.engine.runtime import Runtime, Runtimes
-from paas.engine.spec import ContainerSpec, environment_of, hostname_of, oci_config
-from paas.engine.userns import UserRanges
+from paas.engine.signals import signal_number
+from paas.engine.spec import ContainerSpec, Mount, environment_of, hostname_of, oci_config
+from paas.engine.userns import UserRange, UserRanges
 from paas.engine.users import resolve_user
 from paas.errors import PaasError
 from paas.host import files
@@ -36,6 +38,9 @@ from paas.host.cgroups import Cgroups
 from paas.host.clock import Clock
 from paas.host.identity import Identity
 from paas.model.layout import Layout
+
+MOST_VOLUMES = 64
+"""Of an image; each costs a directory and a copy."""
 
 
 class ContainerExists(PaasError):
@@ -110,6 +115,8 @@ class Bundler:
         """
         bundle = self.bundles.of(spec.id)
         check_publish(spec.publish, spec.network)
+        # What cannot be stopped is not begun.
+        signal_number(spec.stop_signal)
         spec = replace(spec, terminal=terminal or spec.terminal)
         self.bundles.prepare()
         user_range = self._ranges.range_for(spec.owner)
@@ -128,6 +135,10 @@ class Bundler:
             upper=content.upper,
             disk_bytes=spec.limits.disk_bytes,
         )
+        if content.upper is None:
+            spec = replace(
+                spec, mounts=(*spec.mounts, *self._own_volumes(spec, content, user_range))
+            )
         user = resolve_user(
             spec.user or content.config.user,
             inside.read(root, "/etc/passwd"),
@@ -210,6 +221,22 @@ class Bundler:
     def leftovers(self) -> set[str]:
         """Ids of which something is mounted or on disk without a bundle: a restart was between."""
         return self._rootfs.leftovers() - {bundle.id for bundle in self.bundles}
+
+    def _own_volumes(
+        self, spec: ContainerSpec, content: Content, user_range: UserRange
+    ) -> Iterator[Mount]:
+        """A volume that goes with the container, for each of the image's that it was given none."""
+        given = {posixpath.normpath(path) for path in spec.tmpfs}
+        given |= {posixpath.normpath(mount.target) for mount in spec.mounts}
+        wanted = {posixpath.normpath(f"/{path.lstrip('/')}") for path in content.config.volumes}
+        if len(wanted) > MOST_VOLUMES:
+            raise InvalidImage(
+                f"The image has {len(wanted)} volumes",
+                resolution=f"Build it with at most {MOST_VOLUMES} of them.",
+            )
+        for number, target in enumerate(sorted(wanted - given - {"/"})):
+            place = self._rootfs.volume(spec.id, number, user_range)
+            yield Mount(place, target, fill=True)
 
     def _facts(self, container_id: str) -> HostFacts:
         return host_facts(self.cgroups, container_id, self._seccomp)

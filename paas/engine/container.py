@@ -12,6 +12,9 @@ from typing import Any
 from paas.errors import NotFound
 from paas.host.identity import Identity
 
+BY_HAND = "paas.by-hand"
+"""The label of what somebody made to stay until he removes it, whoever watches over others."""
+
 
 class ContainerNotFound(NotFound):
     """No container here has that id."""

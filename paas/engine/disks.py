@@ -63,6 +63,11 @@ class Disks:
         clone(source, target, user_range)
         return target
 
+    def found(self, name: str) -> Path | None:
+        """Where `shifted` mounted a disk, if there is one of that name."""
+        target = self._shifted / name
+        return target if target.is_dir() else None
+
     def remove(self, name: str, target: Path) -> None:
         """Unmount a disk and delete it; one that is not there is fine."""
         shifted = self._shifted / name

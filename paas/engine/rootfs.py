@@ -79,6 +79,16 @@ class Rootfs:
         self._disks.remove(container_id, place)
         files.remove_tree(place)
 
+    def volume(self, container_id: str, number: int, user_range: UserRange) -> Path:
+        """A directory of a mounted container's own, on its disk, as its ids see it.
+
+        `unmount` removes it. It begins empty and root's.
+        """
+        self.written(container_id).with_name(f"v{number}").mkdir(mode=0o755)
+        disk = self._disks.found(container_id)
+        place = disk or self.idmapped(user_range) / "u" / container_id
+        return place / f"v{number}"
+
     def overlay(
         self,
         layers: Sequence[LayerId],

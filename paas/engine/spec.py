@@ -33,6 +33,8 @@ INITS = frozenset(
 """Entrypoints that reap and forward signals themselves; `init` is also s6-overlay's."""
 
 SHARED_MEMORY = "/dev/shm"  # noqa: S108  the container's own
+SHM_BYTES = 64 * MIB
+"""Of it, as in Docker."""
 
 SHELLS = frozenset({("/bin/sh", "-c"), ("sh", "-c"), ("/bin/bash", "-c"), ("bash", "-c")})
 
@@ -114,7 +116,7 @@ class ContainerSpec:
     stop_timeout: float = 30.0
     log: Path | None = None
     sysctls: Mapping[str, str] = field(default_factory=dict)
-    shm_bytes: int = 64 * MIB
+    shm_bytes: int = SHM_BYTES
     tmpfs: Mapping[str, int] = field(default_factory=dict)
     ulimits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     devices: tuple[Device, ...] = ()

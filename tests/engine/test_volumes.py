@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from paas.engine.config import InvalidImage
 from paas.engine.confined import CopyFailed
 from paas.engine.spec import Mount
 from paas.engine.volumes import NoSuchDirectory, UnsafePath, VolumeNotFound
+from paas.model.limits import MIB, Limits
 from tests.engine.machine import Machine
 
 LIST = "ls -ln /data | tail -n +2 | sort -k9"
@@ -94,6 +96,37 @@ def test_without_files_in_the_image_it_is_the_users(
     assert machine.run("sh", "-c", "cat /data/a; echo >> /data/a && echo ok", **more).text == (
         "kept\nok\n"
     )
+
+
+@pytest.mark.parametrize("disk", [None, 32 * MIB], ids=["", "disk"])
+def test_volumes_of_the_image_are_the_containers_own(machine: Machine, disk: int | None) -> None:
+    """Whatever the root is: written to, kept while it exists, and no part of what it changed."""
+    image = machine.make_image(with_data, volumes=("/data", "cache/", "/"), user="1000:2000")
+    script = (
+        "cat /data/seed; echo; echo more >> /data/seed; touch /cache/x && stat -c %u:%g /cache/x"
+    )
+    spec = machine.spec(
+        "sh", "-c", script, image=image.id, read_only=True, limits=Limits(disk_bytes=disk)
+    )
+    with machine.created(spec) as container:
+        for _ in range(2):
+            machine.containers.start(container.id)
+            assert machine.ended(container.id).exit_code == 0
+        assert machine.log_of(container.id) == [
+            "from the image", "1000:2000", "from the imagemore", "", "1000:2000",
+        ]  # fmt: skip
+        written = machine.storage.rootfs.written(container.id)
+        assert not (written / "data").exists()
+    # A tmpfs or another volume at its place comes instead.
+    shown = machine.run("ls", "/data", image=image.id, tmpfs={"/data": MIB})
+    assert (shown.code, shown.text) == (0, "")
+
+
+def test_an_image_of_very_many_volumes_is_refused(machine: Machine) -> None:
+    image = machine.make_image(volumes=tuple(f"/v{number}" for number in range(65)))
+    with pytest.raises(InvalidImage, match="has 65 volumes"):
+        machine.run("true", image=image.id)
+    assert machine.traces() == []
 
 
 def test_a_volume_whose_place_in_the_image_is_a_link_out_of_it_gets_nothing_of_the_host(
