@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import click
 
+from paas.cli import container_new
 from paas.cli import container_views as views
 from paas.cli.access import Access
 from paas.cli.command import Command
@@ -57,7 +58,7 @@ def remove(session: Session, names: tuple[str, ...]) -> None:
         state = engine.containers.status(one).state
         if state.can_stop and not session.force:
             raise Misused(f"{one} is {state.value}; stop it first, or add --force")
-        engine.containers.remove(one)
+        container_new.remove(engine, one)
         session.output.line(one)
 
 
@@ -195,6 +196,7 @@ def _flag(*names: str, text: str) -> click.Option:
 
 
 COMMANDS = (
+    *container_new.COMMANDS,
     _command(
         "list", "Show the containers that run", views.list_,
         _flag("-a", "--all", text="Those that have ended too."), format_option(),

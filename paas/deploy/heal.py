@@ -11,7 +11,7 @@ from paas.deploy.fleet import Member, members, place_of
 from paas.deploy.pipeline import Pipeline
 from paas.deploy.running import DETACHED, Running
 from paas.deploy.services import OWNER as SERVICES
-from paas.engine.container import ContainerNotFound
+from paas.engine.container import BY_HAND, ContainerNotFound
 from paas.model.app import App
 from paas.model.instance import Instance, InstanceState
 from paas.model.processes import RESTART_POLICY, STOP_TIMEOUT
@@ -143,8 +143,8 @@ class Healing:
     def reap(self) -> list[str]:
         """Remove containers that no row names and whose maker is gone.
 
-        What has a restart policy is meant to stay until somebody removes it; what is detached
-        until it has ended.
+        What has a restart policy or was made by hand is meant to stay until somebody removes
+        it; what is detached until it has ended.
         """
         store, engine = self.pipeline.store, self.pipeline.engine
         garbage = []
@@ -152,7 +152,9 @@ class Healing:
             if container.owner.startswith(SERVICES):
                 continue
             # In this order: a maker that commits and ends in between has left a row.
-            if container.restarts or container.keeper.alive or DETACHED in container.labels:
+            if container.restarts or container.keeper.alive:
+                continue
+            if not container.labels.keys().isdisjoint((BY_HAND, DETACHED)):
                 continue
             if store.instances.by_container(container.id) is None:
                 engine.containers.remove(container.id)
