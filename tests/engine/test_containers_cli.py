@@ -111,8 +111,8 @@ def test_one_is_made_with_all_that_it_is_asked_for(
     (tmp_path / "shared").chmod(0o777)
     script = (
         "echo $A; id -u; pwd; ulimit -n;"
-        " cat /proc/sys/net/core/somaxconn; touch /x 2>/dev/null || echo read-only; echo kept > /data/f;"
-        " echo out > /shared/f; touch /scratch/x; hostname; exec sleep 600"
+        " cat /proc/sys/net/core/somaxconn; touch /x 2>/dev/null || echo read-only;"
+        " echo kept > /data/f; echo out > /shared/f; touch /scratch/x; hostname; exec sleep 600"
     )
     made = root.text(
         "containers:create", "--name", "tool", "-e", "A=b", "-u", "web", "-w", "/tmp",

@@ -156,6 +156,13 @@ class HostSide:
         write_sysctls({f"ipv4/conf/{uplink.name}/forwarding": "1"})
 
 
+def host_networks() -> list[IPv4Network]:
+    """What the host is in or has a route to, but for the default one."""
+    with Netlink() as net:
+        routed = [route.target for route in net.routes() if not route.is_default]
+        return [*routed, *(address.network for address in net.addresses())]
+
+
 def keep_router_advertisements(interface: str) -> None:
     """Go on accepting IPv6 routers on an interface that is about to forward.
 

@@ -25,7 +25,7 @@ from paas.engine.network.addresses import (
     ServiceAddresses,
 )
 from paas.engine.network.findings import Finding
-from paas.engine.network.hostside import HostSide
+from paas.engine.network.hostside import HostSide, host_networks
 from paas.engine.network.ipam import Leases, Links
 from paas.engine.network.ipv6 import Plan6, plan_of, uplink6
 from paas.engine.network.mirrors import Egress
@@ -36,7 +36,7 @@ from paas.engine.network.publish import Publish, PublishedPorts
 from paas.engine.network.reservations import Reservations
 from paas.engine.network.resolver import Resolver
 from paas.engine.network.router import Router, uplink_of
-from paas.engine.network.services import Services
+from paas.engine.network.services import Services, forget_datagrams
 from paas.host.database import Database
 from paas.host.firewall import Firewall, FirewallFailed
 from paas.host.netlink import Netlink
@@ -94,7 +94,7 @@ class Network:
             rows = self._db.execute("SELECT prefix FROM network")
             if rows:
                 return Plan(IPv4Network(rows[0]["prefix"]))
-            prefix = self._reservations.choose(self._host_networks(), self._layout.id)
+            prefix = self._reservations.choose(host_networks(), self._layout.id)
             self._db.execute("INSERT INTO network (id, prefix) VALUES (1, ?)", (str(prefix),))
         return Plan(prefix)
 
@@ -305,7 +305,7 @@ class Network:
             for key, backends in changes.items():
                 self._services.record(key, backends)
             self._change_table(policy.service_change(before, after))
-        self._forget_datagrams(before, after)
+        forget_datagrams(self._router.path, self._firewall, before, after)
 
     def backends(self, key: str) -> tuple[Backend, ...]:
         """Where a service leads."""
@@ -372,11 +372,6 @@ class Network:
             published=self.published.leads(),
         )
 
-    def _host_networks(self) -> list[IPv4Network]:
-        with Netlink() as net:
-            routed = [route.target for route in net.routes() if not route.is_default]
-            return [*routed, *(address.network for address in net.addresses())]
-
     def _write_table(self, around: Surroundings) -> None:
         state = RouterState(self.plan, around, self._services.all(), self.links.pairs())
         text = policy.router_table(state)
@@ -395,17 +390,6 @@ class Network:
             with Netlink() as net:
                 around = self._surroundings(net)
             self._write_table(around)
-
-    def _forget_datagrams(self, before: policy.Services, after: policy.Services) -> None:
-        gone = policy.backend_addresses(before) - policy.backend_addresses(after)
-        if not gone:
-            return
-        services = {address for each in before for address in (each.vip, *each.slots)}
-        used = services & policy.datagram_services(
-            self._firewall.read(f"list set ip {policy.TABLE} datagrams")
-        )
-        if used:
-            conntrack.forget_datagrams(self._router.path, used, gone)
 
     def _write_links(self) -> None:
         with self._observed.transaction():

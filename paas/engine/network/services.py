@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
+from pathlib import Path
 
+from paas.engine.network import conntrack, policy
 from paas.engine.network.addresses import SLOTS, Backend, Plan, PoolExhausted, ServiceAddresses
 from paas.errors import NotFound
 from paas.host.database import Database
+from paas.host.firewall import Firewall
 
 
 class ServiceNotFound(NotFound):
@@ -122,3 +125,18 @@ class Services:
             raise PoolExhausted("service")
         self._db.execute("UPDATE network SET service_cursor = ?", (free[-1],))
         return free
+
+
+def forget_datagrams(
+    router: Path, firewall: Firewall, before: policy.Services, after: policy.Services
+) -> None:
+    """Have the next datagram of each flow to a backend that is gone choose another one."""
+    gone = policy.backend_addresses(before) - policy.backend_addresses(after)
+    if not gone:
+        return
+    services = {address for each in before for address in (each.vip, *each.slots)}
+    used = services & policy.datagram_services(
+        firewall.read(f"list set ip {policy.TABLE} datagrams")
+    )
+    if used:
+        conntrack.forget_datagrams(router, used, gone)
