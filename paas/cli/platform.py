@@ -16,6 +16,7 @@ from paas.deploy.cron import Cron
 from paas.deploy.cron_runs import CronRuns
 from paas.deploy.delivery import Delivery
 from paas.deploy.detached import Detached
+from paas.deploy.drains import Drains
 from paas.deploy.edge import Edge
 from paas.deploy.enter import Instances
 from paas.deploy.images import ServerImages
@@ -129,6 +130,10 @@ class Platform(Protocol):
     @property
     def cron_runs(self) -> CronRuns:
         """The runs that come of it."""
+
+    @property
+    def drains(self) -> Drains:
+        """Where the output of apps is sent on to."""
 
     @property
     def instances(self) -> Instances:

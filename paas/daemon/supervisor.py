@@ -16,6 +16,7 @@ from contextlib import suppress
 from functools import partial
 
 from paas.daemon.cron_watch import CronWatch
+from paas.daemon.drain_watch import DrainWatch
 from paas.daemon.duties import BackUp, Clean, Heal, HealService, Probe, Renew, Retire, Tidy
 from paas.daemon.jobs import Jobs
 from paas.daemon.keeping import Keeping
@@ -49,6 +50,9 @@ KEPT = 16
 SCHEDULED = 8
 """Cron runs that are begun or ended at once; how many go on is their tasks' matter."""
 
+DRAINS = 256
+"""Drains that logs are sent to, each by a process of its own: one that hangs holds up no other."""
+
 PROBES = 512
 """Apps whose instances are asked again and again, each by a process of its own."""
 
@@ -78,9 +82,11 @@ class Supervisor:
         self._renewals = Jobs(RENEWALS, lock.release_after_fork)
         self._kept = Jobs(KEPT, lock.release_after_fork)
         self._scheduled = Jobs(SCHEDULED, lock.release_after_fork)
+        self._drains = Jobs(DRAINS, lock.release_after_fork)
         self._watches = (
             Keeping(self._parts.engine, self._kept),
             CronWatch(self._parts, self._scheduled),
+            DrainWatch(self._parts, self._drains),
         )
         self._probes = Jobs(PROBES, lock.release_after_fork)
         self._prober = Prober(self._parts.pipeline)
@@ -107,6 +113,7 @@ class Supervisor:
             self._probes,
             self._kept,
             self._scheduled,
+            self._drains,
         )
 
     def _listen(self) -> socket.socket:
@@ -145,6 +152,7 @@ class Supervisor:
             self._healing.reap,
             parts.detached.settle,
             parts.cron_runs.sweep,
+            parts.drains.sweep,
             parts.engine.containers.release,
             parts.engine.containers.rotate_logs,
             parts.engine.builder.recover,

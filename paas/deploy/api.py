@@ -15,6 +15,7 @@ from paas.deploy.cron import Cron
 from paas.deploy.cron_runs import CronRuns
 from paas.deploy.delivery import Delivery
 from paas.deploy.detached import Detached
+from paas.deploy.drains import Drains
 from paas.deploy.edge import Edge
 from paas.deploy.enter import Instances
 from paas.deploy.images import ServerImages
@@ -146,6 +147,11 @@ class Platform:
     def cron_runs(self) -> CronRuns:
         """The runs that come of it."""
         return self._parts.cron_runs
+
+    @property
+    def drains(self) -> Drains:
+        """Where the output of apps is sent on to."""
+        return self._parts.drains
 
     @property
     def instances(self) -> Instances:

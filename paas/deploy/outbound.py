@@ -10,8 +10,10 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
-from collections.abc import Callable
-from urllib.parse import urlsplit
+import ssl
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -30,11 +32,13 @@ class HttpFailed(PaasError):
 class NotPublic(PaasError):
     """A host whose address is not one of the public internet."""
 
-    def __init__(self, host: str, address: str) -> None:
+    def __init__(self, host: str, address: str, command: str = "git:allow-host") -> None:
+        """`command` is what lets this server reach it all the same."""
         super().__init__(
             f"{host} has the address {address}, which is not a public one",
-            resolution=f"If it is your own server, allow it: paas git:allow-host {host}",
+            resolution=f"If it is your own server, allow it: paas {command} {host}",
         )
+        self.host, self.address = host, address
 
 
 def check_address(host: str, address: str, hosts: frozenset[str]) -> None:
@@ -95,6 +99,76 @@ def download(url: str, hosts: frozenset[str], take: Callable[[bytes], None]) -> 
         answer.release_conn()
     except urllib3.exceptions.HTTPError as error:
         raise HttpFailed(f"{url[:200]} could not be read: {str(error)[:300]}") from error
+
+
+def post(url: str, hosts: frozenset[str], body: bytes, headers: Mapping[str, str]) -> int:
+    """The status that the server answers to a POST, without following where it redirects to.
+
+    User and password in the URL are sent as RFC 7617 has it. Raises `HttpFailed`, `NotPublic`.
+    """
+    parts = urlsplit(url)
+    own = dict(headers)
+    if parts.username is not None:
+        words = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        own |= urllib3.make_headers(basic_auth=words)
+        url = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    try:
+        answer = connections(url, hosts).request(
+            "POST", url, body=body, headers=own, retries=False, redirect=False
+        )
+    except NotPublic as error:
+        raise NotPublic(error.host, error.address, "drains:allow-host") from None
+    except urllib3.exceptions.HTTPError as error:
+        # Never with the URL, which may hold a token.
+        raise HttpFailed(f"{parts.hostname} could not be reached: {_reason(error)}") from None
+    return answer.status
+
+
+def connect(host: str, port: int, hosts: frozenset[str], *, tls: bool) -> socket.socket:
+    """A connection to a server, with TLS by the system's authorities. Raises `HttpFailed`,
+    `NotPublic`.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        # All before any is tried: not even whether somebody listens inside is told.
+        for *_, address in found:
+            check_address(host, str(address[0]), hosts)
+        connection = _first(found)
+        if not tls:
+            return connection
+        try:
+            context = ssl.create_default_context()
+            return context.wrap_socket(connection, server_hostname=host)
+        except BaseException:
+            connection.close()
+            raise
+    except NotPublic as error:
+        raise NotPublic(error.host, error.address, "drains:allow-host") from None
+    except (OSError, UnicodeError) as error:
+        raise HttpFailed(f"{host}:{port} could not be reached: {_reason(error)}") from None
+
+
+def _first(found: Sequence[tuple[Any, ...]]) -> socket.socket:
+    """A connection to the first address that takes one. Raises `OSError`, that of the last."""
+    problem: OSError = OSError("it has no address")
+    for family, kind, protocol, _, address in found:
+        connection = socket.socket(family, kind, protocol)
+        try:
+            connection.settimeout(CONNECT_SECONDS)
+            connection.connect(address)
+        except OSError as error:
+            connection.close()
+            problem = error
+        else:
+            return connection
+    raise problem
+
+
+def _reason(error: BaseException) -> str:
+    """In few words, of what is at the bottom of it."""
+    while error.__cause__ is not None or error.__context__ is not None:
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    return str(getattr(error, "strerror", None) or error)[:200]
 
 
 def _checked(connection: socket.socket, host: str, hosts: frozenset[str]) -> socket.socket:

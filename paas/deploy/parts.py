@@ -12,6 +12,7 @@ from paas.deploy.delivery import Delivery
 from paas.deploy.detached import Detached
 from paas.deploy.draft import Draft
 from paas.deploy.drafts import Drafts
+from paas.deploy.drains import Drains
 from paas.deploy.edge import Edge
 from paas.deploy.expiry import Expiry
 from paas.deploy.explain import Explainer
@@ -138,6 +139,11 @@ class Parts:
     def cron_runs(self) -> CronRuns:
         """Beginning and ending their runs."""
         return CronRuns(self.cron, self.pipeline, self.oneoff, self.live)
+
+    @cached_property
+    def drains(self) -> Drains:
+        """Where the output of apps is sent on to."""
+        return Drains(self.layout, self.store, self.clock)
 
     @cached_property
     def attempts(self) -> Attempts:

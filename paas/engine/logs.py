@@ -63,8 +63,8 @@ def rotate(path: Path) -> None:
             older.replace(rotated(path, number))
 
 
-def _older(path: Path) -> list[Path]:
-    """The rotated logs, the newest first."""
+def older(path: Path) -> list[Path]:
+    """What was rotated of a log, the newest first."""
     numbers = range(1, ROTATED_KEPT + 1)
     return [rotated(path, number) for number in numbers if rotated(path, number).exists()]
 
@@ -77,9 +77,9 @@ def tail(path: Path, count: int) -> list[str]:
 def last(path: Path, count: int, source: str = "") -> list[Line]:
     """The last `count` lines, the oldest first, also out of the rotated logs."""
     found = _last_of(path, count, source)
-    for older in _older(path):
+    for log in older(path):
         if len(found) < count:
-            found = _last_of(older, count - len(found), source) + found
+            found = _last_of(log, count - len(found), source) + found
     return found
 
 
@@ -134,9 +134,15 @@ def follow(
 class Joiner:
     """Puts the parts of lines together, for each stream of one log."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, parts: Mapping[str, bytes] | None = None) -> None:
+        """`parts` are those that are there already, by stream."""
         self._source = source
-        self._parts: dict[str, bytes] = {}
+        self._parts: dict[str, bytes] = dict(parts or {})
+
+    @property
+    def parts(self) -> Mapping[str, bytes]:
+        """What has begun and not ended."""
+        return dict(self._parts)
 
     def add(self, raw: bytes) -> Line | None:
         """The whole line that `raw` ends, if it does. What is no log line is passed over."""
@@ -189,7 +195,7 @@ class _Reader:
         if self._file is None:
             return [self._path]
         ours, newer = os.fstat(self._file.fileno()), [self._path]
-        for path in _older(self._path):
+        for path in older(self._path):
             # Rotated meanwhile: then it is met by the next look.
             with suppress(FileNotFoundError):
                 if os.path.samestat(path.stat(), ours):
@@ -260,13 +266,13 @@ def _nanoseconds(stamp: bytes) -> int | None:
 
 def size(path: Path) -> int:
     """The bytes of a log with what was rotated of it."""
-    return sum(one.stat().st_size for one in (*_older(path), path))
+    return sum(one.stat().st_size for one in (*older(path), path))
 
 
 def remove(paths: Sequence[Path]) -> None:
     """Delete logs with what was rotated of them; absent ones are fine."""
     for path in paths:
-        for one in (*_older(path), path):
+        for one in (*older(path), path):
             one.unlink(missing_ok=True)
     for directory in {path.parent for path in paths if path.parent.is_dir()}:
         files.sync_directory(directory)

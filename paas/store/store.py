@@ -18,6 +18,7 @@ from paas.store.config import Config
 from paas.store.cron import CronTables
 from paas.store.deploys import Deploys
 from paas.store.domains import Domains
+from paas.store.drains import Drains
 from paas.store.events import Events
 from paas.store.instances import Instances
 from paas.store.keys import Keys
@@ -57,6 +58,7 @@ class Store:
         self.keys = Keys(self._db, now)
         self.events = Events(self._db, now)
         self.cron = CronTables(self._db, now)
+        self.drains = Drains(self._db, vault, now)
         self.settings = Settings(self._db)
         self.processes = ProcessSettings(self._db)
         self.ports = Ports(self._db)

@@ -1,0 +1,156 @@
+"""Drains: what an app writes arrives, whoever ends in between, and never holds the app up."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from paas.model.app import App
+from paas.model.drain import DRAIN_HOSTS, parse_drain
+from paas.store.drains import Drain
+from tests.authority import root
+from tests.engine.receivers import Rsyslog, collector
+from tests.engine.world import World
+from tests.push.outcome import eventually
+
+_lines = count(1)
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    world = World()
+    try:
+        world.prepare()
+        world.parts.store.settings.set(None, DRAIN_HOSTS.name, "localhost")
+        yield world
+    finally:
+        world.destroy()
+
+
+@pytest.fixture(scope="module")
+def app(world: World) -> App:
+    app = world.app("shop")
+    world.deploy(app, 1)
+    return world.parts.store.apps.get("shop")
+
+
+@pytest.fixture(autouse=True)
+def trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests' authority is the system's, for what is forked from here on."""
+    (tmp_path / "ca.pem").write_bytes(root().pem)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+
+
+def added(world: World, app: App, url: str) -> Drain:
+    return world.parts.drains.add(app, parse_drain(url), actor="ann")
+
+
+def say(world: World, app: App, lines: int) -> list[str]:
+    """Have the app write so many lines, all different."""
+    texts = [f"line {next(_lines)} grüße" for _ in range(lines)]
+    script = "\n".join(f"echo '{text}'" for text in texts)
+    null = os.open(os.devnull, os.O_RDWR)
+    [instance] = world.parts.store.instances.list(app.id)
+    args = ["/bin/sh", "-c", f"{{ {script}\n}} >/proc/1/fd/1"]
+    assert world.parts.engine.foreground.exec(instance.container, args, null, null, null) == 0
+    os.close(null)
+    return texts
+
+
+def in_order(found: list[str]) -> list[str]:
+    """Each once: what arrives at least once may come again."""
+    return list(dict.fromkeys(found))
+
+
+def told(world: World, drain: Drain) -> list[str]:
+    found = world.parts.store.events.tail(1000, "shop")
+    return [one.what for one in found if drain.id in one.detail]
+
+
+def test_a_host_inside_is_refused_and_said(world: World, app: App) -> None:
+    drain = added(world, app, "syslog://127.0.0.1:1")
+    with world.supervised():
+        say(world, app, 1)
+        eventually(lambda: "drain failing" in told(world, drain))
+    progress = world.parts.drains.progress(drain)
+    assert "not a public one" in progress.error
+    world.parts.drains.remove(app, drain.id, actor="ann")
+    world.parts.drains.sweep()
+    assert not (world.layout.root / "drains" / f"{drain.id}.json").exists()
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["tcp", "tls"])
+def test_every_line_arrives_by_syslog_whoever_is_killed(
+    world: World, app: App, tmp_path: Path, tls: bool
+) -> None:
+    receiver = Rsyslog(tmp_path / "rsyslog", tls=tls)
+    before = say(world, app, 3)
+    scheme = "syslog+tls" if tls else "syslog"
+    drain = added(world, app, f"{scheme}://localhost:{receiver.port}")
+    with world.supervised():
+        wanted = say(world, app, 50)
+        eventually(lambda: texts(receiver) == wanted)
+        # The receiver goes, and what is written meanwhile waits.
+        receiver.stop()
+        wanted += say(world, app, 50)
+        eventually(lambda: "drain failing" in told(world, drain))
+    # So does who sends, killed with its supervisor.
+    wanted += say(world, app, 50)
+    receiver.start()
+    with world.supervised():
+        eventually(lambda: texts(receiver) == wanted)
+        eventually(lambda: told(world, drain)[-1] == "drain works again")
+        world.parts.drains.remove(app, drain.id, actor="ann")
+    receiver.stop()
+    [one] = {(m.app, m.process, m.release, m.severity) for m in receiver.received()}
+    assert one == ("shop", "web.1", "v1", "info")
+    assert not set(before) & set(texts(receiver)), "what came before is nobody's business"
+
+
+def texts(receiver: Rsyslog) -> list[str]:
+    return in_order([message.text for message in receiver.received()])
+
+
+def test_json_by_https_is_sent_again_and_what_is_never_taken_keeps_up_nothing(
+    world: World, app: App, tmp_path: Path
+) -> None:
+    with collector(tmp_path) as receiver:
+        receiver.answers += [503, 500]
+        receiver.largest = 20
+        drain = added(world, app, f"https://me:p%40ss@localhost:{receiver.port}/logs")
+        with world.supervised():
+            wanted = say(world, app, 30)
+            receiver.poison = wanted[7]
+            wanted += say(world, app, 30)
+            wanted.remove(receiver.poison)
+            eventually(lambda: in_order([line["text"] for line in receiver.taken]) == wanted)
+            eventually(lambda: world.parts.drains.progress(drain).refused == 1)
+            world.parts.drains.remove(app, drain.id, actor="ann")
+    assert receiver.authorization == {"me:p@ss"}
+    line = receiver.taken[0]
+    assert (line["app"], line["process"], line["release"]) == ("shop", "web.1", "v1")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+\+00:00", line["time"])
+
+
+def test_a_receiver_that_takes_nothing_holds_no_app_up(world: World, app: App) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        drain = added(world, app, f"syslog://localhost:{deaf.getsockname()[1]}")
+        with world.supervised():
+            say(world, app, 1)
+            held, _ = deaf.accept()
+            null = os.open(os.devnull, os.O_RDWR)
+            [instance] = world.parts.store.instances.list(app.id)
+            # 32 MiB, which no buffer of a connection holds, and no pipe.
+            args = ["/bin/busybox", "sh", "-c", "yes 0123456789 | head -n 3000000 >/proc/1/fd/1"]
+            exec_ = world.parts.engine.foreground.exec
+            assert exec_(instance.container, args, null, null, null, timeout_s=60.0) == 0
+            os.close(null)
+            assert world.version(app) == 1
+            world.parts.drains.remove(app, drain.id, actor="ann")
+            held.close()
