@@ -19,6 +19,7 @@ from paas.deploy.detached import Detached
 from paas.deploy.drains import Drains
 from paas.deploy.edge import Edge
 from paas.deploy.enter import Instances
+from paas.deploy.forward import Forwarding
 from paas.deploy.images import ServerImages
 from paas.deploy.letsencrypt import Letsencrypt
 from paas.deploy.networks import Networks
@@ -138,6 +139,10 @@ class Platform(Protocol):
     @property
     def instances(self) -> Instances:
         """The running instances of apps, to join."""
+
+    @property
+    def forwarding(self) -> Forwarding:
+        """Connections to instances and services."""
 
     @property
     def builds(self) -> Builds:

@@ -39,7 +39,12 @@ class Destination:
 def main(words: list[str]) -> int:
     """Become ssh. Returns only when that cannot be."""
     try:
-        argv = ssh_argv(find_destination(), words)
+        destination = find_destination()
+        if own(words):
+            done = laptop(destination, words)
+            if done is not None:
+                return done
+        argv = ssh_argv(destination, words)
         os.execvp(argv[0], argv)  # noqa: S606  argv, no shell: what is wanted
     except Unknown as problem:
         code, text = NOWHERE, str(problem)
@@ -50,6 +55,31 @@ def main(words: list[str]) -> int:
         code, text = 1, f"The command cannot be given to ssh: {error.strerror}\n"
         text += "A long value goes by standard input: paas config:set KEY=- < file"
     sys.stderr.write("".join(f" !     {line}\n" for line in text.splitlines()))
+    return code
+
+
+def own(words: list[str]) -> bool:
+    """Whether this machine has a part in the command."""
+    return bool({"cp", "forward"} & set(words[: len(flags_of(words)) + 1]))
+
+
+def flags_of(words: list[str]) -> list[str]:
+    """The flags before the command."""
+    found = 0
+    while found < len(words) and words[found].startswith("-"):
+        found += 2 if words[found] == "--app" else 1
+    return words[:found]
+
+
+def laptop(destination: Destination, words: list[str]) -> int | None:
+    """`laptop.py`, beside this file; None when ssh alone does it."""
+    import runpy  # nobody else waits for it
+
+    beside = os.path.join(os.path.dirname(os.path.realpath(__file__)), "laptop.py")  # noqa: PTH118, PTH120
+    flags = flags_of(words)
+    code: int | None = runpy.run_path(beside)["main"](
+        words[len(flags) :], flags, lambda rest: ssh_argv(destination, rest, terminal=False)
+    )
     return code
 
 
@@ -110,10 +140,12 @@ def _login(groups: dict[str, str | None]) -> str:
     return f"{groups['user'] or USER}@{(groups['host'] or '').strip('[]')}"
 
 
-def ssh_argv(destination: Destination, words: list[str]) -> list[str]:
-    """The ssh that runs a command there: with a terminal exactly when we have one."""
+def ssh_argv(
+    destination: Destination, words: list[str], *, terminal: bool | None = None
+) -> list[str]:
+    """The ssh that runs a command there: with a terminal exactly when we have one, unless said."""
     argv = ["ssh"]
-    if os.isatty(0) and os.isatty(1):
+    if terminal if terminal is not None else os.isatty(0) and os.isatty(1):
         argv += ["-t", "-o", "LogLevel=ERROR"]  # without "Connection to … closed."
     if destination.port:
         argv += ["-p", destination.port]

@@ -18,6 +18,7 @@ from paas.deploy.detached import Detached
 from paas.deploy.drains import Drains
 from paas.deploy.edge import Edge
 from paas.deploy.enter import Instances
+from paas.deploy.forward import Forwarding
 from paas.deploy.images import ServerImages
 from paas.deploy.inspect import inspected
 from paas.deploy.letsencrypt import Letsencrypt
@@ -157,6 +158,11 @@ class Platform:
     def instances(self) -> Instances:
         """The running instances of apps, to join."""
         return Instances(self._parts.store, self._parts.engine)
+
+    @property
+    def forwarding(self) -> Forwarding:
+        """Connections to instances and services."""
+        return Forwarding(self._parts.store, self.instances, self._parts.catalog)
 
     @property
     def builds(self) -> Builds:

@@ -24,6 +24,7 @@ from paas.host.files import FileLock
 from paas.store.store import Store
 from tests.push import apps
 from tests.push.app import App, new_app
+from tests.push.laptop import forwarded
 from tests.push.outcome import eventually
 from tests.push.server import Server
 from tests.push.test_crash import reboot
@@ -129,6 +130,18 @@ def test_only_linked_apps_reach_a_service(notes: App, db: Database) -> None:
     notes.ssh(reach).ok()
     db.paas("unlink", notes.name, "--no-restart")
     assert "Connection refused" in notes.ssh(reach).text
+
+
+def test_a_deployer_reaches_a_linked_service_from_a_laptop(notes: App, db: Database) -> None:
+    refused = notes.ssh("forward {} nowhere")
+    assert (refused.code, "service linked to it" in refused.err) == (20, True)
+    parts = urlsplit(notes.ssh("config:get {} DATABASE_URL").ok().out.strip())
+    with forwarded(notes, "-L", "0", "DATABASE_URL") as (host, port):
+        url = parts._replace(netloc=f"{parts.username}:{parts.password}@{host}:{port}").geturl()
+        with psycopg.connect(url, connect_timeout=10) as connection:
+            assert connection.execute("SELECT 6 * 7").fetchone() == (42,)
+    # Somebody else's is an administrator's to reach, whose key this is.
+    assert notes.ssh(f"forward --check {{}} postgres:{db.name}").ok().out == "postgres:db:5432\n"
 
 
 def test_a_second_link_has_a_name_of_its_own_and_unlink_takes_exactly_that(

@@ -96,6 +96,7 @@ class Recorder:
     builds: Any = None
     cron: Any = None
     cron_runs: Any = None
+    forwarding: Any = None
     drains: Any = None
     instances: Any = None
     storage: Any = None
