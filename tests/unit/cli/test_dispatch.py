@@ -54,7 +54,7 @@ def test_who_may_not_is_not_told_whether_an_app_exists(paas: Paas) -> None:
 # -- unknown and misused ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("word", ["foo", "bash", "scp", "git-shell", "$(id)", "../x"])
+@pytest.mark.parametrize("word", ["foo", "bash", "rsync", "git-shell", "$(id)", "../x"])
 def test_an_unknown_command_is_dokku_s_sentence(paas: Paas, word: str) -> None:
     said = paas(word, "x")
     assert said.code == 1
