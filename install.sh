@@ -10,6 +10,7 @@
 #   --key FILE         the SSH public key to let in (default: the keys of who runs this)
 #   --http-port PORT   where the proxy listens (default: 80)
 #   --no-demo          do not push the sample app
+#   --stage            only build the program beside the one in use; paas upgrade uses it
 #   --allow-firewall   let this machine's firewall pass what apps send to the internet
 #   --uninstall        remove the program; keep all data
 #   --purge            remove everything, all data included
@@ -40,7 +41,6 @@ action=install
 scratch=
 unfinished=
 services_down=no
-upgraded=no
 
 step() { printf -- '-----> %s\n' "$*"; }
 result() { printf -- '=====> %s\n' "$*"; }
@@ -62,6 +62,7 @@ read_options() {
             --http-port) value "$@"; http_port=$2; shift ;;
             --root) value "$@"; root=$(readlink -m -- "$2"); shift ;;
             --no-demo) demo=no ;;
+            --stage) action=stage ;;
             --allow-firewall) firewall=yes ;;
             --uninstall) action=uninstall ;;
             --purge) action=purge ;;
@@ -218,8 +219,8 @@ version_id() {
     } | sha256sum | cut -c1-12
 }
 
-# Beside the versions that run; `current` moves in one rename when it is whole.
-install_program() {
+# Beside the versions that run. What is in use is not touched.
+stage_program() {
     local id directory
     id=$(version_id)
     directory=$program/versions/$id
@@ -229,12 +230,21 @@ install_program() {
         rm -rf "$directory"
         build_program "$directory"
     fi
-    [ "$directory" -ef "$program/current" ] || upgraded=yes
     ln -sfn "versions/$id" "$program/next"
-    mv -T "$program/next" "$program/current"
-    sed "s|@PROGRAM@|$program/current|" hooks/paas >"$scratch/paas"
-    install -D -m 755 "$scratch/paas" "$command.new"
-    mv "$command.new" "$command"
+    mv -T "$program/next" "$program/staged"
+}
+
+# The first version is simply used; a later one has to prove itself, or the earlier one stays.
+use_program() {
+    if [ -x "$program/current/paas" ] && [ -e "$root/paas.db" ]; then
+        "$program/current/paas" --root "$root" upgrade ||
+            die "The upgrade was given up; what ran before runs on"
+    else
+        ln -sfn "$(readlink "$program/staged")" "$program/next"
+        mv -T "$program/next" "$program/current"
+    fi
+    ln -sfn "$program/current/paas" "$command.new"
+    mv -T "$command.new" "$command"
     prune_versions
 }
 
@@ -253,6 +263,8 @@ build_program() {
             "${pip[@]}" --no-deps --no-build-isolation --no-index "$scratch/source"
     } >"$scratch/pip.log" 2>&1 || { tail -n 20 "$scratch/pip.log" >&2; die "pip failed; its last lines are above"; }
     ln -s "$(cd "$directory" && echo lib/python3.*/site-packages/paas/daemon)" "$directory/client"
+    sed "s|@PROGRAM@|$program/current|" hooks/paas >"$directory/paas"
+    chmod 755 "$directory/paas"
     touch "$directory/complete"
     unfinished=
 }
@@ -262,7 +274,7 @@ prune_versions() {
     local path
     find "$program/versions" -mindepth 1 -maxdepth 1 -printf '%T@ %p\n' | sort -rn | tail -n +4 |
         while read -r _ path; do
-            [ "$path" -ef "$program/current" ] || rm -rf "$path"
+            [ "$path" -ef "$program/current" ] || [ "$path" -ef "$program/staged" ] || rm -rf "$path"
         done
 }
 
@@ -277,8 +289,6 @@ start_services() {
     fi
     [ $firewall = no ] || options+=(--allow-firewall)
     "${paas[@]}" up "${options[@]}"
-    # A new version: instances, nginx and the network keep running.
-    [ $fresh = yes ] || [ $upgraded = no ] || "${paas[@]}" up --restart paasd
 }
 
 # The address this machine has towards the internet (which nothing is sent to).
@@ -425,7 +435,8 @@ remove() {
         step "Installing the program again: it knows what to remove"
         prepare_to_install
         install_packages
-        install_program
+        stage_program
+        use_program
     fi
     if [ -x "$command" ]; then
         if [ $action = purge ]; then "${paas[@]}" down --purge; else "${paas[@]}" down; fi
@@ -470,7 +481,9 @@ main() {
     step "Installing packages"
     install_packages
     step "Installing the program"
-    install_program
+    stage_program
+    [ $action != stage ] || return 0
+    use_program
     step "Starting the services"
     start_services
     start_sshd

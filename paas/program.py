@@ -1,6 +1,6 @@
 """The composition root: the parts, put together, as `python -m paas` starts them.
 
-    python -m paas [--root DIR] paasd|holder|up|down|doctor …
+    python -m paas [--root DIR] paasd|holder|up|down|doctor|upgrade|rehearse …
 
 What a user types goes through the thin client (`paas.daemon.client`) to a running paasd;
 only what starts, ends or examines the server itself is run in this process.
@@ -15,7 +15,7 @@ import pkgutil
 import pwd
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -31,8 +31,11 @@ from paas.daemon.channel import ClientChannel
 from paas.daemon.doctor import Doctor
 from paas.daemon.master import Master
 from paas.daemon.peer import Admission
+from paas.daemon.rehearsal import rehearse
 from paas.daemon.resident import Resident
 from paas.daemon.services import Services
+from paas.daemon.trial import Trial
+from paas.daemon.upgrade import Upgrade
 from paas.deploy.api import Platform
 from paas.deploy.parts import Parts
 from paas.engine import holder
@@ -42,10 +45,11 @@ from paas.host.commandgroups import CommandGroups
 from paas.host.terminal import is_terminal, window_size
 from paas.model.caller import Caller
 from paas.model.layout import DEFAULT_ROOT, Layout
+from paas.model.report import Silent
 from paas.model.request import Request
 from paas.store.store import Store
 
-HERE = ("up", "down", "doctor")
+HERE = ("up", "down", "doctor", "upgrade")
 """Commands that work without a paasd."""
 
 
@@ -55,22 +59,48 @@ def main(argv: Sequence[str]) -> int:
     layout = Layout.at(root or os.environ.get("PAAS_ROOT") or DEFAULT_ROOT)
     match words[:1]:
         case ["paasd"]:
-            return serve(layout)
+            return serve(layout, argv)
+        case ["up"] if "--unit" not in words and os.geteuid() == 0:
+            services = Services(Parts(layout))
+            settle_upgrade(layout, argv, lambda: services.down(["paasd"], Silent()))
+            return run_here(layout, words)
         case ["holder"]:
             holder.hold(layout)
             return 0
+        case ["rehearse"]:
+            return rehearse_upgrade(layout)
         case [name] if name in HERE:
             return run_here(layout, words)
     return client.main(list(argv))
 
 
-def serve(layout: Layout) -> int:
+def settle_upgrade(layout: Layout, argv: Sequence[str], stop: Callable[[], None]) -> None:
+    """Before anything is started: where an upgrade was cut short, be the old version instead."""
+    python = Trial(layout).settle(stop)
+    if python is not None:
+        log(" !     An upgrade was cut short: going on with the version before it")
+        os.execv(python, [str(python), "-I", "-m", "paas", *argv])  # noqa: S606
+
+
+def rehearse_upgrade(layout: Layout) -> int:
+    """Whether this version can use the databases at `layout`, which are copies."""
+    try:
+        import_everything()
+        rehearse(layout)
+    except PaasError as error:
+        log(str(error))
+        return error.code
+    return 0
+
+
+def serve(layout: Layout, argv: Sequence[str]) -> int:
     """Be paasd until SIGTERM."""
     try:
         lock = door.take_lock(layout)
     except PaasError as error:
         log(str(error))
         return error.code
+    settle_upgrade(layout, argv, lambda: None)  # no other paasd runs: the lock is ours
     # Open before the slow part: who comes during a restart waits in the socket's queue.
     listener = door.open_door(layout, lock)
     import_everything()
@@ -120,7 +150,7 @@ def dispatcher(layout: Layout) -> Dispatcher:
     errors = Errors(layout.logs / "bugs")
     return Dispatcher(
         layout=layout,
-        table=commands(server_commands(open_server, open_doctor)),
+        table=commands(server_commands(open_server, open_doctor, open_upgrade)),
         errors=errors,
         open_platform=lambda store: Platform(layout, store, errors.tell),
         publish_keys=lambda store: write_authorized_keys(layout, store.keys.list()),
@@ -130,6 +160,11 @@ def dispatcher(layout: Layout) -> Dispatcher:
 def open_server(session: Session) -> Services:
     """The server's processes, as a command of this session sees them."""
     return Services(Parts(session.layout, session.store))
+
+
+def open_upgrade(session: Session) -> Upgrade:
+    """What replaces this program by a newer one."""
+    return Upgrade(Parts(session.layout, session.store))
 
 
 def open_doctor(session: Session) -> Doctor:

@@ -15,6 +15,7 @@ from paas.cli.output import Output
 from paas.cli.parsing import Flags, parse, split_flags
 from paas.cli.platform import Platform
 from paas.cli.session import Session
+from paas.cli.verdict import await_verdict
 from paas.errors import PaasError
 from paas.model.layout import Layout
 from paas.model.names import parse_app_name
@@ -63,6 +64,7 @@ class Dispatcher:
             session = self._session(request, parsed.flags, store, permissions)
             if parsed.flags.help:
                 return self.table.find("help").run(session, words=(command.name,)) or 0
+            await_verdict(self.layout, command)
             parameters = parsed.parameters | self._app(command, parsed.app, session)
             return command.run(session, **parameters) or 0
 

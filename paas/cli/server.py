@@ -1,14 +1,16 @@
-"""The commands of the server itself: up, down, doctor, report, version."""
+"""The commands of the server itself: up, down, upgrade, doctor, report, version."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Protocol
 
 import click
 
 from paas.cli.access import Access
 from paas.cli.command import Command
+from paas.cli.options import format_option, one_word
 from paas.cli.session import Session
 from paas.model.report import Report
 from paas.model.settings import DOMAIN, HTTP_ADDRESS, HTTP_PORT, HTTPS_PORT, Setting
@@ -86,16 +88,27 @@ class Server(Protocol):
         """Label and value: what this server is."""
 
 
+class Upgrade(Protocol):
+    """Replaces the program by a newer one: `paas.daemon.upgrade`."""
+
+    def run(self, checkout: Path | None, report: Report) -> None:
+        """Take over what is in a checkout, or go back to what is in use."""
+
+
 OpenServer = Callable[[Session], Server]
 OpenDoctor = Callable[[Session], Doctor]
+OpenUpgrade = Callable[[Session], Upgrade]
 
 
 class Commands:
     """The functions behind the commands, over what is made of a session."""
 
-    def __init__(self, open_server: OpenServer, open_doctor: OpenDoctor) -> None:
+    def __init__(
+        self, open_server: OpenServer, open_doctor: OpenDoctor, open_upgrade: OpenUpgrade
+    ) -> None:
         self._open = open_server
         self._open_doctor = open_doctor
+        self._open_upgrade = open_upgrade
 
     def up(  # noqa: PLR0913 (one per option)
         self,
@@ -146,8 +159,18 @@ class Commands:
         elif only is None:
             server.vanish()
 
-    def doctor(self, session: Session) -> int:
+    def upgrade(self, session: Session, *, directory: str | None) -> None:
+        """Replace the program by the one in a checkout, if that then serves as well."""
+        checkout = None if directory is None else session.request.cwd / directory
+        self._open_upgrade(session).run(checkout, session.report)
+
+    def doctor(self, session: Session, *, form: str) -> int:
         """Print a line per check; 1 when one of them fails."""
+        if form == "json":
+            checks = list(self._open_doctor(session).examine())
+            fields = ("name", "ok", "text", "remedy")
+            session.output.json([{name: getattr(one, name) for name in fields} for one in checks])
+            return 0 if all(check.ok for check in checks) else 1
         well = True
         for check in self._open_doctor(session).examine():
             session.output.line(f"{'ok  ' if check.ok else 'FAIL'}  {check.name:<14} {check.text}")
@@ -156,10 +179,14 @@ class Commands:
             well = well and check.ok
         return 0 if well else 1
 
-    def report(self, session: Session) -> None:
+    def report(self, session: Session, *, form: str) -> None:
         """Print what this server is."""
+        facts = list(self._open(session).facts())
+        if form == "json":
+            session.output.json({label.lower().replace(" ", "-"): value for label, value in facts})
+            return
         session.report.result("server information")
-        for label, value in self._open(session).facts():
+        for label, value in facts:
             session.report.detail(f"{label + ':':<24} {value}")
 
 
@@ -168,9 +195,11 @@ def version(session: Session) -> None:
     session.output.line(f"paas {VERSION}")
 
 
-def server_commands(open_server: OpenServer, open_doctor: OpenDoctor) -> tuple[Command, ...]:
-    """The commands, over what the two make of a session."""
-    run = Commands(open_server, open_doctor)
+def server_commands(
+    open_server: OpenServer, open_doctor: OpenDoctor, open_upgrade: OpenUpgrade
+) -> tuple[Command, ...]:
+    """The commands, over what the three make of a session."""
+    run = Commands(open_server, open_doctor, open_upgrade)
     return (
         Command(
             "up",
@@ -205,8 +234,27 @@ def server_commands(open_server: OpenServer, open_doctor: OpenDoctor) -> tuple[C
                 click.Option(["--purge"], is_flag=True, help="Remove everything, data included."),
             ),
         ),
-        Command("doctor", "Check what the server needs", Access.ADMIN, run.doctor),
-        Command("report", "Describe this server", Access.VIEW, run.report),
+        Command(
+            "upgrade",
+            "Replace this program by a newer one, which has to prove itself",
+            Access.ROOT,
+            run.upgrade,
+            arguments=(one_word("directory", "DIR", required=False),),
+            description="DIR is a checkout of the newer version; without it, what install.sh"
+            " --stage has built. It is tried on copies of the databases first. If it then does"
+            " not serve all that was served before, the old one is put back, with its data."
+            " No app is restarted; commands and pushes that come meanwhile wait.",
+        ),
+        Command(
+            "doctor",
+            "Check what the server needs",
+            Access.ADMIN,
+            run.doctor,
+            options=(format_option(),),
+        ),
+        Command(
+            "report", "Describe this server", Access.VIEW, run.report, options=(format_option(),)
+        ),
         Command("version", "Print the version", Access.PUBLIC, version),
     )
 

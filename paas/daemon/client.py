@@ -8,7 +8,7 @@ waits: forwards signals, changes the terminal's mode when asked to, and exits wi
 command's code. `paas.host.sockets` and `paas.daemon.protocol` are the other end.
 """
 # Importing pathlib alone doubles the time that the interpreter needs:
-# ruff: noqa: PTH109, PTH112, PTH118, PTH120
+# ruff: noqa: PTH109, PTH110, PTH112, PTH118, PTH120
 
 from __future__ import annotations
 
@@ -28,6 +28,9 @@ ENVIRONMENT = (
 
 RESTART_SECONDS = 3.0
 """How long a paasd that is not there is waited for: it may be starting again."""
+
+UPGRADE_SECONDS = 120.0
+"""The same while it is being upgraded: deploys under way come to their end first."""
 
 PATIENCE = 3
 """This many SIGINT or SIGTERM end the client, whether or not the command obeys."""
@@ -52,7 +55,7 @@ def main(argv: list[str]) -> int:
             return laptop(words)
         _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
         fill_stdio()
-        connection = connect(socket_path(root or DEFAULT_ROOT))
+        connection = connect(socket_path(root or DEFAULT_ROOT), root or DEFAULT_ROOT)
         return Session(connection).run(hello(words, key))
     except Trouble as trouble:
         complain("\n".join(trouble.args))
@@ -107,15 +110,17 @@ def fill_stdio() -> None:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this
 
 
-def connect(path: str) -> _socket.socket:
-    """A connection to the daemon; waits for one that is starting."""
+def connect(path: str, root: str) -> _socket.socket:
+    """A connection to the daemon; waits for one that is starting or being upgraded."""
     connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
-    deadline = time.monotonic() + RESTART_SECONDS
+    began = time.monotonic()
     while True:
         try:
             connection.connect(path)
         except (FileNotFoundError, ConnectionRefusedError):
-            if time.monotonic() > deadline:
+            upgrading = os.path.exists(os.path.join(root, "upgrade", "record.json"))
+            seconds = UPGRADE_SECONDS if upgrading else RESTART_SECONDS
+            if time.monotonic() > began + seconds:
                 remedy = (
                     "systemctl start paasd" if os.path.isdir("/run/systemd/system") else "paas up"
                 )

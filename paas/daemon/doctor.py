@@ -22,6 +22,9 @@ from paas.engine.runtime import TRIAL_RANGE, Runtimes
 from paas.host import netlink
 from paas.host.waiting import wait_until
 
+SETTLES_S = 10.0
+"""How long a supervisor may take to start, with all that an earlier one left."""
+
 NEEDED_CONTROLLERS = ("cpu", "memory", "pids")
 
 
@@ -152,7 +155,7 @@ class Doctor:
 
     def _supervisor(self) -> str:
         if not wait_until(
-            lambda: serving.takes_datagrams(self._layout.supervisor_socket), serving.ANSWER_S
+            lambda: serving.takes_datagrams(self._layout.supervisor_socket), SETTLES_S
         ):
             told = f"{self._layout.logs}/paasd.log"
             if Systemd(self._layout).used:

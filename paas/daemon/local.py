@@ -26,6 +26,7 @@ STOPPERS = 32
 """Instances that are stopped at once."""
 
 RESOLVER_S = 10.0
+ANSWER_S = 1.0
 APART_S = 15.0
 
 
@@ -132,9 +133,13 @@ class Local:
         return (self._layout.run / "cgroup").is_file()
 
     def _paasd_ready(self) -> bool:
+        """Whether it serves: a socket whose owner still loads its modules, or dies at that,
+        takes connections too, but then nobody says that nothing was asked."""
         with socket.socket(socket.AF_UNIX) as connection, suppress(OSError):
+            connection.settimeout(ANSWER_S)
             connection.connect(str(self._layout.socket))
-            return True
+            connection.shutdown(socket.SHUT_WR)
+            return connection.recv(1) != b""
         return False
 
     def start_apart(self, name: str) -> None:

@@ -94,11 +94,12 @@ class Supervisor:
         self._servers = ServiceWatch(self._parts)
         self._tidied = self._cleaned = self._clock.monotonic()
         self._due: list[float] = []
-        self._wake = self._listen()
+        self._wake = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
 
     def run(self) -> None:
         """Settle what an earlier life left, then look again for ever."""
         self._settle()
+        self._listen()
         while True:
             self._look()
             self._wait()
@@ -116,13 +117,12 @@ class Supervisor:
             self._drains,
         )
 
-    def _listen(self) -> socket.socket:
+    def _listen(self) -> None:
+        """From now on it can be woken; before, the first look sees what there is."""
         path = self._layout.supervisor_socket
         path.unlink(missing_ok=True)
-        wake = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        wake.bind(str(path))
+        self._wake.bind(str(path))
         path.chmod(0o600)
-        return wake
 
     def _settle(self) -> None:
         """What has to be before anything is started: the network, and no ghosts."""

@@ -11,7 +11,7 @@ import sqlite3
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
@@ -72,6 +72,23 @@ REMEDIES: dict[int, tuple[type[PaasError], str, str]] = {
     ),
 }
 """By primary result code (https://sqlite.org/rescode.html); any other one is a bug of ours."""
+
+
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Word what the operator can mend; the rest is a bug and passes as it is."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code not in REMEDIES:
+            raise
+        kind, why, remedy = REMEDIES[code]
+        raise kind(
+            f"The database {path} cannot be used: {why}",
+            [str(error)],
+            remedy.replace("FILE", str(path)),
+        ) from error
 
 
 class _Held:
@@ -182,21 +199,8 @@ class Database:
         finally:
             self._own.depth -= 1
 
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Word what the operator can mend; the rest is a bug and passes as it is."""
-        try:
-            yield
-        except sqlite3.DatabaseError as error:
-            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-            if code not in REMEDIES:
-                raise
-            kind, why, remedy = REMEDIES[code]
-            raise kind(
-                f"The database {self.path} cannot be used: {why}",
-                [str(error)],
-                remedy.replace("FILE", str(self.path)),
-            ) from error
+    def _told(self) -> AbstractContextManager[None]:
+        return told(self.path)
 
     def close(self) -> None:
         if self._own.held is not None and self._own.held.is_ours:
@@ -283,6 +287,25 @@ class Database:
 
     @staticmethod
     def _version(connection: sqlite3.Connection) -> int:
+        return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """Make `target` what `source` is, in one transaction of `target`'s; both may be open.
+
+    Source: https://sqlite.org/backup.html. Raises `DatabaseUnwritable`, `DatabaseBroken`.
+    """
+    with (
+        told(target),
+        closing(sqlite3.connect(source, timeout=BUSY_SECONDS)) as origin,
+        closing(sqlite3.connect(target, timeout=BUSY_SECONDS)) as copy,
+    ):
+        origin.backup(copy)
+
+
+def schema_of(path: Path) -> int:
+    """What a database says of its schema; 0 for one that has none."""
+    with told(path), closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
         return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 

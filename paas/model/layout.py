@@ -97,6 +97,21 @@ class Layout:
         """Holds `authorized_keys`; the home directory of the login user."""
         return self.root / "ssh"
 
+    @property
+    def upgrade(self) -> Path:
+        """0711, there while one is under way: what the way back needs (`paas.daemon.trial`)."""
+        return self.root / "upgrade"
+
+    @property
+    def upgrade_record(self) -> Path:
+        """There while a version is on trial; clients look for it, the same as `client.py` says."""
+        return self.upgrade / "record.json"
+
+    @property
+    def upgrade_lock(self) -> Path:
+        """Held by who upgrades."""
+        return self.locks / "upgrade.lock"
+
     # -- observed state, gone after a reboot --------------------------------------------
 
     @property

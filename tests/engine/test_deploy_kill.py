@@ -25,13 +25,12 @@ from tests.engine.world import (
     CRASH_SOON,
     HANG,
     SERVE,
-    Step,
     World,
-    forked,
     interrupted_at,
     killed_at,
     steps_of,
 )
+from tests.killing import Step, forked
 from tests.push.outcome import eventually
 
 SECONDS = 25.0

@@ -21,7 +21,8 @@ from paas.model.health import Healthcheck, Probe
 from paas.model.instance import InstanceState
 from paas.model.processes import RESTART_POLICY, STOP_TIMEOUT, UPDATE_ORDER
 from paas.model.report import Silent
-from tests.engine.world import HANG, SERVE, Step, World, forked, killed_at, steps_of
+from tests.engine.world import HANG, SERVE, World, killed_at, steps_of
+from tests.killing import Step, forked
 from tests.push.outcome import eventually
 
 FILES = "mkdir /w; echo $DYNO > /w/index.html; echo > /w/up"

@@ -9,19 +9,17 @@ import signal
 import socket
 import sys
 import tempfile
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 from paas.daemon import supervisor
 from paas.daemon.services import Services
 from paas.deploy.draft import Draft
 from paas.deploy.parts import Parts
 from paas.engine.config import ImageConfig
-from paas.errors import PaasError
 from paas.host.files import remove_tree
 from paas.model.app import App
 from paas.model.env import Secret
@@ -29,6 +27,8 @@ from paas.model.instance import InstanceState
 from paas.model.layout import Layout
 from paas.model.report import Silent
 from paas.model.settings import BOOT_SECONDS, DOMAIN, HTTP_ADDRESS, HTTP_PORT
+from tests import killing
+from tests.killing import Step, forked
 from tests.push.residue import residue
 
 SERVE = "mkdir /w; echo $VERSION > /w/index.html; /bin/busybox httpd -f -p $PORT -h /w"
@@ -47,9 +47,6 @@ TIDY_SECONDS = 2.0
 """Oftener than in service, so that no test waits for it long."""
 
 INTERRUPTED = 130
-
-Step = tuple[str, str]
-"""File and name of a function."""
 
 
 class World:
@@ -178,69 +175,21 @@ def deploy(
 # -- dying at a step ---------------------------------------------------------------------------
 
 
-def forked(work: Callable[[], object]) -> int:
-    """Run `work` in a child; its pid. The child ends with 0, or 1 for an error."""
-    pid = os.fork()
-    if pid:
-        return pid
-    code = 1
-    try:
-        work()
-        code = 0
-    except PaasError as error:
-        sys.stderr.write(f"{error}\n")
-    except BaseException:  # noqa: BLE001  a child never returns into pytest
-        traceback.print_exc()
-    finally:
-        sys.stderr.flush()
-        os._exit(code)
-
-
-def step_of(frame: FrameType, modules: re.Pattern[str] = MODULES) -> Step | None:
-    """The step that is begun with a call."""
-    file = frame.f_code.co_filename
-    name = frame.f_code.co_qualname
-    if not modules.search(file) or "<" in name or name.endswith("__init__"):
-        return None
-    return file, name
-
-
 def steps_of(work: Callable[[], object], modules: re.Pattern[str] = MODULES) -> list[Step]:
     """Every distinct step of `work`, in the order in which each is first begun."""
-    found: dict[Step, None] = {}
-
-    def note(frame: FrameType, event: str, _: object) -> None:
-        step = step_of(frame, modules) if event == "call" else None
-        if step is not None:
-            found[step] = None
-
-    sys.setprofile(note)
-    try:
-        work()
-    finally:
-        sys.setprofile(None)
-    return list(found)
+    return killing.steps_of(work, modules)
 
 
 def killed_at(step: Step, work: Callable[[], object], modules: re.Pattern[str] = MODULES) -> bool:
     """Run `work` in a child that SIGKILLs itself where it first begins `step`."""
-
-    def act() -> None:
-        sys.setprofile(lambda frame, event, _: die() if is_begun(frame, event) else None)
-        work()
-
-    def is_begun(frame: FrameType, event: str) -> bool:
-        return event == "call" and step_of(frame, modules) == step
-
-    _, status = os.waitpid(forked(act), 0)
-    return os.WIFSIGNALED(status)
+    return killing.killed_at(step, work, modules)
 
 
 def interrupted_at(step: Step, work: Callable[[], object]) -> bool:
     """Run `work` in a child that a ^C reaches where it first begins `step`."""
 
     def interrupt(frame: FrameType, event: str, _: object) -> None:
-        if event == "call" and step_of(frame) == step:
+        if event == "call" and killing.step_of(frame, MODULES) == step:
             # What a signal's handler raises; the interpreter then drops this function.
             raise KeyboardInterrupt
 
@@ -253,8 +202,3 @@ def interrupted_at(step: Step, work: Callable[[], object]) -> bool:
 
     _, status = os.waitpid(forked(act), 0)
     return os.waitstatus_to_exitcode(status) == INTERRUPTED
-
-
-def die() -> NoReturn:
-    os.kill(os.getpid(), signal.SIGKILL)
-    raise AssertionError("alive")

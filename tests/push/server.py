@@ -105,22 +105,29 @@ class Server:
 
     def command(self, *args: str) -> list[str]:
         """The argv of `paas ARGS` on the server."""
-        return [str(self.program / "paas"), "--root", str(self.layout.root), *args]
+        return [str(self.program / "current/paas"), "--root", str(self.layout.root), *args]
 
     @property
     def program(self) -> Path:
-        """Where the program is installed: an environment and the command in front of it."""
+        """Where the program is installed, in versions beside each other."""
         return self.folder / "program"
 
     def install(self) -> None:
         """Lay the program out as install.sh does, its code being this checkout's."""
-        subprocess.run([sys.executable, "-m", "venv", "--without-pip", self.program], check=True)
-        packages = next(self.program.glob("lib/python3*/site-packages"))
-        (packages / "checkout.pth").write_text(f"{CHECKOUT}\n{sysconfig.get_path('purelib')}\n")
-        (self.program / "client").symlink_to(CHECKOUT / "paas/daemon")
-        shim = (CHECKOUT / "hooks/paas").read_text().replace("@PROGRAM@", str(self.program))
-        (self.program / "paas").write_text(shim)
-        (self.program / "paas").chmod(0o755)
+        self.lay_out("first", CHECKOUT)
+        (self.program / "current").symlink_to("versions/first")
+
+    def lay_out(self, id: str, checkout: Path) -> None:
+        """Make a version of the code in `checkout`: an environment and the command before it."""
+        version = self.program / "versions" / id
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", version], check=True)
+        packages = next(version.glob("lib/python3*/site-packages"))
+        (packages / "checkout.pth").write_text(f"{checkout}\n{sysconfig.get_path('purelib')}\n")
+        (version / "client").symlink_to(checkout / "paas/daemon")
+        shim = (checkout / "hooks/paas").read_text()
+        (version / "paas").write_text(shim.replace("@PROGRAM@", str(self.program / "current")))
+        (version / "paas").chmod(0o755)
+        (version / "complete").touch()
 
     def up(self) -> Outcome:
         """Start every process of it, without the stack; harmless when they run."""

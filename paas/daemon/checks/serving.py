@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import socket
 import struct
@@ -41,6 +42,18 @@ def answers(server: str, name: str) -> bool:
             answer = connection.recv(512)
             return answer[:2] == query[:2] and answer[3] & 0xF not in (2, 5)
     return False
+
+
+def serves(address: str, port: int, host: str) -> bool:
+    """Whether the proxy answers for `host` with something that is no server error."""
+    connection = http.client.HTTPConnection(address, port, timeout=ANSWER_S)
+    try:
+        connection.request("GET", "/", headers={"Host": host})
+        return connection.getresponse().status < http.HTTPStatus.INTERNAL_SERVER_ERROR
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def certificates(served: Iterable[tuple[str, Certificate]], now: float) -> str:

@@ -256,7 +256,7 @@ def every_command() -> Table:
     def nothing(_: object) -> Any:
         raise AssertionError("a unit test was about to manage this server")
 
-    return commands(server_commands(nothing, nothing))
+    return commands(server_commands(nothing, nothing, nothing))
 
 
 if TYPE_CHECKING:

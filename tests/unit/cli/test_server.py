@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from paas.cli.server import Server, server_commands
+from paas.cli.server import Server, Upgrade, server_commands
 from paas.cli.session import Session
 from paas.cli.table import commands
 from paas.model.report import Report
@@ -61,12 +62,16 @@ class RecordingServer:
     def publish(self, report: Report) -> None:
         self.told.append("publish")
 
+    def run(self, checkout: Path | None, report: Report) -> None:
+        self.told.append(("upgrade", checkout))
+
     def facts(self) -> Iterable[tuple[str, str]]:
         return [("Domain", "example.com")]
 
 
 if TYPE_CHECKING:
     as_commands_see_it: Server = RecordingServer()
+    as_upgrades_see_it: Upgrade = RecordingServer()
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,10 @@ class Machine:
         def doctor(_: Session) -> Patient:
             return Patient(self.checks)
 
-        self.paas.table = commands(server_commands(server, doctor))
+        def upgrade(_: Session) -> RecordingServer:
+            return self.server
+
+        self.paas.table = commands(server_commands(server, doctor, upgrade))
 
 
 @pytest.fixture
@@ -113,7 +121,7 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
     machine.paas.store.close()
 
 
-@pytest.mark.parametrize("command", ["up", "down"])
+@pytest.mark.parametrize("command", ["up", "down", "upgrade"])
 def test_a_key_does_not_start_or_stop_the_server(machine: Machine, command: str) -> None:
     said = machine.paas(command, caller=KEY)
     assert said.code == 1
@@ -189,6 +197,25 @@ def test_the_doctor_says_what_to_do_and_fails(machine: Machine) -> None:
 
 def test_a_well_machine(machine: Machine) -> None:
     assert machine.paas("doctor", caller=ROOT).code == 0
+
+
+def test_what_is_found_is_there_for_programs_too(machine: Machine) -> None:
+    machine.checks.append(Looked("disk", ok=False, text="full", remedy="Make room."))
+    said = machine.paas("doctor", "--format", "json", caller=KEY)
+    assert said.code == 1
+    kernel, disk = json.loads(said.out)
+    assert (kernel["ok"], disk["ok"], disk["remedy"]) == (True, False, "Make room.")
+    report = machine.paas("report", "--format", "json")
+    assert json.loads(report.out) == {"domain": "example.com"}
+
+
+def test_an_upgrade_is_from_a_checkout_or_from_what_is_staged(machine: Machine) -> None:
+    machine.paas("upgrade", "../new", caller=ROOT)
+    machine.paas("upgrade", caller=ROOT)
+    assert machine.server.told == [
+        ("upgrade", machine.paas.folder / "../new"),
+        ("upgrade", None),
+    ]
 
 
 def test_report_and_version(machine: Machine) -> None:

@@ -1,0 +1,128 @@
+"""An upgrade that is killed at any step has happened or not: the next start sees to it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from paas.daemon.trial import AlreadyUpgrading, Record, Trial
+from paas.daemon.versions import NotInstalled, Versions
+from paas.host.database import Database, schema_of
+from paas.model.layout import Layout
+from tests.killing import killed_at, steps_of
+
+STEPS = re.compile(r"/paas/(daemon/(trial|versions)|host/(database|files))\.py")
+
+
+class Installed:
+    """A program of two versions, the older one in use, with the databases it wrote."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.layout = Layout.at(folder / "root")
+        self.layout.engine.mkdir(parents=True)
+        self.versions = Versions(folder / "program")
+        for id in ("old", "new"):
+            self.versions.directory(id).mkdir(parents=True)
+            (self.versions.directory(id) / "complete").touch()
+        self.versions.use("old")
+        self.trial = Trial(self.layout)
+        self.migrate("1")
+
+    def migrate(self, number: str) -> None:
+        """Have the databases as a program with one more migration leaves them."""
+        folder = self.folder / "migrations"
+        folder.mkdir(exist_ok=True)
+        (folder / f"000{number}_step.sql").write_text(f"CREATE TABLE t{number} (x TEXT) STRICT")
+        for path in (self.layout.database, self.layout.engine_database):
+            database = Database(path, folder)
+            database.execute(f"INSERT INTO t{number} VALUES ('written')")
+            database.close()
+
+    def upgrade(self) -> None:
+        """What an upgrade does, up to the verdict."""
+        record = Record(str(self.versions.program), "old", "new")
+        with self.trial.held("test"):
+            self.trial.begin(record)
+            self.trial.keep(record)
+            self.versions.use("new")
+            self.migrate("2")
+
+    def schemas(self) -> list[int]:
+        return [schema_of(path) for path in (self.layout.database, self.layout.engine_database)]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Callable[[str], Installed]:
+    def installed(name: str) -> Installed:
+        folder = tmp_path / name
+        folder.mkdir()
+        return Installed(folder)
+
+    return installed
+
+
+def no_paasd_runs() -> None:
+    """There is none here."""
+
+
+def test_without_one_there_is_nothing_to_settle(make: Callable[[str], Installed]) -> None:
+    assert make("idle").trial.settle(no_paasd_runs) is None
+
+
+def test_one_at_a_time(make: Callable[[str], Installed]) -> None:
+    trial = make("busy").trial
+    second = trial.held("process 8")
+    with trial.held("process 7"), pytest.raises(AlreadyUpgrading, match="process 7"), second:
+        raise AssertionError("two upgrade at once")
+
+
+def test_nobody_goes_back_while_somebody_upgrades(make: Callable[[str], Installed]) -> None:
+    one = make("live")
+    with one.trial.held("test"):
+        one.trial.begin(Record(str(one.versions.program), "old", "new"))
+        assert Trial(one.layout).settle(no_paasd_runs) is None
+        assert one.trial.pending
+
+
+def test_an_upgrade_killed_at_any_step_is_taken_back(make: Callable[[str], Installed]) -> None:
+    steps = steps_of(make("whole").upgrade, STEPS)
+    assert len(steps) > 10
+    for number, step in enumerate(steps):
+        one = make(f"killed{number}")
+        before = one.schemas()
+        assert killed_at(step, one.upgrade, STEPS), step
+        one.trial.settle(no_paasd_runs)
+        assert (one.versions.in_use, one.schemas()) == ("old", before), step
+        assert not one.layout.upgrade.exists()
+
+
+def test_a_way_back_killed_at_any_step_is_gone_again(make: Callable[[str], Installed]) -> None:
+    def settle(one: Installed) -> None:
+        one.trial.settle(no_paasd_runs)
+
+    first = make("first")
+    before = first.schemas()
+    first.upgrade()
+    steps = steps_of(lambda: settle(first), STEPS)
+    assert len(steps) > 5
+    for number, step in enumerate(steps):
+        one = make(f"back{number}")
+        one.upgrade()
+        assert killed_at(step, lambda one=one: settle(one), STEPS), step
+        settle(one)
+        assert (one.versions.in_use, one.schemas()) == ("old", before), step
+
+
+def test_what_install_sh_did_not_finish_is_no_version(make: Callable[[str], Installed]) -> None:
+    versions = make("staged").versions
+    with pytest.raises(NotInstalled, match="No new version"):
+        _ = versions.staged
+    (versions.program / "staged").symlink_to("versions/new")
+    assert versions.staged == "new"
+    (versions.directory("new") / "complete").unlink()
+    with pytest.raises(NotInstalled):
+        _ = versions.staged
