@@ -439,7 +439,7 @@ remove() {
         use_program
     fi
     if [ -x "$command" ]; then
-        if [ $action = purge ]; then "${paas[@]}" down --purge; else "${paas[@]}" down; fi
+        if [ $action = purge ]; then "${paas[@]}" down --purge --force; else "${paas[@]}" down; fi
     fi
     if systemd && [ "$root" = "$DEFAULT_ROOT" ]; then
         systemctl -q disable paasd.service paas-{proxy,instances,network}.service 2>/dev/null || true

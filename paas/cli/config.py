@@ -76,12 +76,11 @@ def show(session: Session, app: App | None, form: str, *, merged: bool) -> None:
         session.output.line(line)
 
 
-def keys(session: Session, app: App | None, *, merged: bool) -> None:
+def keys(session: Session, app: App | None, form: str, *, merged: bool) -> None:
     """Print the names of all variables."""
     own = session.store.config.keys(_scope(app))
     shared = session.store.config.keys(None) if merged else []
-    for key in sorted({*own, *shared}):
-        session.output.line(key)
+    session.output.names(sorted({*own, *shared}), form)
 
 
 def export(session: Session, app: App | None, form: str, *, merged: bool) -> None:
@@ -317,7 +316,7 @@ COMMANDS = (
         Access.VIEW,
         keys,
         Names.APP_OR_GLOBAL,
-        options=(merged_option(),),
+        options=(merged_option(), format_option()),
     ),
     Command(
         "config:export",

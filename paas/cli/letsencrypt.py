@@ -72,6 +72,7 @@ def _keep_binding_key(session: Session, app: App | None, value: str | None) -> N
 def revoke(session: Session, app: App, reason: str) -> None:
     """Have the certificates of an app declared invalid."""
     code = REASONS[reason]
+    session.confirm(app.name, f"No browser will trust the certificates of {app.name} any more.")
     session.platform.letsencrypt.revoke(app, code, actor=session.actor, report=session.report)
     session.report.step(f"The certificates of {app.name} are revoked, and letsencrypt is disabled")
 

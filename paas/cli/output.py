@@ -60,6 +60,14 @@ class Output:
         """Write JSON on one line. Raises `BrokenPipeError`."""
         self.line(json.dumps(value, ensure_ascii=False))
 
+    def names(self, names: Sequence[str], form: str) -> None:
+        """Write one name a line, or all of them as JSON. Raises `BrokenPipeError`."""
+        if form == "json":
+            self.json(names)
+            return
+        for name in names:
+            self.line(name)
+
 
 class Quiet(Lines):
     """Warnings alone: for scripts, which read the data."""

@@ -147,6 +147,9 @@ class Commands:
 
     def down(self, session: Session, *, only: str | None, unit: str | None, purge: bool) -> None:
         """Stop everything, or one service; with `purge` remove everything too."""
+        if purge:
+            what = f"This command will remove {session.layout.root}: apps, databases, volumes, all."
+            session.confirm(str(session.layout.root), what)
         server = self._open(session)
         if unit is not None:
             server.stop(unit)

@@ -8,7 +8,7 @@ import click
 
 from paas.cli.access import Access
 from paas.cli.command import Command, Names
-from paas.cli.options import no_restart_option
+from paas.cli.options import format_option, no_restart_option
 from paas.cli.service_commands import ServiceCommands
 from paas.cli.session import Session
 from paas.deploy.services_link import LinkWish
@@ -66,22 +66,21 @@ class Linking:
         if not no_restart and app.can_run:
             session.report.step(f"Restarting app {app.name}")
 
-    def links(self, session: Session, service: str) -> None:
+    def links(self, session: Session, service: str, form: str) -> None:
         """Print the apps that a service is linked to."""
-        for app in session.platform.service_links.apps_of(self._of.find(session, service)):
-            session.output.line(app.name)
+        apps = session.platform.service_links.apps_of(self._of.find(session, service))
+        session.output.names([app.name for app in apps], form)
 
     def linked(self, session: Session, app: App, service: str) -> int:
         """End with 0 when they are linked, with 1 when they are not."""
         apps = session.platform.service_links.apps_of(self._of.find(session, service))
         return 0 if app.id in {one.id for one in apps} else 1
 
-    def app_links(self, session: Session, app: App) -> None:
+    def app_links(self, session: Session, app: App, form: str) -> None:
         """Print the services that an app is linked to."""
-        services = {one.id: one for one in session.store.services.list(self._of.noun)}
-        for service_id in {link.service_id for link in session.store.links.of_app(app.id)}:
-            if service_id in services:
-                session.output.line(services[service_id].name)
+        linked = {link.service_id for link in session.store.links.of_app(app.id)}
+        services = session.store.services.list(self._of.noun)
+        session.output.names([one.name for one in services if one.id in linked], form)
 
 
 def links(of: ServiceCommands) -> Iterator[Command]:
@@ -120,7 +119,13 @@ def links(of: ServiceCommands) -> Iterator[Command]:
         app=True,
         options=(no_restart_option(),),
     )
-    yield of.command("links", f"List apps linked to a {title} service", Access.DEPLOY, do.links)
+    yield of.command(
+        "links",
+        f"List apps linked to a {title} service",
+        Access.DEPLOY,
+        do.links,
+        options=(format_option(),),
+    )
     yield of.command(
         "linked", f"Check if a {title} service is linked", Access.VIEW, do.linked, app=True
     )
@@ -130,4 +135,5 @@ def links(of: ServiceCommands) -> Iterator[Command]:
         Access.VIEW,
         do.app_links,
         Names.AN_APP,
+        options=(format_option(),),
     )

@@ -166,7 +166,7 @@ class Server:
         """Take it all away; what cannot be taken away is an error of the test run."""
         if self.sshd is not None:
             self.sshd.stop()
-        purged = self.down("--purge")
+        purged = self.down("--purge", "--force")
         shutil.rmtree(self.folder, ignore_errors=purged.code != 0)
         purged.ok()
 

@@ -116,6 +116,15 @@ def in_readme() -> str:
     return "".join(f"{line[4:]}\n" for line in text.split("\n\n")[0].splitlines())
 
 
+def newer_checkout(folder: Path) -> Path:
+    """What `git pull` makes of a checkout: the same program, of a later version."""
+    ignored = shutil.ignore_patterns("__pycache__", ".git", "tests")
+    shutil.copytree(CHECKOUT, folder, symlinks=True, ignore=ignored)
+    version = folder / "paas/model/version.py"
+    version.write_text(version.read_text().replace('VERSION = "', 'VERSION = "9.'))
+    return folder
+
+
 def test_install_demo_upgrade_uninstall_and_purge(installation: Installation) -> None:
     said = installation.first()
     assert "remote: =====> Application deployed:" in said
@@ -131,6 +140,12 @@ def test_install_demo_upgrade_uninstall_and_purge(installation: Installation) ->
     said = installation.install()
     assert "left as it is" in said
     assert "No SSH public key" not in said
+    assert pids(installation) == before
+    assert "Hello, world!" in installation.page()
+
+    newer = newer_checkout(installation.root.parent / "newer")
+    assert "Upgraded to 9." in installation.paas("upgrade", str(newer))
+    assert installation.paas("version").startswith("paas 9.")
     assert pids(installation) == before
     assert "Hello, world!" in installation.page()
 

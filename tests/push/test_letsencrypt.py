@@ -221,18 +221,18 @@ def test_twenty_domains_an_rsa_key_and_an_authority_that_takes_its_time(
 def test_a_revoked_certificate_is_gone_here_and_there(
     server: Server, clean: App, authority: Pebble
 ) -> None:
-    assert "not enabled" in clean.ssh("letsencrypt:revoke {}").failed(20).err
+    assert "not enabled" in clean.ssh("letsencrypt:revoke {} --force").failed(20).err
     clean.ssh("letsencrypt:enable {}").ok()
     (found,) = report(clean)
     authority.stop()
-    assert "cannot be reached" in clean.ssh("letsencrypt:revoke {}").failed().err
+    assert "cannot be reached" in clean.ssh("letsencrypt:revoke {} --force").failed().err
     assert len(report(clean)) == 1
     authority.start()
     # Another life of pebble knows nothing of what it issued in the one before.
     clean.ssh("letsencrypt:disable {}").ok()
     clean.ssh("letsencrypt:enable {}").ok()
     (found,) = report(clean)
-    clean.ssh("letsencrypt:revoke {} --reason keyCompromise").ok()
+    clean.ssh("letsencrypt:revoke {} --force --reason keyCompromise").ok()
     assert authority.is_revoked(found["serial"])
     assert report(clean) == []
     assert clean.serves("hello 1")

@@ -180,7 +180,7 @@ def test_down_leaves_the_kernel_as_it_was(machine: Machine) -> None:
 
 
 def test_purge_stops_everything_first(machine: Machine) -> None:
-    machine.paas("down", "--purge", caller=ROOT)
+    machine.paas("down", "--purge", "--force", caller=ROOT)
     assert machine.server.told == [("down", *NAMES), "purge"]
 
 
