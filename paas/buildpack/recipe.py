@@ -41,6 +41,15 @@ _USER = (
 _AS_APP = f"ENV HOME={APP}\nUSER app\nWORKDIR {APP}"
 
 
+CACHES = "stack"
+"""Whose the cache mounts of these Dockerfiles are: of nobody who builds anything else, since
+apt(8) installs what lies there by its name and size."""
+
+_ARCHIVES = "--mount=type=cache,id=apt,target=/var/cache/apt/archives,sharing=locked"
+_KEEP = "/var/cache/apt/archives/keep"
+"""Packages that are wanted to build with and to run on are fetched once."""
+
+
 def stack_name(stack: str) -> str:
     """What STACK says to buildpacks: `paas-13` of `debian-13`."""
     return f"paas-{stack.partition('-')[2]}"
@@ -58,7 +67,7 @@ def build_base(packs: Sequence[Buildpack], stack: str) -> str:
         if pack.has_setup:
             # Alone, so that it is not done again for every change of the others.
             lines.append(f"COPY --chmod=0755 {pack.name}/bin/setup {SETUP}/{pack.name}")
-            lines.append(f"RUN {SETUP}/{pack.name}")
+            lines.append(f"RUN {_ARCHIVES} touch {_KEEP}; {SETUP}/{pack.name}")
     for pack in packs:
         # Theirs to write: `export` is written beside `bin`.
         lines.append(f"COPY --chown=app:app {pack.name} {PACKS}/{pack.name}")
@@ -88,7 +97,8 @@ def _install(packages: Sequence[str]) -> str:
     apt = f"apt-get update && apt-get install -y --no-install-recommends {names}"
     # Java's packages link manual pages, for which a small image has no directory.
     return (
-        f"RUN echo '       Installing {names} on the stack'; mkdir -p /usr/share/man/man1;"
+        f"RUN {_ARCHIVES} touch {_KEEP};"
+        f" echo '       Installing {names} on the stack'; mkdir -p /usr/share/man/man1;"
         " export DEBIAN_FRONTEND=noninteractive;"
         f" {{ {apt}; }} >/tmp/apt.log 2>&1 || {{ tail -n 15 /tmp/apt.log; exit 1; }};"
         " rm -rf /tmp/apt.log /var/lib/apt/lists/* /var/log/*"

@@ -24,6 +24,7 @@ from paas.deploy.rebase import Compilation, compilation_of, key_of
 from paas.engine.build.builder import DEADLINE_SECONDS
 from paas.engine.build.context import Context, ContextEntry, DirectoryContext
 from paas.engine.build.errors import StepFailed
+from paas.engine.build.rules import Offer
 from paas.engine.config import History
 from paas.engine.engine import Engine
 from paas.engine.images import Image
@@ -195,7 +196,10 @@ class BuildpackBuilder:
     ) -> Image:
         picked = Picked(context, paths, recipe.DOCKERFILE, dockerfile)
         return self._engine.builder.build(
-            picked, dockerfile=recipe.DOCKERFILE, report=Output(report)
+            picked,
+            dockerfile=recipe.DOCKERFILE,
+            report=Output(report),
+            offer=Offer(scope=recipe.CACHES),
         )
 
     def _assemble(

@@ -21,7 +21,7 @@ from paas.buildpack.release import Defaults, parse_release
 from paas.engine.build.builder import DEADLINE_SECONDS
 from paas.engine.build.context import Context
 from paas.engine.build.rules import BuildTimedOut, Rules
-from paas.engine.build.run import Command, Result
+from paas.engine.build.run import Command, Result, outcome
 from paas.engine.build.sources import ContextSource
 from paas.engine.build.target import Attributes, Target
 from paas.engine.call import RanTooLong
@@ -33,7 +33,7 @@ from paas.engine.userns import BUILD_OWNER
 from paas.engine.volumes import Volumes
 from paas.host import syscalls
 from paas.model.env import Secret, fits_environment
-from paas.model.limits import BUILD_LIMITS, MIB, Limits
+from paas.model.limits import BUILD_LIMITS, Limits
 from paas.model.report import Report
 
 MAX_RESULT = 64 * 1024
@@ -80,16 +80,17 @@ class Compiler:
         """
         tools = self._engine.builder.tools
         defaults = Defaults()
+        rules = self._rules(job)
 
         def make(upper: Path) -> None:
             nonlocal defaults
             with tools.workspace.scratch() as work:
                 self._engine.layers.imitate_root(work, build.layers[-1])
                 self._lay(job.context, build, work)
-                result = self._compile(job, build, work, report)
+                result = self._compile(job, rules, build, work, report)
                 failure = _failure(work, job.packs)
                 if failure is not None or result.ended != 0:
-                    raise _error(failure, result, job.limits)
+                    raise _error(failure, result, rules)
                 defaults = _defaults(work, job.packs)
                 (work / recipe.APP.strip("/")).rename(upper / recipe.APP.strip("/"))
 
@@ -116,16 +117,18 @@ class Compiler:
                     target.put(source, item, f"{recipe.APP}/{path}")
             target.finish()
 
-    def _compile(self, job: Job, build: Image, upper: Path, report: Report) -> Result:
+    def _rules(self, job: Job) -> Rules:
         clock = self._engine.clock
         end = clock.monotonic() + job.deadline_s
-        rules = Rules(
+        return Rules(
             owner=BUILD_OWNER,
             limits=job.limits,
             use_cache=True,
             deadline_s=job.deadline_s,
             seconds_left=lambda: max(end - clock.monotonic(), 1.0),
         )
+
+    def _compile(self, job: Job, rules: Rules, build: Image, upper: Path, report: Report) -> Result:
         command = Command(
             args=(recipe.DRIVER, "build", *(pack.name for pack in job.packs)),
             env={"SOURCE_VERSION": job.commit},
@@ -159,14 +162,10 @@ def _failure(work: Path, packs: Sequence[Buildpack]) -> Failure | None:
     return failure and replace(failure, pack=names.get(failure.pack, failure.pack))
 
 
-def _error(failure: Failure | None, result: Result, limits: Limits) -> BuildpackFailed:
-    if result.ended.oom_killed:
-        limit = limits.memory_bytes // MIB
-        return BuildpackFailed(
-            f"The buildpacks ran out of memory: a build may use {limit} MiB", result.lines
-        )
-    if failure is None:
-        return BuildpackFailed(f"The build was ended: exit code {result.ended:d}", result.lines)
+def _error(failure: Failure | None, result: Result, rules: Rules) -> BuildpackFailed:
+    if failure is None or result.disk_full or result.ended.oom_killed:
+        how = outcome(result, rules)
+        return BuildpackFailed(f"The build by buildpacks was ended: {how}", result.lines)
     error = failure.error(result.lines)
     if failure.not_detected:
         return NotDetected(error.brief, error.details, error.resolution)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -67,6 +67,8 @@ class Applied:
     """Files of ids above 65535, which no range has: they belong to nobody (65534)."""
     devices: int = 0
     """Device nodes left out."""
+    implied: set[bytes] = field(default_factory=set)
+    """Directories that are there for what is in them: they have no entry of their own."""
 
 
 def apply_archive(stream: IO[bytes], limits: Limits) -> Applied:
@@ -126,7 +128,7 @@ class _Extraction:
             self.applied.devices += 1
             return
         if folder != self._ready:
-            make_directory(folder or b"/")
+            self.applied.implied.update(make_directory(folder or b"/"))
             self._ready = folder
         if name.startswith(_WHITEOUT):
             white_out(folder, name)
@@ -139,6 +141,7 @@ class _Extraction:
 
     def _make_other(self, path: bytes, entry: Entry) -> None:
         if entry.kind == DIRECTORY:
+            self.applied.implied.discard(path)
             self._make_room_for_directory(path)
         else:
             self._clear(path)
@@ -294,17 +297,20 @@ def white_out(folder: bytes, name: bytes) -> None:
         os.setxattr(path, _OPAQUE_XATTR, b"y")
 
 
-def make_directory(path: bytes) -> None:
-    """A directory that the archive has no entry for (yet), and those above it."""
+def make_directory(path: bytes) -> list[bytes]:
+    """A directory that the archive has no entry for (yet), and those above it; what is new."""
+    made: list[bytes] = []
     try:
         # Symlinks on the way are followed, within this root, as every engine does. One by
         # one: `makedirs` gives its mode to the last alone, and there is no umask here.
         if not os.path.isdir(path):  # noqa: PTH112 (bytes)
-            make_directory(os.path.dirname(path))  # noqa: PTH120
+            made = make_directory(os.path.dirname(path))  # noqa: PTH120
             os.mkdir(path, 0o755)  # noqa: PTH102
+            made.append(path)
     except (FileExistsError, NotADirectoryError):
         what = os.fsdecode(path)
         raise Refused(f"{what!r} is no directory, yet has entries below it") from None
+    return made
 
 
 def write_all(fd: int, data: bytes) -> None:

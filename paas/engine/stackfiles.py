@@ -15,15 +15,19 @@ APT_ONCE = """\
 Dpkg::Use-Pty "0";
 """
 
-# Images are committed after each step: caches would stay in the layer, recommended
-# packages and package-list translations are seldom what a Dockerfile means.
+# Images are committed after each step: caches would stay in the layer (unless they are
+# mounted, which a file `keep` says), recommended packages and package-list translations are
+# seldom what a Dockerfile means.
 _APT_IN_IMAGES = """\
 Acquire::Languages "none";
 Acquire::GzipIndexes "true";
 APT::AutoRemove::SuggestsImportant "false";
 Dir::Cache::pkgcache "";
 Dir::Cache::srcpkgcache "";
-DPkg::Post-Invoke { "rm -f /var/cache/apt/archives/*.deb /var/cache/apt/*.bin || true"; };
+DPkg::Post-Invoke {
+  "[ -e /var/cache/apt/archives/keep ] || rm -f /var/cache/apt/archives/*.deb || true";
+  "rm -f /var/cache/apt/*.bin || true";
+};
 """
 
 # The licences stay: they must accompany what is redistributed.
@@ -41,6 +45,9 @@ force-unsafe-io
 ASK_NOBODY = (
     'echo debconf debconf/frontend select Noninteractive | chroot "$1" debconf-set-selections'
 )
+
+# For what reads it without asking whether it is there, such as Heroku's apt buildpack.
+_OLD_SOURCES = "# The sources are in sources.list.d/debian.sources\n"
 
 _SOURCES = """\
 Types: deb
@@ -84,6 +91,7 @@ def settle(root: Path, suite: str) -> None:
     # Mounted over in every container; they must exist, and hold the name of no host.
     for name in ("etc/resolv.conf", "etc/hostname", "etc/hosts", "etc/machine-id"):
         _write(root / name, "")
+    _write(root / "etc/apt/sources.list", _OLD_SOURCES)
     _write(root / "etc/apt/sources.list.d/debian.sources", _SOURCES.format(suite=suite))
     _write(root / "etc/apt/apt.conf.d/90paas-image", _APT_IN_IMAGES)
     _write(root / "etc/dpkg/dpkg.cfg.d/90paas-image", DPKG)

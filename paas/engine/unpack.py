@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from paas.engine.extract import Limits, Refused, apply_archive
+from paas.engine.extract import Limits, Refused, apply_archive, write_all
 from paas.engine.tarstream import Broken
 from paas.errors import PaasError
 from paas.host import processes, syscalls
@@ -43,6 +43,8 @@ class Unpacked:
     bytes: int
     nobodies: int
     devices: int
+    implied: tuple[str, ...] = ()
+    """Directories without an entry of their own, if they were asked for; relative paths."""
 
 
 def unpack(
@@ -52,12 +54,13 @@ def unpack(
     diff_id: str | None = None,
     limits: Limits | None = None,
     reserve: int = RESERVE,
+    tell_implied: bool = False,
 ) -> Unpacked:
-    """Unpack the tar `blob` (plain, gzip or zstd) into the directory `target`.
+    """Unpack the tar `blob` (plain, or of gzip, zstd, xz, bzip2) into the directory `target`.
 
     The archive must have the digest `diff_id`, if one is given; `reserve` bytes of the disk
-    stay free. Raises `LayerRefused` and `DiskFull`; then `target` holds part of it, and its
-    maker throws it away.
+    stay free; `tell_implied` asks for the directories it implies. Raises `LayerRefused` and
+    `DiskFull`; then `target` holds part of it, and its maker throws it away.
     """
     limits = _within_disk(limits or Limits(), Disk(target, reserve))
     stream_read, stream_write = os.pipe2(os.O_CLOEXEC)
@@ -68,7 +71,7 @@ def unpack(
     if child == 0:
         for fd in (stream_write, result_read):
             os.close(fd)
-        _extract_and_exit(stream_read, result_write, target, limits)
+        _extract_and_exit(stream_read, result_write, target, limits, tell_implied)
     os.close(stream_read)
     os.close(result_write)
     with os.fdopen(result_read, "rb") as result:
@@ -96,7 +99,8 @@ def _judge(blob: Path, digest: str, failure: str, answer: bytes, expected: str |
             resolution="Pull or load the image again; if it fails again, its source is broken. "
             "If the disk has no room, see `paas df`.",
         )
-    return Unpacked(digest, told["bytes"], told["nobodies"], told["devices"])
+    implied = tuple(told["implied"])
+    return Unpacked(digest, told["bytes"], told["nobodies"], told["devices"], implied)
 
 
 def _feed(blob: Path, pipe: int, limits: Limits) -> tuple[str, str]:
@@ -171,7 +175,13 @@ def _through(argv: list[str], source: int) -> Iterator[bytes]:
         raise EOFError(f"{argv[0]} ended with {processes.describe_code(code)}")
 
 
-def _extract_and_exit(stream: int, result: int, target: Path, limits: Limits) -> NoReturn:
+def _extract_and_exit(
+    stream: int,
+    result: int,
+    target: Path,
+    limits: Limits,
+    tell_implied: bool,  # noqa: FBT001
+) -> NoReturn:
     """In the child: change the root, extract, tell how it went, end without cleaning up."""
     answer: dict[str, object] = {"refused": "an unexpected error"}
     try:
@@ -185,6 +195,7 @@ def _extract_and_exit(stream: int, result: int, target: Path, limits: Limits) ->
             "bytes": applied.bytes,
             "nobodies": applied.nobodies,
             "devices": applied.devices,
+            "implied": [os.fsdecode(path).lstrip("/") for path in applied.implied if tell_implied],
         }
     except Broken as error:
         answer = {"refused": f"it is not a whole tar archive: {error}"}
@@ -196,7 +207,7 @@ def _extract_and_exit(stream: int, result: int, target: Path, limits: Limits) ->
     except Exception as error:  # noqa: BLE001  hostile headers are of all sorts
         answer = {"refused": f"it is malformed: {type(error).__name__}: {error}"}
     finally:
-        os.write(result, json.dumps(answer).encode())
+        write_all(result, json.dumps(answer).encode())
         os._exit(0)
 
 

@@ -7,7 +7,6 @@ Beside it the same by `buildah build --layers` and, where docker.io is installed
 from __future__ import annotations
 
 import os
-import tarfile
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -17,7 +16,7 @@ from paas.engine.build.buildhost import BuildHost
 from tests.bench.dockerd import CLIENT, PROGRAM, dockerd
 from tests.bench.figures import Row, row, seconds
 from tests.engine.build.buildah import Buildah
-from tests.engine.build.rig import BASE, Rig
+from tests.engine.build.rig import BASE, Rig, base_archive
 from tests.push.server import HOME, Server
 
 TITLE = "building ten instructions"
@@ -70,8 +69,8 @@ def builders(folder: Path) -> Iterator[dict[str, Build]]:
     with ExitStack() as stack:
         rig = Rig(folder / "paas", stack, BuildHost())
         rig.make_base()
-        buildah = Buildah(folder / "buildah")
-        buildah.take_base(rig)
+        base = base_archive(rig, folder / "base.tar")
+        buildah = Buildah(folder / "buildah", base)
         found: dict[str, Build] = {
             "paas": rig.build_in,
             "buildah": lambda path: buildah.run(
@@ -82,12 +81,7 @@ def builders(folder: Path) -> Iterator[dict[str, Build]]:
         if PROGRAM.exists() and Path(CLIENT).exists():
             (folder / "docker").mkdir()
             docker = stack.enter_context(dockerd(folder / "docker"))
-            image = rig.images.resolve(BASE)
-            assert image is not None
-            archive = folder / "base.tar"
-            with rig.workspace.tree(image.layers) as root, tarfile.open(archive, "w") as tar:
-                tar.add(root, arcname=".")
-            docker.run("import", os.fspath(archive), BASE)
+            docker.run("import", os.fspath(base), BASE)
             found["docker"] = lambda path: docker.run("build", "--quiet", str(path))
         yield found
 

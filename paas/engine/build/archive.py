@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tarfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from paas.engine.build.sources import Item, Source
@@ -12,11 +13,19 @@ from paas.engine.unpack import unpack
 _ZSTD = b"\x28\xb5\x2f\xfd"
 
 
-def extract(source: Source, item: Item, scratch: Path) -> Path | None:
+@dataclass(frozen=True)
+class Extracted:
+    """Where the files of an archive are, and which directories it has no entries for."""
+
+    tree: Path
+    implied: frozenset[str]
+
+
+def extract(source: Source, item: Item, scratch: Path) -> Extracted | None:
     """Unpack a file of `source` below the empty directory `scratch`, if it is a tar archive.
 
-    Plain, or compressed with gzip, bzip2, xz or zstd. Returns where its files are, None
-    for any other file. Raises `LayerRefused` for a broken or hostile archive.
+    Plain, or compressed with gzip, bzip2, xz or zstd. None for any other file. Raises
+    `LayerRefused` for a broken or hostile archive.
     """
     blob, tree = scratch / "archive", scratch / "tree"
     fd = os.open(blob, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -28,8 +37,8 @@ def extract(source: Source, item: Item, scratch: Path) -> Path | None:
         blob.unlink()
         return None
     tree.mkdir(mode=0o755)
-    unpack(blob, tree)
-    return tree
+    unpacked = unpack(blob, tree, tell_implied=True)
+    return Extracted(tree, frozenset(unpacked.implied))
 
 
 def _is_archive(path: Path) -> bool:
@@ -38,6 +47,8 @@ def _is_archive(path: Path) -> bool:
             return True
         file.seek(0)
         try:
-            return tarfile.is_tarfile(file)
-        except (OSError, EOFError):  # of a decompressor: no archive
+            with tarfile.open(fileobj=file) as archive:
+                # With nothing in it, it is a file of zeros.
+                return archive.next() is not None
+        except (tarfile.TarError, OSError, EOFError):  # the latter of a decompressor
             return False

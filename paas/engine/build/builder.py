@@ -147,6 +147,7 @@ class _Build:
         self._count = Count(chosen.steps)
         self._output = threading.Lock()
         self._states: dict[int, State] = {}
+        self._stage_args: dict[int, Mapping[str, str]] = {}
         self._declared: set[str] = set()
 
     def state_of(self, last: Stage) -> State:
@@ -188,14 +189,18 @@ class _Build:
         triggers = self._triggers(base, stage.begin)
         progress.add(len(triggers))
         escape = self._plan.dockerfile.escape
+        below = self._plan.bases[stage.index].stage
+        inherited = None if below is None else self._stage_args[below]
+        variables = Variables(self._args, self._plan.global_args, escape, inherited)
         walk = StageWalk(
             Maker(self._builder.tools, self._rules, progress),
             self._context,
-            Variables(self._args, self._plan.global_args, escape),
+            variables,
             lambda step, name: self._origin(stage, step, name),
         )
         state = replace(base, config=replace(base.config, onbuild=()))
         self._states[stage.index] = walk.walk(state, [*triggers, *stage.steps])
+        self._stage_args[stage.index] = variables.args
 
     def _base_state(self, base: Base, step: ins.Instruction) -> State:
         if base.stage is not None:

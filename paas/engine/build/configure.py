@@ -45,9 +45,8 @@ def with_command(
 
 
 def shell_form(config: ImageConfig, args: tuple[str, ...]) -> tuple[str, ...]:
-    """The argv of a line for the shell; an empty line stays nothing."""
-    line = " ".join(args)
-    return (*(config.shell or DEFAULT_SHELL), line) if line else ()
+    """The argv of a line for the shell."""
+    return (*(config.shell or DEFAULT_SHELL), " ".join(args))
 
 
 def workdir_path(config: ImageConfig, path: str) -> str:

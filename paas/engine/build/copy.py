@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import posixpath
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from paas.engine import inside
+from paas.engine.build.archive import Extracted
 from paas.engine.build.cache import Input
 from paas.engine.build.errors import Location
 from paas.engine.build.modes import Mode
@@ -46,8 +47,8 @@ class Order:
         }
 
 
-Extract = Callable[[Source, Item], "Path | None"]
-"""Unpacks a file that is an archive and returns where its files are, else None."""
+Extract = Callable[[Source, Item], "Extracted | None"]
+"""Unpacks a file that is an archive, else returns None."""
 
 
 def target_path(target: str, workdir: str) -> str:
@@ -126,25 +127,32 @@ def _copy_one(
     if order.unpack and not one.packed and stat.S_ISREG(one.item.mode):
         unpacked = extract(source, one.item)
         if unpacked is not None:
-            _copy_unpacked(target, order.target, unpacked)
+            target.make_directories(order.target)
+            _copy_unpacked(target.as_it_is(), order.target, unpacked)
             return
     target.put(source, one.item, _place(order, target, one.name))
 
 
-def _copy_directory(target: Target, source: Source, one: Selected, place: str) -> None:
-    """The contents of a directory go into the destination, which keeps its attributes."""
+def _copy_directory(
+    target: Target, source: Source, one: Selected, place: str, implied: Container[str] = ()
+) -> None:
+    """The contents of a directory go into the destination, which keeps its attributes; one
+    that is made for them has none of the source's, as in BuildKit and buildah."""
     if not target.is_directory(place):
-        target.put_directory(one.item, place)
+        target.make_directories(place)
     for name, item in one.below:
         path = posixpath.join(place, name)
-        if item.is_dir:
+        if item.is_dir and name in implied:
+            target.make_directories(path)
+        elif item.is_dir:
             target.put_directory(item, path)
         else:
             target.put(source, item, path)
 
 
-def _copy_unpacked(target: Target, place: str, unpacked: Path) -> None:
-    tree = TreeSource(unpacked)
-    target.make_directories(place)
+def _copy_unpacked(target: Target, place: str, unpacked: Extracted) -> None:
+    """With the owners and modes that the archive says: neither --chown nor --chmod is for
+    them, as in BuildKit and buildah."""
+    tree = TreeSource(unpacked.tree)
     for one in select(tree, "/") or ():
-        _copy_directory(target, tree, one, place.rstrip("/") or "/")
+        _copy_directory(target, tree, one, place.rstrip("/") or "/", unpacked.implied)

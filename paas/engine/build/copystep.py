@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from paas.engine.build import instructions as ins
-from paas.engine.build.archive import extract
+from paas.engine.build.archive import Extracted, extract
 from paas.engine.build.cache import step_key
 from paas.engine.build.context import Context
 from paas.engine.build.copy import Order, copy, owner_of, target_path
@@ -194,7 +194,7 @@ class CopyStep:
         workspace = self._maker.tools.workspace
         with ExitStack() as stack:
 
-            def unpacked(origin: Source, item: Item) -> Path | None:
+            def unpacked(origin: Source, item: Item) -> Extracted | None:
                 return extract(origin, item, stack.enter_context(workspace.scratch()))
 
             root = stack.enter_context(workspace.mounted(below, upper))

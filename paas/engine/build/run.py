@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 from paas.engine.build.buildhost import APT_FILE, CA_FILE, BuildHost
+from paas.engine.build.diskwatch import DiskWatch
 from paas.engine.build.instructions import Document, Instruction
 from paas.engine.build.mounts import SecretFile
 from paas.engine.build.rules import BuildTimedOut, Rules
@@ -24,6 +25,7 @@ from paas.engine.layers import LayerId, Layers
 from paas.engine.spec import ContainerSpec, Mount
 from paas.engine.users import NoSuchUser
 from paas.host import files
+from paas.host.disk import RESERVE
 from paas.model.env import Secret
 from paas.model.layout import Layout
 from paas.model.limits import MIB
@@ -63,6 +65,8 @@ class Result:
 
     ended: Ended
     lines: Sequence[str]
+    disk_full: bool = False
+    """It was ended because it left the disk no room."""
 
 
 class Runner:
@@ -109,7 +113,7 @@ class Runner:
                 f"{step.summary}: {error.brief}", error.details, error.resolution
             ) from None
         if result.ended != 0:
-            raise step.at.failure(_outcome(step, result.ended, rules), result.lines)
+            raise step.at.failure(f"{step.summary}: {outcome(result, rules)}", result.lines)
 
     def attempt(
         self,
@@ -131,7 +135,8 @@ class Runner:
             report.output(data)
             tail.add(data)
 
-        with self._files(name, command) as mounts, self._named(name):
+        watch = DiskWatch(self._layers.disk, lambda: self._foreground.kill(name))
+        with self._files(name, command) as mounts, self._named(name), watch:
             spec = self._spec(name, command, mounts, rules)
             left = rules.seconds_left()
             ended = self._foreground.run_on(
@@ -139,7 +144,7 @@ class Runner:
             )
         targets = [*_SYSTEM_MOUNTS, *BOUND, *command.tmpfs, *(mount.target for mount in mounts)]
         remove_stubs(upper, [self._layers.path(layer) for layer in below], targets)
-        return Result(ended, tail.lines())
+        return Result(ended, tail.lines(), watch.full)
 
     def _spec(
         self, name: str, command: Command, mounts: tuple[Mount, ...], rules: Rules
@@ -224,10 +229,13 @@ class Tail:
         return [text.rsplit("\r", 1)[-1] for text in texts[-TAIL_LINES:]]
 
 
-def _outcome(step: Instruction, ended: Ended, rules: Rules) -> str:
+def outcome(result: Result, rules: Rules) -> str:
     """How it ended, in words. A shell says 137 of a killed child, and may say anything else."""
+    ended = result.ended
+    if result.disk_full:
+        return f"out of disk, a build must leave {RESERVE // MIB} MiB free (exit code {ended:d})"
     if ended.oom_killed:
         limit = rules.limits.memory_bytes // MIB
-        return f"{step.summary}: out of memory, a build may use {limit} MiB (exit code {ended:d})"
+        return f"out of memory, a build may use {limit} MiB (exit code {ended:d})"
     meaning = f" ({_MEANINGS[ended]})" if ended in _MEANINGS else ""
-    return f"{step.summary}: exit code {ended:d}{meaning}"
+    return f"exit code {ended:d}{meaning}"

@@ -69,7 +69,7 @@ class RunStep:
             self._variables.for_run(state.config.env),
             script=step.script,
             network=step.network,
-            hidden_env=self._variables.undeclared(),
+            hidden_env=self._variables.proxies(),
         )
 
     def _made(

@@ -65,11 +65,15 @@ def _matches(source: Source, directory: str, parts: list[str]) -> Iterator[str]:
     if part == "**":
         if rest:
             yield from _matches(source, directory, rest)
+        real = resolve(source, directory) or ""
         for name in _names(source, directory):
             below = posixpath.join(directory, name)
             if not rest:
                 yield below
-            yield from _matches(source, below, parts)
+            # Into directories, not through links: those may lead in a circle, or out.
+            item = source.find(posixpath.join(real, name))
+            if item is not None and item.is_dir:
+                yield from _matches(source, below, parts)
         return
     if _WILDCARD.search(part):
         glob = compile_glob(part)

@@ -58,6 +58,10 @@ class Target:
         self._links: dict[tuple[int, int], tuple[str, str]] = {}
         self._times: list[tuple[str, float]] = []
 
+    def as_it_is(self) -> Target:
+        """The same tree, for what keeps its own attributes."""
+        return Target(self._root)
+
     def is_directory(self, path: str) -> bool:
         """Whether `path` is a directory, through links."""
         try:
@@ -114,10 +118,13 @@ class Target:
         return new
 
     def real(self, path: str) -> str:
-        """`path` with all links followed; as it is when there is nothing at its end."""
+        """`path` with all links followed, one that leads to nothing too: what is to be made."""
         try:
             fd = self._open(path, os.O_PATH)
-        except (FileNotFoundError, NotADirectoryError):
+        except FileNotFoundError:
+            link = self._link_at(path)
+            return path if link is None else self.real(link)
+        except NotADirectoryError:
             return path
         try:
             found = Path(f"/proc/self/fd/{fd}").readlink()
@@ -213,12 +220,28 @@ class Target:
             try:
                 os.mkdir(name, 0o755, dir_fd=above)
             except FileExistsError:
-                raise CannotCopy(f"{path} is a symbolic link that leads to nothing") from None
+                # A link that leads to nothing: what it leads to is made.
+                return self._ensure(self._link_at(path) or path)
             uid, gid = self._attributes.owner or (0, 0)
             os.chown(name, uid, gid, dir_fd=above, follow_symlinks=False)
             # Not narrowed by the umask, and not what --chmod says (as in BuildKit).
             os.chmod(name, NEW_DIRECTORY, dir_fd=above)
         return self._open(path, os.O_PATH | os.O_DIRECTORY)
+
+    def _link_at(self, path: str) -> str | None:
+        """Where the symbolic link at `path` leads, None if there is none. It may lead on:
+        the kernel has refused circles before anybody asks."""
+        parent, name = posixpath.split(path.rstrip("/"))
+        try:
+            above = self._open(parent, os.O_PATH | os.O_DIRECTORY)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        try:
+            return posixpath.join(parent, os.readlink(name, dir_fd=above))
+        except OSError:
+            return None
+        finally:
+            os.close(above)
 
     def _open(self, path: str, flags: int) -> int:
         root = os.open(self._root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

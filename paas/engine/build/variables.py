@@ -1,8 +1,9 @@
 """What `$NAME` means at one place of a stage: ENV, then ARG.
 
 Rules of the Dockerfile reference, "Scope" and "Using ARG variables": an ARG is known
-from its line on; ENV always wins over an ARG of the same name; the proxy variables are
-build arguments without being declared, reach RUN, and are in no cache key.
+from its line on, in the stages on top of its own too; ENV always wins over an ARG of the
+same name; the proxy variables are build arguments without being declared, reach RUN, and
+are in no cache key.
 """
 
 from __future__ import annotations
@@ -13,11 +14,8 @@ from paas.engine.build import instructions as ins
 from paas.engine.build.errors import BadSubstitution
 from paas.engine.build.words import expand, expand_document
 
-PREDEFINED = frozenset(
-    name
-    for upper in ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
-    for name in (upper, upper.lower())
-)
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
+PREDEFINED = frozenset(name for upper in _PROXIES for name in (upper, upper.lower()))
 _NOT_IN_RUN = frozenset({"SOURCE_DATE_EPOCH"})
 
 
@@ -25,12 +23,22 @@ class Variables:
     """The build arguments of one stage, as its instructions are walked in order."""
 
     def __init__(
-        self, build_args: Mapping[str, str], global_args: Mapping[str, str], escape: str
+        self,
+        build_args: Mapping[str, str],
+        global_args: Mapping[str, str],
+        escape: str,
+        inherited: Mapping[str, str] | None = None,
     ) -> None:
+        """`inherited` are the arguments that the stage below this one has at its end."""
         self._build_args = build_args
         self._global_args = global_args
         self._escape = escape
-        self._args: dict[str, str] = {}
+        self._args: dict[str, str] = dict(inherited or {})
+
+    @property
+    def args(self) -> Mapping[str, str]:
+        """The arguments so far; a stage on top of this one begins with them."""
+        return self._args
 
     def declare(self, arg: ins.Arg, env: Mapping[str, str]) -> None:
         """An ARG: its value is the build argument, else the global one, else its default."""
@@ -64,10 +72,16 @@ class Variables:
         args = {name: value for name, value in self._args.items() if name not in _NOT_IN_RUN}
         return {**args, **env}
 
-    def undeclared(self) -> dict[str, str]:
-        """The proxy arguments that were given but not declared: in RUN, in no key."""
+    def proxies(self) -> dict[str, str]:
+        """The proxy arguments that were given: in RUN by both of their names, in no key.
+
+        As in BuildKit: of the programs that heed them some know one name, some the other.
+        """
+        given = {name: value for name, value in self._build_args.items() if name in PREDEFINED}
         return {
             name: value
-            for name, value in self._build_args.items()
-            if name in PREDEFINED and name not in self._args
+            for upper in _PROXIES
+            for value in (given.get(upper) or given.get(upper.lower()),)
+            if value
+            for name in (upper, upper.lower())
         }

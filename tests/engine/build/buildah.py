@@ -1,90 +1,71 @@
-"""The field's own builder, for the same Dockerfiles: Debian's buildah, without a daemon.
+"""The field's own builder without a daemon: Debian's buildah.
 
-Its storage is its own (vfs: a directory per layer), its RUNs are chroots, so it works in
-a container that has no CAP_SYS_RESOURCE.
+Its storage is its own (vfs: a directory per layer, read here as it lies), its RUNs are
+chroots, so it works in a container that has no CAP_SYS_RESOURCE.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import os
-import stat
 import subprocess
-import tarfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from paas.engine.config import ImageConfig
-from tests.engine.build.rig import BASE, Rig
+from tests.engine.build.corpus.case import Case
+from tests.engine.build.product import Product, config_of, look
+from tests.engine.build.rig import BASE
 
 ENVIRONMENT = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LANG": "C.UTF-8"}
 
-
-@dataclass(frozen=True)
-class Node:
-    """One path of an image: all of it but its times. `names` are its hard links."""
-
-    mode: str
-    owner: tuple[int, int]
-    content: bytes
-    xattrs: Mapping[str, bytes]
-    names: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Product:
-    """What a builder made."""
-
-    tree: Mapping[str, Node]
-    config: Mapping[str, Any]
+LIMITS = ("--ulimit=nofile=1024:1024", "--ulimit=nproc=4096:4096")
+"""Within those of a container that has no CAP_SYS_RESOURCE."""
 
 
 class Buildah:
     """One storage of its own, below `folder`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, base: Path, inside: Sequence[str] = ()) -> None:
+        """`base` is a tar of the base image; `inside` an argv that runs a program elsewhere."""
         self._folder = folder
+        self._inside = inside
         folder.mkdir()
         # Its registries.conf: nothing is ever pulled.
         (folder / "registries.conf").write_text("unqualified-search-registries = []\n")
-
-    def take_base(self, rig: Rig) -> None:
-        """Import the base image of our tests under its name."""
-        image = rig.images.resolve(BASE)
-        assert image is not None
-        archive = self._folder / "base.tar"
-        with rig.workspace.tree(image.layers) as root, tarfile.open(archive, "w") as tar:
-            tar.add(root, arcname=".")
-        container = self.run("from", "scratch")
-        self.run("add", container, str(archive), "/")
+        self.name = " ".join(self.run("--version").split()[::2][:2])
+        container = self.run("from", *LIMITS, "scratch")
+        self.run("add", container, str(base), "/")
         self.run("config", "--cmd", '["/bin/sh"]', container)
         self.run("commit", "--rm", "--quiet", container, f"localhost/{BASE}")
 
-    def build(self, context: Path, args: Mapping[str, str], target: str | None) -> Product:
-        """Build the Dockerfile of a directory and look at the image."""
-        options = [f"--build-arg={name}={value}" for name, value in args.items()]
-        options += [f"--target={target}"] if target else []
+    def build(self, case: Case, context: Path) -> Product:
+        """Build a case, whose files are in `context`, and look at the image."""
+        options = case.options(self.name, context.with_name("Dockerfile.buildah"))
         image_file = self._folder / "image"
         self.run(
             *("build", "--isolation=chroot", "--layers=false", "--format=docker", "--quiet"),
-            *("--ulimit=nofile=1024:1024", f"--iidfile={image_file}", *options, str(context)),
+            *(*LIMITS, f"--iidfile={image_file}", *options, str(context)),
         )
-        image = image_file.read_text().removeprefix("sha256:")
-        container = self.run("from", image)
-        root = Path(self.run("mount", container))
-        inspected = json.loads(self.run("inspect", "--type=image", image))
-        product = Product(look(root), _config(inspected["Docker"]))
-        self.run("rm", container)
-        return product
+        return self._product(image_file.read_text().removeprefix("sha256:"))
+
+    def _product(self, image: str) -> Product:
+        """The image as it lies in the storage: a name for each of its documents, in base64."""
+        images = self._folder / "storage/vfs-images"
+        records = json.loads((images / "images.json").read_text())
+        (record,) = (each for each in records if each["id"] == image)
+        name = base64.b64encode(f"sha256:{image}".encode()).decode()
+        document = json.loads((images / image / f"={name}").read_text())
+        tree = look(self._folder / "storage/vfs/dir" / record["layer"])
+        del tree["."]  # Always 0555: the storage's own directory, not the image's root.
+        return Product(tree, config_of(document))
 
     def run(self, *words: str) -> str:
         """One command of buildah's; its output."""
         storage = [f"--root={self._folder}/storage", f"--runroot={self._folder}/run"]
         done = subprocess.run(
             [
-                *("buildah", *storage, "--storage-driver=vfs"),
+                *(*self._inside, "buildah", *storage, "--storage-driver=vfs"),
                 *(f"--registries-conf={self._folder}/registries.conf", *words),
             ],
             env=ENVIRONMENT,
@@ -92,74 +73,9 @@ class Buildah:
             check=False,
         )
         if done.returncode != 0:
-            raise BuildahFailed(done.stderr.decode(errors="replace"))
+            raise BuilderFailed(done.stderr.decode(errors="replace"))
         return done.stdout.decode().strip()
 
 
-class BuildahFailed(Exception):
-    """What buildah said."""
-
-
-def ours(rig: Rig, context: Path, args: Mapping[str, str], target: str | None) -> Product:
-    """The same build by our builder."""
-    image = rig.build_in(context, build_args=args, target=target)
-    with rig.workspace.tree(image.layers) as root:
-        return Product(look(root), _own_config(image.config))
-
-
-def look(root: Path) -> dict[str, Node]:
-    """Every path below `root`."""
-    paths = sorted(Path(root).rglob("*"))
-    names: dict[tuple[int, int], list[str]] = {}
-    for path in paths:
-        status = path.lstat()
-        if stat.S_ISREG(status.st_mode):
-            names.setdefault((status.st_dev, status.st_ino), []).append(os.path.relpath(path, root))
-    return {os.path.relpath(path, root): _node(path, names) for path in paths}
-
-
-def _node(path: Path, names: Mapping[tuple[int, int], Sequence[str]]) -> Node:
-    status = path.lstat()
-    content = b""
-    if path.is_symlink():
-        content = os.fsencode(path.readlink())
-    elif path.is_file():
-        content = path.read_bytes()
-    xattrs = {
-        name: os.getxattr(path, name, follow_symlinks=False)
-        for name in os.listxattr(path, follow_symlinks=False)
-        if not name.startswith("trusted.overlay")
-    }
-    linked = names.get((status.st_dev, status.st_ino), ())
-    mode = stat.filemode(status.st_mode)
-    return Node(mode, (status.st_uid, status.st_gid), content, xattrs, tuple(linked))
-
-
-def _config(document: Mapping[str, Any]) -> dict[str, Any]:
-    config = document["config"]
-    health = config.get("Healthcheck") or {}
-    labels = {k: v for k, v in (config.get("Labels") or {}).items() if "buildah" not in k}
-    return {
-        "env": sorted(config.get("Env") or ()),
-        "cmd": tuple(config.get("Cmd") or ()),
-        "entrypoint": tuple(config.get("Entrypoint") or ()),
-        "workdir": config.get("WorkingDir") or "",
-        "user": config.get("User") or "",
-        "volumes": sorted(config.get("Volumes") or ()),
-        "ports": sorted(config.get("ExposedPorts") or ()),
-        "labels": labels,
-        "signal": config.get("StopSignal") or "",
-        "shell": tuple(config.get("Shell") or ()),
-        "onbuild": tuple(config.get("OnBuild") or ()),
-        "author": document.get("author") or "",
-        "health": {
-            name: health[name]
-            for name in ("Test", "Interval", "Timeout", "StartPeriod", "Retries")
-            if health.get(name)
-        },
-    }
-
-
-def _own_config(config: ImageConfig) -> dict[str, Any]:
-    """Ours, by what a registry or `docker load` would be given."""
-    return _config(config.to_json())
+class BuilderFailed(Exception):
+    """What the other builder said."""

@@ -7,6 +7,7 @@ import secrets
 import socket
 import stat
 import subprocess
+import tarfile
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -274,6 +275,15 @@ class Rig:
 
     def _remove_run(self) -> None:
         subprocess.run(["rm", "-rf", "--one-file-system", str(self.layout.run)], check=True)
+
+
+def base_archive(rig: Rig, archive: Path) -> Path:
+    """The base image of our tests, for others to import."""
+    image = rig.images.resolve(BASE)
+    assert image is not None
+    with rig.workspace.tree(image.layers) as root, tarfile.open(archive, "w") as tar:
+        tar.add(root, arcname=".")
+    return archive
 
 
 def _see(path: Path) -> Seen:

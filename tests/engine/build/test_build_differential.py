@@ -1,46 +1,60 @@
-"""The same image as the field's own builder: every case of the corpus, by both."""
+"""The same image as the field's own builders: every case of the corpus, by each of them."""
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
-from tests.engine.build.buildah import Buildah, Product, ours
-from tests.engine.build.corpus import CORPUS, Case
-from tests.engine.build.rig import Rig
+from tests.bench.dockerd import dockerd
+from tests.engine.build.buildah import Buildah
+from tests.engine.build.corpus.case import Case
+from tests.engine.build.corpus.every import CORPUS
+from tests.engine.build.docker import DockerBuild
+from tests.engine.build.product import Product, differences, ours
+from tests.engine.build.rig import Rig, base_archive
+
+
+class Reference(Protocol):
+    """Another builder; `name` is with its version."""
+
+    name: str
+
+    def build(self, case: Case, context: Path) -> Product:
+        """Build a case, whose files are in `context`."""
 
 
 @pytest.fixture(scope="module")
-def buildah(rig: Rig, tmp_path_factory: pytest.TempPathFactory) -> Buildah:
-    buildah = Buildah(tmp_path_factory.mktemp("buildah") / "storage")
-    buildah.take_base(rig)
-    return buildah
+def references(rig: Rig) -> Iterator[list[Reference]]:
+    """buildah; and docker where it is installed, as its packages are large."""
+    with ExitStack() as cleanup:
+        folder = Path(tempfile.mkdtemp(prefix="paas-test-builders-", dir="/var/tmp"))
+        cleanup.callback(shutil.rmtree, folder)
+        base = base_archive(rig, folder / "base.tar")
+        found: list[Reference] = [Buildah(folder / "buildah", base)]
+        if shutil.which("dockerd"):
+            (folder / "daemon").mkdir()
+            docker = cleanup.enter_context(dockerd(folder / "daemon"))
+            found.append(DockerBuild(folder / "docker", base, docker))
+        yield found
 
 
 @pytest.mark.parametrize("case", CORPUS, ids=lambda case: case.name)
-def test_the_image_is_the_same(rig: Rig, buildah: Buildah, case: Case, tmp_path: Path) -> None:
+def test_the_image_is_the_same(
+    rig: Rig, references: list[Reference], case: Case, tmp_path: Path
+) -> None:
     case.write(tmp_path / "context")
-    own = ours(rig, tmp_path / "context", case.args, case.target)
-    theirs = buildah.build(tmp_path / "context", case.args, case.target)
-    found = differences(own, theirs)
-    assert found.keys() == case.differs.keys(), "\n".join(found.values())
-
-
-LEFT_BY_BUILDAH = frozenset(
-    {"dev", "etc/hostname", "etc/hosts", "etc/resolv.conf", "proc", "run", "run/secrets", "sys"}
-)
-"""Places to mount on, made for a RUN and left in the image; ours takes them out again."""
-
-
-def differences(own: Product, theirs: Product) -> dict[str, str]:
-    """Paths and fields that are not equal, with what each builder has."""
-    found = {}
-    for path in sorted(own.tree.keys() | theirs.tree.keys()):
-        left, right = own.tree.get(path), theirs.tree.get(path)
-        if left != right and not (left is None and path in LEFT_BY_BUILDAH):
-            found[path] = f"{path}: ours {left}\n{' ' * len(path)}  theirs {right}"
-    for name, value in own.config.items():
-        if value != theirs.config[name]:
-            found[name] = f"{name}: ours {value!r} theirs {theirs.config[name]!r}"
-    return found
+    with ThreadPoolExecutor() as pool:
+        builds = [
+            (each, pool.submit(each.build, case, tmp_path / "context")) for each in references
+        ]
+        own = ours(rig, case, tmp_path / "context")
+    for reference, build in builds:
+        found = differences(own, build.result(), reference.name)
+        assert found.keys() == case.expected(reference.name).keys(), "\n".join(found.values())

@@ -1,11 +1,14 @@
 """RUN: in a container, within limits, its changes and nothing else in the layer."""
 
 import time
+from pathlib import Path
 
 import pytest
 
 from paas.engine.build.errors import StepFailed
 from paas.engine.build.rules import BuildTimedOut
+from paas.host import syscalls
+from paas.host.disk import Disk
 from paas.model.limits import MIB, Limits
 from tests.engine.build.rig import Rig, Told
 
@@ -123,6 +126,28 @@ def test_too_many_processes_fail(rig: Rig) -> None:
         limits=limits,
     )
     assert "exit code" in error.brief
+
+
+def test_a_build_that_fills_the_disk_is_ended_before_it_is_full(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a disk of its own: what is filled here is another's, so it fills when told."""
+    syscalls.mount("paas-test", tmp_path, "tmpfs", data="size=4m")
+    monkeypatch.setattr(rig.layers, "disk", Disk(tmp_path, reserve=1 << 20, inodes=0))
+
+    class Filling(Told):
+        def output(self, data: bytes) -> None:
+            super().output(data)
+            (tmp_path / "big").write_bytes(bytes(3 << 20))
+
+    try:
+        error = failure(rig, "RUN echo filling; sleep 100\n", report=Filling())
+    finally:
+        syscalls.umount(tmp_path)
+    assert error.brief == (
+        "Dockerfile:2: RUN echo filling; sleep 100: out of disk, a build must leave 512 MiB free"
+        " (exit code 137)"
+    )
 
 
 def test_a_build_that_never_ends_is_ended(rig: Rig) -> None:
