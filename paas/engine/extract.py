@@ -42,6 +42,8 @@ _HOLE = 64 << 10
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _SPECIAL = stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX
 
+Paths = set[bytes]
+
 
 class Refused(Exception):
     """The archive asks for something that no honest layer does, or for too much."""
@@ -67,7 +69,7 @@ class Applied:
     """Files of ids above 65535, which no range has: they belong to nobody (65534)."""
     devices: int = 0
     """Device nodes left out."""
-    implied: set[bytes] = field(default_factory=set)
+    implied: Paths = field(default_factory=set)
     """Directories that are there for what is in them: they have no entry of their own."""
 
 

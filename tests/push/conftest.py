@@ -9,17 +9,19 @@ import pytest
 from tests.push import apps
 from tests.push.app import App, new_app
 from tests.push.server import Server
+from tests.push.workshop import Workshop
 
 LOG_LINES = 40
 
 
-LAST = "test_crash.py"
-"""What ends the server's processes runs when everything else was asked of them."""
+FIXTURES = "test_fixtures.py"
+LAST = (FIXTURES, "test_crash.py")
+"""What others give time to, and what ends the server's processes when all else was asked."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the crashes at the end; the order is otherwise kept."""
-    items.sort(key=lambda item: item.path.name == LAST)
+    """Put these at the end; the order is otherwise kept."""
+    items.sort(key=lambda item: LAST.index(item.path.name) if item.path.name in LAST else -1)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -42,6 +44,21 @@ def server() -> Iterator[Server]:
     server = Server.start()
     yield server
     server.destroy()
+
+
+@pytest.fixture(scope="session")
+def workshop() -> Iterator[Workshop]:
+    """Where the fixture apps are built meanwhile."""
+    workshop = Workshop()
+    yield workshop
+    workshop.stop()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def begun_early(request: pytest.FixtureRequest) -> None:
+    """Have the workshop begin with the first test of the ring, if it is wanted at all."""
+    if any(item.path.name == FIXTURES for item in request.session.items):
+        request.getfixturevalue("workshop")
 
 
 @pytest.fixture

@@ -1,12 +1,10 @@
 """Every bundled buildpack on its fixture apps: built by the engine, verified from inside.
 
-Those that need no more than the stack by default, all with PAAS_FIXTURES=all: Go, Ruby, PHP
-and Java are minutes of compilers and runtimes from the distribution's mirror.
+They are built beside all other tests of the ring (`workshop`), so these come last of them.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,23 +14,13 @@ from paas.engine.build.context import DirectoryContext
 from paas.engine.engine import Engine
 from paas.errors import PaasError
 from paas.model.report import Silent
-from tests.push.apps import APPS
 from tests.push.server import Server
 from tests.push.verified import Output, build, build_by, verify
+from tests.push.workshop import ALL, Workshop
 
 pytestmark = pytest.mark.timeout(600)
 
-ALL = sorted(path.parent.name for path in APPS.glob("*/verify"))
-USUAL = [
-    "node-pnpm",
-    "node-yarn",
-    "python-pipenv",
-    "python-poetry",
-    "static-plain",
-    "static-redirects",
-]
 SWAPPED = "static-plain"
-CHOSEN = ALL if os.environ.get("PAAS_FIXTURES") == "all" else USUAL
 
 
 @pytest.fixture(scope="module")
@@ -40,13 +28,6 @@ def engine(server: Server) -> Iterator[Engine]:
     engine = Engine(server.layout)
     yield engine
     engine.database.close()
-
-
-@pytest.mark.parametrize("name", CHOSEN)
-def test_it_is_built_and_verifies_itself(engine: Engine, name: str) -> None:
-    output = Output()
-    built = build(engine, name, output)
-    verify(engine, name, built, output)
 
 
 PACK = {
@@ -107,6 +88,11 @@ def test_a_rebuild_on_the_same_run_image_compiles(engine: Engine) -> None:
     output = Output()
     build(engine, SWAPPED, output, before=built.image)
     assert "app detected" in output.text
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_it_is_built_and_verifies_itself(workshop: Workshop, name: str) -> None:
+    assert workshop.made(name).error == ""
 
 
 def test_every_language_has_three() -> None:
