@@ -17,9 +17,15 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
 )
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
 DAY = 86400.0
+
+CA_USE = x509.KeyUsage(
+    digital_signature=True, key_cert_sign=True, crl_sign=True, content_commitment=False,
+    key_encipherment=False, data_encipherment=False, key_agreement=False, encipher_only=False,
+    decipher_only=False,
+)  # fmt: skip
 
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
@@ -60,6 +66,7 @@ def issue(
     ends: float = 90,
     key: Key | None = None,
     client: bool = False,
+    responder: str = "",
 ) -> Issued:
     """A certificate, self-signed unless there is an issuer; dates in days from now."""
     key = key or ec.generate_private_key(ec.SECP256R1())
@@ -78,6 +85,17 @@ def issue(
     )
     if not ca:
         builder = builder.add_extension(x509.ExtendedKeyUsage([use]), critical=False)
+    if responder:
+        ocsp = x509.UniformResourceIdentifier(responder)
+        where = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, ocsp)
+        builder = builder.add_extension(x509.AuthorityInformationAccess([where]), critical=False)
+    if by:
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(by.private.public_key())
+        builder = builder.add_extension(issuer, critical=False)
+    if ca:
+        own = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+        builder = builder.add_extension(own, critical=False)
+        builder = builder.add_extension(CA_USE, critical=True)
     if names:
         alternatives = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
         builder = builder.add_extension(alternatives, critical=False)
@@ -95,9 +113,9 @@ def intermediate() -> Issued:
     return issue([], by=root(), ca=True, common_name="Test Intermediate", ends=3650)
 
 
-def leaf(*names: str, ends: float = 90) -> Issued:
-    """A good one, behind the intermediate."""
-    return issue(names, by=intermediate(), ends=ends)
+def leaf(*names: str, ends: float = 90, responder: str = "") -> Issued:
+    """A good one, behind the intermediate; `responder` says by OCSP how it stands."""
+    return issue(names, by=intermediate(), ends=ends, responder=responder)
 
 
 def bundle(issued: Issued) -> bytes:

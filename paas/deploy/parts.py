@@ -42,6 +42,7 @@ from paas.deploy.services_talk import ServiceTalk
 from paas.deploy.storage import Storage
 from paas.deploy.turns import Turns
 from paas.engine.engine import Engine
+from paas.engine.network.resolver import upstreams
 from paas.host.clock import Clock, SystemClock
 from paas.host.content import content
 from paas.model.app import App
@@ -83,6 +84,7 @@ class Parts:
             proxy_protocol=settings.value(PROXY_PROTOCOL),
             unknown_page=settings.value(UNKNOWN_HOST) == "page",
             http3=settings.value(HTTP3),
+            resolvers=tuple(map(str, upstreams())),
         )
 
     @cached_property

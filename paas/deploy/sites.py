@@ -107,8 +107,14 @@ class Sites:
             state=state_of(app, maintenance=world.settings.value(tuned.MAINTENANCE, app.id)),
             options=options_of(world.settings, app.id, extra),
             tls=tuple(
-                Tls(domains, self._pairs.chain_file(one), self._pairs.key_file(one))
-                for one, domains in used.items()
+                Tls(
+                    domains,
+                    self._pairs.chain_file(one.fingerprint),
+                    self._pairs.key_file(one.fingerprint),
+                    stapled=one.stapled,
+                )
+                for one in certificates
+                if (domains := used.get(one.fingerprint))
             ),
             mounts=tuple(hosts.mounts(app.id)),
             shared=tuple(hosts.shared(app.id)),

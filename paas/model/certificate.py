@@ -33,6 +33,8 @@ class Certificate:
     not_before: float
     not_after: float
     self_signed: bool
+    stapled: bool = False
+    """Whether its issuer is asked how the certificate stands (OCSP), for clients to be told."""
 
     @property
     def renew_at(self) -> float:

@@ -26,6 +26,8 @@ class Listening:
     unknown_page: bool = False
     """Whether a host that no app has gets a page instead of a closed connection."""
     http3: bool = False
+    resolvers: tuple[str, ...] = ()
+    """IPv4 addresses of the DNS servers of this host."""
 
     @property
     def addresses(self) -> tuple[str, ...]:

@@ -236,7 +236,7 @@ class Proxy:
             replace(
                 site,
                 tls=tuple(
-                    replace(tls, at_start=not self.pairs.tabulate(tls.chain.stem))
+                    replace(tls, at_start=tls.stapled or not self.pairs.tabulate(tls.chain.stem))
                     for tls in site.tls
                 ),
             )
@@ -315,6 +315,7 @@ class Proxy:
             proxy_protocol=place.proxy_protocol,
             unknown_page=place.unknown_page,
             http3=place.http3 and self._nginx.has_http3(),
+            resolvers=place.resolvers,
         )
 
     def _prepare(self) -> None:

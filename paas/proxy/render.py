@@ -86,6 +86,8 @@ class Server:
     proxy_protocol: bool = False
     unknown_page: bool = False
     http3: bool = False
+    resolvers: tuple[str, ...] = ()
+    """Addresses of the DNS servers that nginx asks."""
 
     @property
     def url_ports(self) -> Mapping[str, str]:
@@ -190,7 +192,14 @@ class Renderer:
         streams = any(name.startswith("streams/") for name in files)
         modules = [STREAM_MODULE] if streams else []
         main = self._jinja.get_template("nginx.conf.j2")
-        given = {"server": server, "tls": tls, "modules": modules, "looked_up": looked_up}
+        stapled = any("ssl_stapling on;" in text for text in files.values())
+        given = {
+            "server": server,
+            "tls": tls,
+            "modules": modules,
+            "looked_up": looked_up,
+            "stapled": stapled,
+        }
         unnamed = main.render(**given, generation="")
         generation = _digest({**files, "nginx.conf": unnamed})
         files["nginx.conf"] = main.render(**given, generation=generation)

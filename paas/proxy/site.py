@@ -42,6 +42,8 @@ class Tls:
     at_start: bool = True
     """Whether nginx reads the files when it starts. Else the worker that shakes hands takes the
     pair from a table: dearer for each full handshake, and nothing for a reload."""
+    stapled: bool = False
+    """Whether the issuer's word on it is had from its OCSP responder. Read at the start alone."""
 
 
 @dataclass(frozen=True)

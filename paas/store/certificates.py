@@ -20,8 +20,8 @@ class Certificates:
         """Give an app a certificate; one that it had already counts as new again."""
         self._db.execute(
             "INSERT OR REPLACE INTO certificates (app_id, fingerprint, source, names, issuer,"
-            " serial, not_before, not_after, self_signed, created_at)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " serial, not_before, not_after, self_signed, stapled, created_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 app_id,
                 new.fingerprint,
@@ -32,6 +32,7 @@ class Certificates:
                 new.not_before,
                 new.not_after,
                 new.self_signed,
+                new.stapled,
                 self._now(),
             ),
         )
@@ -72,4 +73,5 @@ def _certificate(row: Row) -> Certificate:
         not_before=row["not_before"],
         not_after=row["not_after"],
         self_signed=bool(row["self_signed"]),
+        stapled=bool(row["stapled"]),
     )

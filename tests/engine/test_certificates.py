@@ -13,6 +13,8 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -20,6 +22,7 @@ import pytest
 
 from paas.host import syscalls
 from paas.host.files import remove_tree
+from paas.host.waiting import wait_until
 from paas.model.layout import Layout
 from paas.model.port import parse_port
 from paas.proxy.certificates import Pair, read_pair, self_signed
@@ -28,7 +31,7 @@ from paas.proxy.nginx import NginxFailed
 from paas.proxy.presented import presented
 from paas.proxy.proxy import Proxy
 from paas.proxy.site import Listener, Site, SiteOptions, SiteState, Tls
-from tests.authority import bundle, leaf, root
+from tests.authority import Issued, bundle, intermediate, leaf, root
 
 CLONE_NEWNET = 0x40000000
 HTTP, HTTPS = 8081, 8443
@@ -413,6 +416,48 @@ def test_a_new_certificate_is_shown_when_apply_returns(proxy: Proxy) -> None:
         fresh = pair("a.test")
         assert proxy.apply([site(proxy, "a", fresh)]).reloaded
         assert proxy.presents("a.test", fresh.certificate.fingerprint)
+
+
+def test_clients_are_told_how_a_certificate_stands_where_its_issuer_says_so(
+    proxy: Proxy, tmp_path: Path
+) -> None:
+    """OCSP stapling (RFC 6066, section 8), as soon as the responder answers."""
+    known = leaf("a.test", responder="http://127.0.0.1:8088/")
+    kept = read_pair(bundle(known), time.time())
+    tls = replace(site(proxy, "a", kept).tls[0], stapled=True)
+    proxy.apply([replace(site(proxy, "a", kept), tls=(tls,))])
+    assert "no response sent" in told_of("a.test")
+    with responder(tmp_path, known):
+        assert wait_until(lambda: "Cert Status: good" in told_of("a.test"), 10)
+
+
+def told_of(name: str) -> str:
+    """What a client that asks for it is told of the standing of a certificate."""
+    argv = ["openssl", "s_client", "-status", "-servername", name]
+    done = subprocess.run(
+        [*argv, "-connect", f"127.0.0.1:{HTTPS}"], input="", capture_output=True, text=True
+    )
+    return done.stdout
+
+
+@contextmanager
+def responder(folder: Path, issued: Issued) -> Iterator[None]:
+    """An OCSP responder that knows one certificate, and finds it good."""
+    by = intermediate()
+    (folder / "by.pem").write_bytes(by.pem)
+    (folder / "by.key").write_bytes(by.key)
+    serial = f"{issued.certificate.serial_number:040X}"
+    (folder / "index").write_text(f"V\t491231235959Z\t\t{serial}\tunknown\t/CN=a.test\n")
+    argv = ["openssl", "ocsp", "-index", "index", "-CA", "by.pem", "-rsigner", "by.pem"]
+    process = subprocess.Popen(
+        [*argv, "-rkey", "by.key", "-port", "8088", "-ndays", "1", "-ignore_err"],
+        cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_keys_are_root_s_alone(proxy: Proxy, layout: Layout) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from paas.model.certificate import Source
 from paas.proxy.certificates import (
     InvalidCertificate,
     load_key,
@@ -95,6 +97,24 @@ def test_names_that_are_no_domains_serve_nobody() -> None:
     odd = issue(["a.example", "-bad-.example$", "UPPER.example"])
     names = read_pair(odd.pem + odd.key, time.time()).certificate.names
     assert names == ("a.example", "upper.example")
+
+
+def test_an_issuer_that_only_the_app_s_owner_knows_is_not_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The URL is in the certificate, and the request would come from the server itself."""
+    pem, now = bundle(leaf("*.a.example", responder="http://169.254.169.254/")), time.time()
+    assert not read_pair(pem, now).certificate.stapled
+    assert read_pair(pem, now, Source.LETSENCRYPT).certificate.stapled
+    known = tmp_path / "known.pem"
+    known.write_bytes(EMPTY_BLOCK + STRANGER.pem + root().pem)
+    monkeypatch.setattr("paas.proxy.certificates.WELL_KNOWN", known)
+    assert read_pair(pem, now).certificate.stapled
+    assert not read_pair(bundle(leaf("a.example")), now).certificate.stapled
+    imitated = issue([], ca=True, common_name="Test Root")
+    between = issue([], by=imitated, ca=True, common_name="Test Intermediate")
+    forged = issue(["a.example"], by=between, responder="http://169.254.169.254/")
+    assert not read_pair(forged.pem + between.pem + forged.key, now).certificate.stapled
 
 
 def test_a_self_signed_one_passes_its_own_check() -> None:
