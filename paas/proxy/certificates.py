@@ -8,12 +8,9 @@ belongs to the leaf.
 from __future__ import annotations
 
 import re
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -26,12 +23,12 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_pem_private_key,
 )
-from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
-from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from paas.errors import PaasError
 from paas.model.certificate import Certificate, Source
 from paas.model.names import InvalidName, parse_domain
+from paas.proxy.stapling import has_responder, is_well_known
 
 BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
 """RFC 7468, section 3."""
@@ -39,9 +36,6 @@ BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTAL
 SELF_SIGNED_DAYS = 365
 SMALLEST_RSA_BITS = 2048
 """What browsers still accept (CA/Browser Forum Baseline Requirements, 6.1.5)."""
-
-WELL_KNOWN = Path("/etc/ssl/certs/ca-certificates.crt")
-"""The authorities that Debian takes from Mozilla (package ca-certificates)."""
 
 CLOCK_SKEW = timedelta(minutes=5)
 
@@ -254,70 +248,23 @@ def _check_dates(certificate: x509.Certificate, now: float) -> None:
 
 
 def _pair(chain: Sequence[x509.Certificate], key: Key, source: Source) -> Pair:
-    leaf = chain[0]
+    leaf, names = chain[0], _names(chain[0])
+    # nginx asks from this server's own network, whatever URL is in the certificate: so only an
+    # issuer that an administrator chose, or everybody.
+    asked = has_responder(chain) and (source is Source.LETSENCRYPT or is_well_known(chain, names))
     known = Certificate(
         fingerprint=leaf.fingerprint(hashes.SHA256()).hex(),
         source=source,
-        names=_names(leaf),
+        names=names,
         issuer=_label_of(leaf.issuer),
         serial=f"{leaf.serial_number:x}",
         not_before=leaf.not_valid_before_utc.timestamp(),
         not_after=leaf.not_valid_after_utc.timestamp(),
         self_signed=_issued(leaf, leaf),
-        stapled=_is_stapled(chain, source),
+        stapled=asked,
     )
     pem = b"".join(each.public_bytes(Encoding.PEM) for each in chain)
     return Pair(known, pem, _pem_of(key))
-
-
-def _is_stapled(chain: Sequence[x509.Certificate], source: Source) -> bool:
-    """Whether nginx should ask the issuer, by OCSP (RFC 6960), and tell clients (RFC 6066, 8).
-
-    It does so from this server's own network, whatever URL is in the certificate: so only where
-    the issuer was chosen by an administrator, or by everybody.
-    """
-    if len(chain) < 2 or not _has_responder(chain[0]):
-        return False
-    return source is Source.LETSENCRYPT or _is_well_known(chain)
-
-
-def _has_responder(leaf: x509.Certificate) -> bool:
-    try:
-        access = leaf.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
-    except x509.ExtensionNotFound:
-        return False
-    return any(
-        each.access_method == AuthorityInformationAccessOID.OCSP
-        and isinstance(each.access_location, x509.UniformResourceIdentifier)
-        and each.access_location.value.startswith("http://")
-        for each in access
-    )
-
-
-def _is_well_known(chain: Sequence[x509.Certificate]) -> bool:
-    """Whether clients who never heard of us trust it."""
-    leaf, *others = chain
-    roots = [each for each in _well_known() if each.subject == chain[-1].issuer]
-    names = _names(leaf)
-    if not roots or not names:
-        return False
-    policy = PolicyBuilder().store(Store(roots)).time(leaf.not_valid_before_utc)
-    name = x509.DNSName(names[0].replace("*", "any", 1))
-    try:
-        policy.build_server_verifier(name).verify(leaf, others)
-    except VerificationError:
-        return False
-    return True
-
-
-def _well_known() -> Iterator[x509.Certificate]:
-    if not WELL_KNOWN.exists():
-        return
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # some are older than today's rules
-        for block in BLOCK.finditer(WELL_KNOWN.read_bytes()):
-            with suppress(ValueError):
-                yield x509.load_pem_x509_certificate(block[0])
 
 
 def _names(leaf: x509.Certificate) -> tuple[str, ...]:

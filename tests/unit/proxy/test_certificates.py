@@ -108,7 +108,7 @@ def test_an_issuer_that_only_the_app_s_owner_knows_is_not_asked(
     assert read_pair(pem, now, Source.LETSENCRYPT).certificate.stapled
     known = tmp_path / "known.pem"
     known.write_bytes(EMPTY_BLOCK + STRANGER.pem + root().pem)
-    monkeypatch.setattr("paas.proxy.certificates.WELL_KNOWN", known)
+    monkeypatch.setattr("paas.proxy.stapling.WELL_KNOWN", known)
     assert read_pair(pem, now).certificate.stapled
     assert not read_pair(bundle(leaf("a.example")), now).certificate.stapled
     imitated = issue([], ca=True, common_name="Test Root")
