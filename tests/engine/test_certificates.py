@@ -19,6 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from paas.host import syscalls
 from paas.host.files import remove_tree
@@ -31,7 +32,23 @@ from paas.proxy.nginx import NginxFailed
 from paas.proxy.presented import presented
 from paas.proxy.proxy import Proxy
 from paas.proxy.site import Listener, Site, SiteOptions, SiteState, Tls
-from tests.authority import Issued, bundle, intermediate, leaf, root
+from tests.authority import Issued, bundle, intermediate, issue, leaf, root
+from tests.engine.tlsscan import (
+    ALPN,
+    HEARTBEAT,
+    RENEGOTIATION,
+    SSL_3,
+    SUITES,
+    TLS_1_0,
+    TLS_1_1,
+    TLS_1_2,
+    TLS_1_3,
+    UNCOMPRESSED,
+    Hello,
+    Refused,
+    accepted,
+    offer,
+)
 
 CLONE_NEWNET = 0x40000000
 HTTP, HTTPS = 8081, 8443
@@ -238,27 +255,48 @@ def test_a_request_for_another_host_than_the_handshake_s_is_misdirected(proxy: P
     connection.close()
 
 
-@pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
-@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
-def test_an_old_protocol_is_refused(proxy: Proxy, version: ssl.TLSVersion) -> None:
-    proxy.apply([site(proxy, "a", pair("a.test"))])
-    old = context(minimum_version=version, maximum_version=version)
-    old.set_ciphers("ALL:@SECLEVEL=0")
-    with pytest.raises(ssl.SSLError, match="ALERT_PROTOCOL_VERSION"):
-        shown("a.test", client=old)
+SUITES_1_2 = {
+    "ECDSA": {0xC02B, 0xC02C, 0xCCA9},
+    "RSA": {0xC02F, 0xC030, 0xCCA8},
+}
+"""ECDHE with AES-128-GCM, AES-256-GCM and CHACHA20-POLY1305 (RFC 5289, RFC 7905)."""
 
 
-@pytest.mark.parametrize(
-    "ciphers", ["AES128-SHA", "ECDHE-ECDSA-AES128-SHA256", "AES128-GCM-SHA256"]
-)
-def test_a_cipher_without_forward_secrecy_or_authentication_is_refused(
-    proxy: Proxy, ciphers: str
-) -> None:
+def test_only_modern_protocols_and_suites_are_spoken(proxy: Proxy) -> None:
+    """Forward secrecy and authenticated encryption alone, whatever a client offers."""
+    private = rsa.generate_private_key(65537, 2048)
+    kept = read_pair(bundle(issue(["rsa.test"], by=intermediate(), key=private)), time.time())
+    proxy.apply([site(proxy, "a", pair("ecdsa.test"), kept)])
+    server = "127.0.0.1", HTTPS
+    for kind, suites in SUITES_1_2.items():
+        name = f"{kind.lower()}.test"
+        assert accepted(server, name, TLS_1_2) == suites
+        assert accepted(server, name, TLS_1_3) == {0x1301, 0x1302, 0x1303}
+        for old in (SSL_3, TLS_1_0, TLS_1_1):
+            assert accepted(server, name, old) == set()
+    chosen = offer(server, "ecdsa.test", TLS_1_2, SUITES, (b"h2", b"http/1.1"))
+    assert isinstance(chosen, Hello)
+    assert chosen.compression == UNCOMPRESSED  # CVE-2012-4929
+    assert HEARTBEAT not in chosen.extensions  # CVE-2014-0160
+    assert RENEGOTIATION in chosen.extensions  # RFC 5746
+    assert chosen.extensions[ALPN].endswith(b"h2")
+    # A protocol of neither (ALPACA) is refused: no_application_protocol (RFC 7301, section 3.2).
+    assert offer(server, "ecdsa.test", TLS_1_2, SUITES, (b"ftp",)) == Refused(120)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_session_is_resumed_also_behind_a_reload(proxy: Proxy, version: ssl.TLSVersion) -> None:
     proxy.apply([site(proxy, "a", pair("a.test"))])
-    weak = context(maximum_version=ssl.TLSVersion.TLSv1_2)
-    weak.set_ciphers(ciphers)
-    with pytest.raises(ssl.SSLError, match="HANDSHAKE_FAILURE"):
-        shown("a.test", client=weak)
+    client = context(minimum_version=version, maximum_version=version)
+    with shown("a.test", client=client) as first:
+        first.sendall(b"GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n")
+        while first.recv(65536):
+            pass  # TLS 1.3 tells of the session behind the handshake
+        session = first.session
+    assert proxy.apply([site(proxy, "a", pair("a.test")), site(proxy, "b", pair("b.test"))])
+    plain = socket.create_connection(("127.0.0.1", HTTPS), 10)
+    with client.wrap_socket(plain, server_hostname="a.test", session=session) as again:
+        assert again.session_reused
 
 
 def test_nobody_listens_on_the_https_port_without_a_certificate(proxy: Proxy) -> None:
