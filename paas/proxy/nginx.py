@@ -14,6 +14,7 @@ import shutil
 import signal
 import socket
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 from paas.errors import PaasError
@@ -23,6 +24,9 @@ from paas.host.waiting import wait_until
 
 START_S = 30.0
 RELOAD_S = 30.0
+ROTATES_TICKETS = (1, 23, 2)
+"""Since then with a shared cache of sessions (https://nginx.org/en/CHANGES)."""
+
 QUIT_S = 5.0
 """How long a graceful stop may take before requests under way are cut off."""
 
@@ -50,8 +54,12 @@ class Nginx:
         return _first_reason(text).replace(f"{main_file.parent}/", "")
 
     def has_http3(self) -> bool:
-        """Whether this nginx was built with HTTP/3 (1.25 or newer)."""
-        return b"http_v3_module" in run(["nginx", "-V"], timeout=START_S).stderr
+        """Whether the installed nginx was built with HTTP/3 (1.25 or newer)."""
+        return "http_v3_module" in _build(_program())
+
+    def rotates_tickets(self) -> bool:
+        """Whether the installed nginx changes the keys of session tickets by itself."""
+        return version_of(_build(_program())) >= ROTATES_TICKETS
 
     def running(self) -> int | None:
         """The master's pid.
@@ -253,6 +261,22 @@ class Nginx:
 
 def _program() -> str:
     return shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin") or "/usr/sbin/nginx"
+
+
+def _build(program: str) -> str:
+    """What the program says of itself; it is asked again when it was replaced."""
+    return _said(program, Path(program).stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def _said(program: str, _changed: int) -> str:
+    return run([program, "-V"], timeout=START_S).stderr.decode("utf-8", "replace")
+
+
+def version_of(build: str) -> tuple[int, ...]:
+    """`(1, 22, 1)` of what `nginx -V` prints; none of a text without a version."""
+    found = re.search(r"nginx/([0-9]+(?:\.[0-9]+)*)", build)
+    return tuple(map(int, found[1].split("."))) if found else ()
 
 
 def _first_reason(text: str) -> str:
