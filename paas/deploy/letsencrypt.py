@@ -8,6 +8,7 @@ and changes nothing; a domain that leads elsewhere keeps no other from its certi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -217,8 +218,10 @@ class Letsencrypt:
         if renewal is None:
             return  # disabled meanwhile: there will be no next attempt
         asked = error.retry_after if isinstance(error, AcmeFailed) else 0.0
-        wait = wait_after(renewal.failures, asked)
-        self._store.renewals.failed(app.id, not_before=self._clock.now() + wait, error=error.brief)
+        now, newest = self._clock.now(), self._newest(app)
+        left = newest.not_after - now if newest is not None else math.inf
+        wait = wait_after(renewal.failures, asked, left)
+        self._store.renewals.failed(app.id, not_before=now + wait, error=error.brief)
         detail = "; ".join((error.brief, *error.details))
         self._store.events.add(actor, app.name, "certificate renewal failed", detail)
 

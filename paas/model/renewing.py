@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from paas.model.certificate import Certificate
@@ -10,6 +11,9 @@ FIRST_WAIT_S = 15 * 60.0
 LONGEST_WAIT_S = 24 * 3600.0
 """Between attempts after failures, doubled each time. Let's Encrypt allows five failures an
 hour for each name (https://letsencrypt.org/docs/rate-limits/)."""
+
+LAST_PART = 1 / 8
+"""Of the time that is left, the most to wait after a failure."""
 
 JITTER = 1 / 20
 """Of a lifetime: certificates that were made together are not renewed together."""
@@ -41,9 +45,14 @@ def share_of(fingerprint: str) -> float:
     return int(fingerprint[:4] or "0", 16) / 0xFFFF
 
 
-def wait_after(failures: int, retry_after: float) -> float:
-    """Seconds until the next attempt, after this many failures before the last one."""
-    return max(min(FIRST_WAIT_S * 2.0**failures, LONGEST_WAIT_S), retry_after)
+def wait_after(failures: int, retry_after: float, left_s: float = math.inf) -> float:
+    """Seconds until the next attempt, after this many failures before the last one.
+
+    `left_s` is how long the certificate is good for: of that there are always several attempts
+    left. `retry_after` is what the authority asks for, in seconds.
+    """
+    patience = max(FIRST_WAIT_S, LAST_PART * left_s)
+    return max(min(FIRST_WAIT_S * 2.0**failures, LONGEST_WAIT_S, patience), retry_after)
 
 
 def warn_at(certificate: Certificate) -> float:

@@ -36,7 +36,7 @@ class Pebble:
         program: str = "pebble",
     ) -> None:
         """`dns` is a server to ask instead of the test's own; `external` has the accounts that
-        one here must be bound to; with `sleeps` it takes its time to look."""
+        one here must be bound to; with `sleeps` it takes its time to look, once."""
         folder.mkdir()
         self._program = program
         self._asks = dns
@@ -124,7 +124,8 @@ class Pebble:
 
     def _start(self, port: int, *argv: str) -> None:
         log = self.folder / f"{Path(argv[0]).name}.log"
-        sleep = {"PEBBLE_VA_SLEEPTIME": "3"} if self._sleeps else {"PEBBLE_VA_NOSLEEP": "1"}
+        slow = {"PEBBLE_VA_SLEEPTIME": "3", "PEBBLE_AUTHZREUSE": "100"}
+        sleep = slow if self._sleeps else {"PEBBLE_VA_NOSLEEP": "1"}
         environment = (
             os.environ
             | sleep

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,9 +19,10 @@ from paas.deploy.authority import Authorities
 from paas.proxy.listening import Listening
 from paas.proxy.proxy import Proxy
 from paas.store.store import Store
-from tests.authority import bundle, leaf
+from tests.authority import bundle, intermediate, leaf
 from tests.push.app import App
 from tests.push.bind import Bind
+from tests.push.gate import Gate, Mood, failing, honest, limiting, swapping
 from tests.push.outcome import eventually
 from tests.push.pebble import Pebble, newest_program
 from tests.push.server import DOMAIN, Server
@@ -47,6 +49,7 @@ def clean(live: App) -> Iterator[App]:
     yield live
     live.ssh("letsencrypt:disable {}")
     live.ssh("certs:remove {}")
+    live.ssh("redirects:remove {} moved.acme.test")
     if names := json.loads(live.ssh("domains:list {} --format json").ok().out)[1:]:
         live.ssh(f"domains:remove {{}} {' '.join(names)}").ok()
 
@@ -57,10 +60,12 @@ def ask(server: Server, pebble: Pebble) -> None:
         server.paas("letsencrypt:set", "--global", key, value).ok()
 
 
-def listed(app: App) -> dict[str, Any]:
-    (found,) = json.loads(app.ssh("letsencrypt:list --format json").ok().out)
-    assert found["app"] == app.name
-    return dict(found)
+def listed(app: App, beside: App | None = None) -> dict[str, Any]:
+    """What is said of it, and of no other app but the one `beside`."""
+    entries = json.loads(app.ssh("letsencrypt:list --format json").ok().out)
+    found = {entry["app"]: dict(entry) for entry in entries}
+    assert set(found) == {app.name} | ({beside.name} if beside else set())
+    return found[app.name]
 
 
 def events(server: Server, app: App) -> list[str]:
@@ -117,6 +122,51 @@ def test_an_authority_that_is_down_is_said_and_harms_nobody(
         authority.start()
 
 
+def test_an_authority_that_limits_fails_or_lies_harms_nobody_and_is_left_alone(
+    server: Server, clean: App, app: App, authority: Pebble
+) -> None:
+    gate, host = Gate(authority), f"{clean.name}.{DOMAIN}"
+    store = Store(server.layout)
+
+    def attempt(mood: Mood) -> str:
+        gate.mood = mood
+        store.renewals.enable(row.id)  # what was before is forgotten
+        return clean.ssh("letsencrypt:auto-renew {}").failed().err
+
+    with gate.open():
+        server.paas("letsencrypt:set", "--global", "server", gate.directory).ok()
+        clean.ssh("letsencrypt:enable {}").ok()
+        app.ssh("apps:create {}").ok()
+        app.ssh("letsencrypt:enable {}").ok()
+        before, other = shown(server, host), shown(server, f"{app.name}.{DOMAIN}")
+        row = store.apps.get(clean.name)
+        gate.mood = limiting("limited.acme.test", 7200)
+        # In one transaction of the other's: the supervisor may be first.
+        clean.ssh("domains:add {} limited.acme.test").ok()
+        app.ssh("domains:add {} free.acme.test").ok()
+        both = server.paas("letsencrypt:auto-renew")
+        assert verified(server, "free.acme.test", authority.root()), both.text
+        assert shown(server, f"{app.name}.{DOMAIN}") != other
+        assert "too many certificates already issued" in listed(clean, beside=app)["error"]
+        renewal = store.renewals.find(row.id)
+        assert renewal is not None
+        assert 7000 < renewal.not_before - time.time() <= 7200
+
+        assert "does not answer as an ACME authority does" in attempt(failing)
+        foreign = leaf("limited.acme.test", host)
+        assert "does not answer as an ACME authority does" in attempt(
+            swapping(foreign.pem + intermediate().pem)
+        )
+        assert shown(server, host) == before
+        assert server.get(clean.name, host="limited.acme.test").status == 200
+        assert challenges(server) == []
+
+        gate.mood = honest
+        clean.ssh("letsencrypt:auto-renew {}")
+        eventually(lambda: verified(server, "limited.acme.test", authority.root()))
+    store.close()
+
+
 def test_an_app_whose_domains_all_lead_elsewhere_gets_none(
     server: Server, clean: App, authority: Pebble
 ) -> None:
@@ -159,14 +209,21 @@ def test_a_domain_that_leads_elsewhere_is_named_and_keeps_no_other_from_a_certif
 def test_all_domains_of_a_redirecting_app_get_one_certificate(
     server: Server, clean: App, authority: Pebble
 ) -> None:
+    """HTTP-01 is answered whatever else a visitor would meet."""
     clean.ssh("domains:add {} www.acme.test *.wild.acme.test").ok()
+    clean.ssh("redirects:add {} moved.acme.test https://www.acme.test").ok()
     clean.ssh("certs:generate {}").ok()
-    assert clean.get().status == 301
+    for words in ("maintenance:on {}", "proxy:set {} basic-auth ann:s3cret",
+                  "proxy:set {} allow 192.0.2.0/24"):  # fmt: skip
+        clean.ssh(words).ok()
+    assert clean.get().status in {301, 403}
     enabled = clean.ssh("letsencrypt:enable {}").ok()
+    for words in ("maintenance:off {}", "proxy:set {} basic-auth", "proxy:set {} allow"):
+        clean.ssh(words).ok()
     assert "No certificate covers" not in enabled.err
     found = next(each for each in report(clean) if each["source"] == "letsencrypt")
-    assert found["names"] == [f"{clean.name}.{DOMAIN}", "www.acme.test"]
-    for host in (f"{clean.name}.{DOMAIN}", "www.acme.test"):
+    assert found["names"] == [f"{clean.name}.{DOMAIN}", "www.acme.test", "moved.acme.test"]
+    for host in (f"{clean.name}.{DOMAIN}", "www.acme.test", "moved.acme.test"):
         assert verified(server, host, authority.root())
     assert challenges(server) == []
     assert {key.stat().st_mode & 0o777 for key in account_keys(server)} == {0o600}
@@ -213,6 +270,10 @@ def test_twenty_domains_an_rsa_key_and_an_authority_that_takes_its_time(
         assert verified(server, names[-1], slow.root())
         with tls(server, names[0]) as secure:
             assert key_of(secure) == ("rsa", 2048)
+        # It finds the twenty again without looking (RFC 8555, section 7.1.3: authorizations).
+        clean.ssh("domains:add {} more.acme.test").ok()
+        clean.ssh("letsencrypt:auto-renew {}")
+        assert verified(server, "more.acme.test", slow.root())
     finally:
         clean.ssh("letsencrypt:set {} key-type").ok()
         slow.stop()

@@ -15,7 +15,7 @@ from paas.model.app import App
 from paas.model.certificate import Certificate, Source
 from paas.model.layout import Layout
 from paas.model.letsencrypt import CHALLENGE, EMAIL, SERVER
-from paas.model.renewing import FIRST_WAIT_S, LONGEST_WAIT_S
+from paas.model.renewing import FIRST_WAIT_S, LONGEST_WAIT_S, wait_after
 from paas.model.report import Silent
 from paas.plugin.acme.failure import AcmeFailed
 from paas.proxy.listening import Listening
@@ -122,6 +122,21 @@ def test_failures_wait_twice_as_long_each_time_but_never_for_ever(world: World) 
     (first, *_) = world.store.events.tail(20, "app")
     assert first.what == "certificate renewal failed"
     assert f"{NOBODY} cannot be reached" in first.detail
+
+
+def test_the_nearer_the_end_the_sooner_it_is_tried_again(world: World) -> None:
+    """Failures of before do not make it miss the last hours; the authority's word counts."""
+    assert wait_after(9, 0, left_s=30 * 86400) == LONGEST_WAIT_S
+    assert wait_after(9, 0, left_s=8 * 3600) == 3600
+    assert wait_after(9, 7200, left_s=8 * 3600) == 7200
+    assert wait_after(9, 0, left_s=60) == FIRST_WAIT_S
+    assert wait_after(9, 0, left_s=-86400) == FIRST_WAIT_S
+    world.store.renewals.enable(world.app.id)
+    world.issued("old.example", until=world.hands.time + 8 * 3600)
+    for _ in range(4):
+        waited = world.fails()
+        world.hands.time += 1
+    assert waited == pytest.approx(3600, abs=10)
 
 
 def test_it_is_due_in_the_last_third_and_not_before(world: World) -> None:
