@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 import socket
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from tests.authority import bundle, leaf
@@ -20,7 +23,7 @@ from tests.push.server import DOMAIN, Page, Server
 from tests.push.sshd import free_port
 
 SOCKETS = """
-import base64, hashlib, os, socketserver, threading
+import base64, hashlib, os, socketserver, threading, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 class Handler(BaseHTTPRequestHandler):
@@ -28,6 +31,13 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         version = open("VERSION").read().strip()
+        if self.path == "/events":
+            self.send_response(200)
+            self.send_header("Content-Type", "text/event-stream")
+            self.end_headers()
+            while True:
+                self.wfile.write(b"data: " + version.encode() + b"\\n\\n")
+                time.sleep(0.1)
         if self.headers.get("Upgrade") == "websocket":
             key = self.headers["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
             accept = base64.b64encode(hashlib.sha1(key.encode()).digest()).decode()
@@ -175,8 +185,25 @@ def open_socket(app: App) -> ClientConnection:
     return connect(f"ws://{app.name}.{DOMAIN}/", sock=plain, compression=None, proxy=None)
 
 
-def test_a_websocket_survives_a_deploy_whose_end_counts_the_requests(edge: App) -> None:
+def open_events(app: App) -> http.client.HTTPResponse:
+    connection = http.client.HTTPConnection("127.0.0.1", app.server.http_port, timeout=30)
+    host = f"{app.name}.{DOMAIN}"
+    connection.request("GET", "/events", headers={"Host": host, "Accept": "text/event-stream"})
+    return connection.getresponse()
+
+
+def test_streams_survive_a_deploy_whose_end_counts_the_requests(edge: App) -> None:
+    """Until they close, or the time to drain is over."""
     done = threading.Event()
+    edge.ssh("checks:set {} drain-seconds 5").ok()
+    events, heard = open_events(edge), []
+
+    def listen() -> None:
+        while line := events.readline():
+            heard.append((time.monotonic(), line))
+
+    listener = threading.Thread(target=listen)
+    listener.start()
 
     def ask() -> None:
         while not done.is_set():
@@ -194,6 +221,13 @@ def test_a_websocket_survives_a_deploy_whose_end_counts_the_requests(edge: App) 
             visitor.join()
         client.send("b")
         assert client.recv(10) == "1 b"
+        switched = time.monotonic()
+        with pytest.raises(ConnectionClosed):
+            client.recv(30)
+    listener.join(30)
+    events.close()
+    assert {line for _, line in heard} == {b"data: 1\n", b"\n"}
+    assert heard[-1][0] > switched
     found = re.search(r"([\d,]+) requests served meanwhile, (\d+) failed", pushed.text)
     assert found is not None, pushed.text
     assert int(found[1].replace(",", "")) > 0
