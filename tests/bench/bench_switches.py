@@ -61,7 +61,8 @@ def measure(server: Server) -> Sequence[Row]:
 def _operate(server: Server, repository: Repository) -> tuple[list[tuple[float, float]], int]:
     """When each operation began and ended, and how many requests the pushes say failed."""
     time.sleep(STEADY_S)
-    spans, told, until = [], 0, time.time() + LIMIT_S
+    spans: list[tuple[float, float]] = []
+    told, until = 0, time.time() + LIMIT_S
     while len(spans) < OPERATIONS or _requests(server) < REQUESTS:
         assert time.time() < until, f"{len(spans)} operations, {_requests(server)} requests"
         began = time.time()
