@@ -1,6 +1,7 @@
 """500 apps with 1,000 domains and certificates: what one more costs, and what nginx takes.
 
-One nginx with our configuration and sites that nobody asks for; the processor time of `nginx`
+First one nginx alone with our configuration and sites that nobody asks for, then a whole
+server, whose apps were not deployed yet. The processor time of `nginx`
 is counted beside the time that passes, since the latter depends on who else is at work.
 """
 
@@ -14,8 +15,10 @@ from pathlib import Path
 from paas.model.layout import Layout
 from paas.proxy.certificates import self_signed
 from paas.proxy.listening import Listening
+from paas.proxy.pairs import Pairs
 from paas.proxy.proxy import Proxy
 from paas.proxy.site import Site, SiteOptions, Tls
+from paas.store.store import Store
 from tests.bench.figures import Row, row, seconds
 from tests.engine.proxied import PORT, TLS_PORT, own_network, own_root, site
 from tests.push.server import Server
@@ -25,8 +28,12 @@ APPS = 500
 TIMES = 3
 
 
-def measure(_: Server) -> Sequence[Row]:
-    """Apply all, then add one, again and again."""
+def measure(server: Server) -> Sequence[Row]:
+    """Apply all, then add one, again and again; then the same by commands."""
+    return [*_by_itself(), *_by_commands(server)]
+
+
+def _by_itself() -> Sequence[Row]:
     with own_network(), own_root() as layout:
         proxy = Proxy(layout, lambda: Listening(http_port=PORT, https_port=TLS_PORT))
         proxy.start()
@@ -52,6 +59,33 @@ def _measure(layout: Layout, proxy: Proxy) -> list[Row]:
         row("of it nginx's and our processor time", worked),
         row("a plain reload of the same", reloads),
         row("memory of all nginx processes", [sum(memory)], unit="MiB"),
+    ]
+
+
+def _by_commands(server: Server) -> list[Row]:
+    store, pairs = Store(server.layout), Pairs(server.layout.proxy)
+    with store.transaction():
+        apps = [store.apps.create(f"many{number}") for number in range(APPS)]
+        for app in apps:
+            for name in (f"{app.name}.a.test", f"{app.name}.b.test"):
+                pair = self_signed([name], time.time())
+                pairs.keep(pair)
+                store.domains.add(app.id, name)
+                store.certificates.add(app.id, pair.certificate)
+    server.paas("domains:add", "many0", "first.test").ok()
+
+    def timed(*words: str) -> float:
+        return seconds(lambda: server.paas(*words).ok())
+
+    added = [timed("domains:add", "many1", f"more{number}.test") for number in range(TIMES)]
+    secured = [timed("certs:generate", f"many{number}") for number in range(TIMES)]
+    with store.transaction():
+        for app in apps:
+            store.apps.destroy(app.name)
+    store.close()
+    return [
+        row("domains:add, as a command", added, target=1.0),
+        row("certs:generate, which replaces one", secured, target=1.0),
     ]
 
 
