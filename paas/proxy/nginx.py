@@ -24,9 +24,6 @@ from paas.host.waiting import wait_until
 
 START_S = 30.0
 RELOAD_S = 30.0
-ROTATES_TICKETS = (1, 23, 2)
-"""Since then with a shared cache of sessions (https://nginx.org/en/CHANGES)."""
-
 QUIT_S = 5.0
 """How long a graceful stop may take before requests under way are cut off."""
 
@@ -57,9 +54,9 @@ class Nginx:
         """Whether the installed nginx was built with HTTP/3 (1.25 or newer)."""
         return "http_v3_module" in _build(_program())
 
-    def rotates_tickets(self) -> bool:
-        """Whether the installed nginx changes the keys of session tickets by itself."""
-        return version_of(_build(_program())) >= ROTATES_TICKETS
+    def version(self) -> tuple[int, ...]:
+        """That of the installed nginx: `(1, 22, 1)`."""
+        return version_of(_build(_program()))
 
     def running(self) -> int | None:
         """The master's pid.

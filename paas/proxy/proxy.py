@@ -315,7 +315,7 @@ class Proxy:
             proxy_protocol=place.proxy_protocol,
             unknown_page=place.unknown_page,
             http3=place.http3 and self._nginx.has_http3(),
-            rotates_tickets=self._nginx.rotates_tickets(),
+            version=self._nginx.version(),
             resolvers=place.resolvers,
         )
 

@@ -32,6 +32,9 @@ idle connection is only ever closed by `keepalive_timeout`, a busy one only by
 KEEPALIVE_CONNECTIONS = 64
 """Idle upstream connections that one worker keeps per app."""
 
+ROTATES_TICKETS, HTTP2_APART = (1, 23, 2), (1, 25, 1)
+"""Versions of nginx that changed something (https://nginx.org/en/CHANGES)."""
+
 LISTEN_TLS = "listen-tls.conf"
 """What the server blocks for HTTPS include."""
 
@@ -87,10 +90,20 @@ class Server:
     proxy_protocol: bool = False
     unknown_page: bool = False
     http3: bool = False
-    rotates_tickets: bool = False
-    """Whether nginx changes the keys of session tickets by itself."""
+    version: tuple[int, ...] = ()
+    """Of the nginx that reads it: `(1, 22, 1)`."""
     resolvers: tuple[str, ...] = ()
     """Addresses of the DNS servers that nginx asks."""
+
+    @property
+    def rotates_tickets(self) -> bool:
+        """Whether nginx changes the keys of session tickets by itself."""
+        return self.version >= ROTATES_TICKETS
+
+    @property
+    def http2_apart(self) -> bool:
+        """Whether HTTP/2 is a directive of its own; as an option of `listen` it warns then."""
+        return self.version >= HTTP2_APART
 
     @property
     def url_ports(self) -> Mapping[str, str]:
@@ -182,9 +195,12 @@ class Renderer:
         # Apart from the sites, so that nginx can be started on another port without them.
         option = " proxy_protocol" if server.proxy_protocol else ""
         files["listen.conf"] = "".join(f"listen {place}{option};\n" for place in server.listen)
+        http2 = "" if server.http2_apart else " http2"
         files[LISTEN_TLS] = "".join(
-            f"listen {place} ssl http2{option};\n" for place in server.listen_tls
+            f"listen {place} ssl{http2}{option};\n" for place in server.listen_tls
         )
+        if server.http2_apart:
+            files[LISTEN_TLS] += "http2 on;\n"
         looked_up = any(name.startswith("pairs/") for name in files)
         if looked_up:
             files["looked-up.conf"] = LOOKED_UP

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import ssl
 import subprocess
-import tempfile
 import time
 import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
 
-from paas.host.files import FileLock
 from paas.proxy.certificates import self_signed
+from tests.newer import newer
 from tests.push.sshd import free_port, wait_for_port
 
 NONCES_REJECTED_PERCENT = 15
@@ -148,36 +146,6 @@ def _lifetime(seconds: int) -> dict[str, object]:
 
 def newest_program() -> str:
     """pebble of Debian 13, which knows RFC 9773; from the mirror where this is an older one."""
-    if "renewalInfo" in _text_of(Path("/usr/bin/pebble")):
+    if b"renewalInfo" in Path("/usr/bin/pebble").read_bytes():
         return "pebble"
-    folder = Path(os.environ.get("PAAS_TEST_CACHE", "/var/cache/paas-test")) / "pebble-trixie"
-    with FileLock(folder.with_suffix(".lock")):
-        if not (folder / "usr/bin/pebble").exists():
-            _download(folder)
-    return str(folder / "usr/bin/pebble")
-
-
-def _text_of(program: Path) -> str:
-    return program.read_bytes().decode("latin-1")
-
-
-def _download(folder: Path) -> None:
-    """With lists of its own: the machine's apt keeps its release."""
-    with tempfile.TemporaryDirectory() as name:
-        scratch = Path(name)
-        for part in ("lists/partial", "cache/archives/partial"):
-            (scratch / part).mkdir(parents=True)
-        keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
-        sources = scratch / "sources.list"
-        sources.write_text(f"deb [signed-by={keyring}] http://deb.debian.org/debian trixie main\n")
-        apt = [
-            "apt-get", "-qq",
-            "-o", f"Dir::Etc::SourceList={sources}", "-o", "Dir::Etc::SourceParts=/dev/null",
-            "-o", f"Dir::State::Lists={scratch}/lists", "-o", f"Dir::Cache={scratch}/cache",
-        ]  # fmt: skip
-        for words in (["update"], ["download", "pebble"]):
-            subprocess.run([*apt, *words], cwd=scratch, check=True, capture_output=True)
-        (package,) = scratch.glob("pebble_*.deb")
-        subprocess.run(["dpkg", "-x", package, scratch / "x"], check=True)
-        (scratch / "x").chmod(0o755)
-        shutil.copytree(scratch / "x", folder, dirs_exist_ok=True)
+    return str(newer("pebble", "usr/bin/pebble"))
