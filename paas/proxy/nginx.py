@@ -55,8 +55,14 @@ class Nginx:
         return "http_v3_module" in _build(_program())
 
     def version(self) -> tuple[int, ...]:
-        """That of the installed nginx: `(1, 22, 1)`."""
-        return version_of(_build(_program()))
+        """That of the nginx that is to read a configuration: `(1, 22, 1)`.
+
+        Of the running one, while another is installed that has not taken over yet: what an older
+        one understands a newer one does too.
+        """
+        master = self.running()
+        outdated = master is not None and self.outdated()
+        return version_of(_build(f"/proc/{master}/exe" if outdated else _program()))
 
     def running(self) -> int | None:
         """The master's pid.
