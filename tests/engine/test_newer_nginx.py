@@ -21,6 +21,13 @@ from tests.engine.proxied import PORT, SLOTS, TLS_PORT, backend, own_network, ow
 from tests.newer import newer
 
 
+@pytest.fixture(scope="module", autouse=True)
+def programs() -> None:
+    """They come from the mirror, once; a test should not be timed by that."""
+    newer("nginx", "usr/sbin/nginx")
+    newer("curl", "usr/bin/curl")
+
+
 @pytest.fixture
 def layout() -> Iterator[Layout]:
     with own_network(), own_root() as layout:
