@@ -248,7 +248,11 @@ def oci_config(
         "process": process(spec, config, user, host, terminal=spec.terminal),
         "root": {"path": str(rootfs), "readonly": spec.read_only},
         "hostname": hostname_of(spec),
-        "mounts": [*_system_mounts(spec), *_bind_mounts(spec, host, files)],
+        "mounts": [
+            *_system_mounts(spec),
+            *_bind_mounts(spec, host, files),
+            *_own_mounts(spec),
+        ],
         "annotations": dict(spec.labels),
         "linux": {
             "namespaces": _namespaces(spec),
@@ -292,10 +296,6 @@ def _system_mounts(spec: ContainerSpec) -> list[dict[str, Any]]:
         _mount("/dev/mqueue", "mqueue", "mqueue", "nosuid", "noexec", "nodev"),
         sys,
         _mount("/sys/fs/cgroup", "cgroup", "cgroup", "nosuid", "noexec", "nodev", "ro"),
-        *(
-            _mount(target, "tmpfs", "tmpfs", "nosuid", "nodev", "mode=1777", f"size={size}")
-            for target, size in spec.tmpfs.items()
-        ),
     ]  # fmt: skip
 
 
@@ -309,13 +309,21 @@ def _bind_mounts(
     if needs_init(spec):
         init = _mount(INIT_TARGET, "bind", str(host.init), "bind", "ro", "nosuid", "nodev")
         bound.append(init)
+    return bound
+
+
+def _own_mounts(spec: ContainerSpec) -> list[dict[str, Any]]:
+    """The caller's. One that is within another comes behind it: it would be hidden."""
+    own = [
+        _mount(target, "tmpfs", "tmpfs", "nosuid", "nodev", "mode=1777", f"size={size}")
+        for target, size in spec.tmpfs.items()
+    ]
     for mount in spec.mounts:
-        mode = "ro" if mount.read_only else "rw"
-        source = str(mount.source)
-        bound.append(
+        mode, source = "ro" if mount.read_only else "rw", str(mount.source)
+        own.append(
             _mount(mount.target, "bind", source, "rbind", "rprivate", mode, "nosuid", "nodev")
         )
-    return bound
+    return sorted(own, key=lambda mount: len(Path(mount["destination"]).parts))
 
 
 def _mount(target: str, kind: str, source: str, *options: str) -> dict[str, Any]:

@@ -140,6 +140,13 @@ def test_mounts_are_the_callers_last_and_private() -> None:
     }
 
 
+def test_what_is_within_another_mount_comes_behind_it() -> None:
+    inner = (Mount(Path("/b"), "/data/deep/er"), Mount(Path("/a"), "/data"))
+    document = config(mounts=inner, tmpfs={"/data/tmp": 1 << 20})
+    targets = [mount["destination"] for mount in document["mounts"]]
+    assert targets[-3:] == ["/data", "/data/tmp", "/data/deep/er"]
+
+
 def test_user_and_working_directory_are_the_images_unless_given() -> None:
     image = ImageConfig(workdir="/app")
     assert config(image)["process"]["cwd"] == "/app"
