@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -13,7 +14,7 @@ from paas.engine.disks import CannotLimitDisk
 from paas.engine.runtime import RuntimeFailed
 from paas.errors import PaasError
 from paas.host.processes import ProgramMissing
-from paas.model.limits import MIB, Limits
+from paas.model.limits import MIB, Limits, Throttle
 from tests.engine.machine import SECONDS, Machine
 
 MANY = 50
@@ -157,6 +158,26 @@ def test_limits_are_the_kernels(machine: Machine) -> None:
         lines = {line[:26].strip(): line[26:].split()[:2] for line in said.splitlines()}
         assert lines["Max open files"] == ["123", "456"]
         assert lines["Max processes"] == ["99", "99"]
+
+
+def test_a_device_is_slowed_for_it(machine: Machine) -> None:
+    """The disk itself: a partition has no ceilings of its own."""
+    device = machine.layout.root.stat().st_dev
+    block = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}").resolve()
+    disk = block.parent if (block / "partition").exists() else block
+    major, minor = map(int, (disk / "dev").read_text().split(":"))
+    throttle = Throttle(major, minor, write_bytes=1 << 20, read_operations=99)
+    with machine.running("sleep", "60", limits=Limits(throttles=(throttle,))) as container:
+        place = machine.cgroups.place("blkio", container.id)
+        assert place
+        if machine.cgroups.version == 2:
+            assert (place / "io.max").read_text().split() == [
+                f"{major}:{minor}", "rbps=max", "wbps=1048576", "riops=99", "wiops=max",
+            ]  # fmt: skip
+        else:
+            for name, value in (("write_bps_device", 1 << 20), ("read_iops_device", 99)):
+                said = (place / f"blkio.throttle.{name}").read_text()
+                assert said == f"{major}:{minor} {value}\n"
 
 
 def test_sysctls_and_shared_memory_are_its_own(machine: Machine) -> None:
