@@ -6,7 +6,7 @@ restarted network manager), and is put back by the next `ensure`.
 
 from __future__ import annotations
 
-from contextlib import suppress
+import errno
 from ipaddress import IPv4Network, IPv6Interface
 from pathlib import Path
 
@@ -20,6 +20,9 @@ from paas.errors import PaasError
 from paas.host import processes, rtnetlink
 from paas.host.firewall import Firewall
 from paas.host.netlink import Netlink, Route
+
+_NO_ROUTE = (errno.ESRCH, errno.EOPNOTSUPP, errno.EAFNOSUPPORT)
+"""There was none, or the kernel knows no IPv6."""
 
 LEGACY_TABLES = Path("/proc/net/ip_tables_names")
 
@@ -100,10 +103,12 @@ class HostSide:
         if link is not None:
             net.delete_link(link.index)
         net.delete_route(Route(self._plan.prefix, metric=UNREACHABLE_METRIC))
-        with suppress(OSError):
-            # ESRCH: there was none.
-            gone = rtnetlink.without(rtnetlink.unreachable(plan6.prefix, UNREACHABLE_METRIC))
+        gone = rtnetlink.without(rtnetlink.unreachable(plan6.prefix, UNREACHABLE_METRIC))
+        try:
             rtnetlink.apply([gone], "remove the route of IPv6")
+        except OSError as error:
+            if error.errno not in _NO_ROUTE:
+                raise
         name = host_table_name(self._instance)
         self._firewall.apply(f"add table ip {name}\ndelete table ip {name}\n")
         self._firewall.apply(host_table6(self._instance, self.interface, None))
