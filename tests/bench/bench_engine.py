@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,12 +19,14 @@ from pathlib import Path
 from paas.engine.containers import Containers
 from paas.engine.spec import ContainerSpec
 from paas.host import syscalls
+from tests.bench.dockerd import PROGRAM, dockerd
 from tests.bench.figures import Row, row, seconds
 from tests.engine.machine import Machine
 from tests.push.server import Server
 
 TITLE = "the engine: one-offs, and a hundred instances"
 ROUNDS = 25
+DOCKER_ROUNDS = 8
 INSTANCES = 100
 PARALLEL = 4
 """As a deploy starts them."""
@@ -55,6 +58,35 @@ def one_offs(machine: Machine) -> list[Row]:
         row("start, true, remove", ours),
         row("runc run, fresh overlay", floor),
         row("ratio", ratios, unit="x", target=1.5),
+        *beside_docker(machine),
+    ]
+
+
+def beside_docker(machine: Machine) -> list[Row]:
+    """`docker run --rm` of the same root in turns with ours, where docker is."""
+    if PROGRAM is None:
+        return []
+    ours, theirs = [], []
+    with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="paas-bench-") as name:
+        folder = Path(name)
+        root = machine.storage.layers.path(machine.image.layers[0])
+        subprocess.run(["tar", "-C", root, "-cf", folder / "root.tar", "."], check=True)
+        with dockerd(folder) as docker:
+            docker.run("import", str(folder / "root.tar"), "same")
+            # A host may give no more than it has (no CAP_SYS_RESOURCE).
+            words = ("run", "--rm", "--ulimit", "nofile=1024:1024", "same", "/bin/true")
+            for number in range(DOCKER_ROUNDS + 1):
+                one, other = (
+                    seconds(lambda: machine.run("true")),
+                    seconds(lambda: docker.run(*words)),
+                )
+                if number:
+                    ours.append(one)
+                    theirs.append(other)
+    ratios = [one / other for one, other in zip(ours, theirs, strict=True)]
+    return [
+        row("docker run --rm", theirs),
+        row("ours / docker", ratios, unit="x", target=0.2),
     ]
 
 
