@@ -63,6 +63,21 @@ install_packages() {
         { tail -n 30 "$CACHE/apt.log" >&2; die "apt-get failed; all of it is in $CACHE/apt.log"; }
 }
 
+# Docker is only unpacked: its daemon, once installed, would start with the machine and change
+# the firewall. The tests run one of their own.
+unpack_docker() {
+    local folder=$CACHE/docker wanted
+    [ ! -e "$folder/complete" ] || return 0
+    mapfile -t wanted < <(available docker.io containerd docker-cli docker-buildx)
+    say "Unpacking ${wanted[*]}"
+    rm -rf "$folder"
+    mkdir -p "$folder/packages"
+    (cd "$folder/packages" && apt-get download -qq -o APT::Sandbox::User=root "${wanted[@]}")
+    for package in "$folder"/packages/*.deb; do dpkg-deb -x "$package" "$folder"; done
+    rm -rf "$folder/packages"
+    touch "$folder/complete"
+}
+
 # One environment per lock and Python. A venv cannot be renamed into place, so its last file
 # says that it is whole.
 environment() {
@@ -89,7 +104,7 @@ main() {
         [ "$install" = no ] || die "Run it as root: sudo ./test.sh (or --no-install tests/unit)"
     fi
     mkdir -p "$CACHE"
-    [ "$install" = no ] || install_packages
+    if [ "$install" = yes ]; then install_packages; unpack_docker; fi
     local venv
     venv=$(environment)
     # Caches of tools would be root's in a checkout that is somebody else's.

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from paas.host import netlink
 from tests.push.outcome import eventually
 from tests.push.sshd import free_port
 
@@ -137,6 +138,21 @@ def cut(port: int, after: int) -> Iterator[int]:
     thread.start()
     try:
         yield int(server.getsockname()[1])
+    finally:
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+        server.close()
+
+
+@contextmanager
+def reached_from(namespace: Path, port: int) -> Iterator[None]:
+    """The same port of another network namespace's loopback leads to ours."""
+    with netlink.inside(namespace):
+        server = socket.create_server(("127.0.0.1", port))
+    thread = threading.Thread(target=_serve, args=(server, port, 1 << 60))
+    thread.start()
+    try:
+        yield
     finally:
         server.shutdown(socket.SHUT_RDWR)
         thread.join()

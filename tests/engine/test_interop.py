@@ -18,7 +18,7 @@ from paas.engine.images import Image
 from paas.engine.registries import RegistrySettings
 from paas.model.report import Silent
 from tests.bench.dockerd import Docker, dockerd
-from tests.engine.distribution import Distribution, distribution
+from tests.engine.distribution import Distribution, distribution, reached_from
 from tests.engine.machine import Machine
 from tests.engine.others import SAYS, Containers, builder, checked, context
 
@@ -195,9 +195,14 @@ def copy(source: str, target: str) -> None:
     checked(["skopeo", "--insecure-policy", "copy", *insecure, source, target])
 
 
-def test_docker_runs_what_is_saved_here(place: Place) -> None:
-    archive = place.folder / "for-docker.tar"
-    place.machine.storage.registry.save(place.ours, "ours:v1", archive, Silent())
+def test_docker_runs_what_is_saved_or_pushed_here(place: Place) -> None:
+    storage, archive = place.machine.storage, place.folder / "for-docker.tar"
+    storage.registry.save(place.ours, "ours:v1", archive, Silent())
     place.docker.run("load", "-i", str(archive))
+    ref = place.ref("for/docker:v1")
+    storage.registry.push(place.ours, ref, Silent())
+    with reached_from(Path(f"/proc/{place.docker.pid}/ns/net"), place.registry.port):
+        place.docker.run("pull", "-q", ref)
     limits = ["--ulimit", "nofile=1024:1024"]
-    assert place.docker.run("run", "--rm", "--network", "none", *limits, "ours:v1") == SAYS
+    for name in ("ours:v1", ref):
+        assert place.docker.run("run", "--rm", "--network", "none", *limits, name) == SAYS
