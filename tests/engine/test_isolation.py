@@ -220,14 +220,13 @@ def test_no_descriptor_of_the_host_gets_in(machine: Machine) -> None:
         eventually(lambda: machine.log_of(container.id) != [])
         for line in (*machine.log_of(container.id), *joined):
             assert line.startswith(("pipe:", "/dev/null", "/proc/")) or line == "", line
-    for number in range(3, 13):
-        for path in (f"/proc/self/fd/{number}", f"/proc/self/fd/{number}/../../.."):
-            with suppress(PaasError):
-                output = machine.run(
-                    "sh", "-c", "cat etc/hostname ../../../../etc/hostname", cwd=path,
-                    hostname="inside",
-                )  # fmt: skip
-                assert set(output.text.split()) <= {"inside"}, path
+    for number in range(3, 12):
+        with suppress(PaasError):
+            output = machine.run(
+                "sh", "-c", "cat etc/hostname ../../../../etc/hostname",
+                cwd=f"/proc/self/fd/{number}", hostname="inside",
+            )  # fmt: skip
+            assert set(output.text.split()) <= {"inside"}, number
 
 
 def test_mounting_is_refused_in_every_way(machine: Machine) -> None:
