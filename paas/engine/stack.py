@@ -27,7 +27,8 @@ from paas.model.layout import Layout
 from paas.model.report import Report
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-BOOTSTRAP_SECONDS = 900.0
+BOOTSTRAP_SECONDS = 3600.0
+"""A small machine with a slow mirror takes its time; apt gives up sooner where nothing comes."""
 STACK_BYTES = 1 << 30
 """What making one takes at most: packages and what is unpacked of them."""
 
@@ -164,6 +165,8 @@ class Stack:
                     *sources.sources(recipe.suite),
                 ],
                 timeout=BOOTSTRAP_SECONDS,
+                # It mounts /proc, /sys and /dev into what it makes.
+                apart=True,
             )
         stackfiles.settle(upper, recipe.suite)
 

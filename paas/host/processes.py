@@ -27,6 +27,9 @@ from paas.host.identity import Identity
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 BASE_ENVIRONMENT = {"PATH": SEARCH_PATH, "LANG": "C.UTF-8", "HOME": "/root"}
+APART = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
+"""In front of a program: namespaces of its own (unshare(1))."""
+
 STREAM_TAIL = 2000
 """Bytes of each stream that an error shows; the whole is on the error itself."""
 
@@ -116,14 +119,18 @@ def run(
     cwd: Path | None = None,
     timeout: float | None = None,
     check: bool = True,
+    apart: bool = False,
 ) -> Completed:
     """Run a program to its end and return what it wrote. `timeout` is in seconds.
+
+    With `apart`, what it starts and what it mounts end with it, even if it is killed.
 
     Raises `ProgramMissing`, `ProcessTimedOut`, and with `check` `ProcessFailed`. Starts
     threads while it runs: paasd's master never calls it.
     """
     words = tuple(str(word) for word in argv)
-    program = sh.Command(locate(words[0]))
+    command = [locate(words[0]), *words[1:]]
+    program, *arguments = [*APART, *command] if apart else command
     options: dict[str, Any] = {
         "_in": input,
         "_env": environment(env),
@@ -139,7 +146,7 @@ def run(
         "_bg": True,
         "_bg_exc": False,
     }
-    running = program(*(_opaque(word) for word in words[1:]), **options)
+    running = sh.Command(locate(program))(*(_opaque(word) for word in arguments), **options)
     with _deadline(running.pid, timeout) as expired:
         try:
             ended = running.wait()
