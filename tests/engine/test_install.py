@@ -17,6 +17,12 @@ INSTALL = Path(__file__).parents[2] / "install.sh"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
+def service_policy() -> str | None:
+    """What this machine says of the services of new packages (invoke-rc.d(8)); None: start them."""
+    policy = Path("/usr/sbin/policy-rc.d")
+    return policy.read_text() if policy.exists() else None
+
+
 class Machine:
     """This machine, looking like another one through programs that come first on PATH."""
 
@@ -28,6 +34,7 @@ class Machine:
         for name in ("apt-get", "useradd", "systemctl", "pip"):
             self.pretend({name: f"echo {name} >>{folder}/changed"})
         self._changed = folder / "changed"
+        self._policy = service_policy()
 
     def pretend(self, programs: Mapping[str, str]) -> None:
         """Put a shell script in front of each program; REAL is the real one."""
@@ -36,11 +43,11 @@ class Machine:
             shim.write_text(f'#!/bin/sh\nREAL="env PATH={PATH} {name}"\n{script}\n')
             shim.chmod(0o755)
 
-    def install(self, *options: str) -> str:
-        """Run install.sh, which has to refuse; its words."""
+    def install(self, *options: str, **env: str) -> str:
+        """Run install.sh, which has to give up; its words."""
         done = subprocess.run(
             [INSTALL, "--root", self.root, *options],
-            env={"PATH": f"{self.shims}:{PATH}"},
+            env={"PATH": f"{self.shims}:{PATH}", **env},
             capture_output=True,
             text=True,
             check=False,
@@ -50,6 +57,7 @@ class Machine:
         assert not self._changed.exists(), self._changed.read_text()
         assert not self.root.exists()
         assert not Path(f"{self.root}.program").exists()
+        assert service_policy() == self._policy
         return done.stderr
 
 
@@ -80,6 +88,22 @@ def test_a_machine_that_will_not_do(
     (line,) = machine.install().splitlines()
     assert line.startswith(" !     ")
     assert words in line
+
+
+def test_packages_that_cannot_be_had_leave_everything_as_it_was(machine: Machine) -> None:
+    machine.pretend({
+        "dpkg-query": '[ "$4" = skopeo ] && exit 1 || $REAL "$@"',
+        "apt-get": "echo 'E: Unable to locate package skopeo'; exit 100",
+    })  # fmt: skip
+    said = machine.install()
+    assert "E: Unable to locate package skopeo" in said
+    assert said.endswith(" !     apt-get failed; its last lines are above\n")
+
+
+def test_a_program_that_cannot_be_built_leaves_nothing_of_itself(machine: Machine) -> None:
+    said = machine.install(PIP_NO_INDEX="1", PIP_CONFIG_FILE="/dev/null")
+    assert "No matching distribution found" in said
+    assert said.endswith(" !     pip failed; its last lines are above\n")
 
 
 def test_a_taken_port_names_who_has_it(machine: Machine) -> None:
