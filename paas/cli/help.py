@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 
 import click
 
@@ -13,6 +14,9 @@ from paas.cli.output import columns
 from paas.cli.parsing import common_options
 from paas.cli.session import Session
 from paas.model.report import WIDTH
+
+MANY = 15
+"""Commands of one noun that the list of all still shows one by one."""
 
 
 def show_help(session: Session, words: tuple[str, ...]) -> None:
@@ -33,20 +37,26 @@ def _everything(session: Session) -> None:
     session.output.line("Usage: paas [--quiet] [--force] [--app APP] COMMAND [...]")
     session.output.line("")
     session.output.line("Commands:")
-    commands = [
-        command
-        for noun in session.table.nouns()
-        for command in session.table.of_noun(noun)
-        if not command.hidden
-    ]
-    for line in columns([(f"  {command.name}", command.summary) for command in commands]):
+    rows = [row for noun in session.table.nouns() for row in _rows(noun, _shown(session, noun))]
+    for line in columns(rows):
         session.output.line(line)
     session.output.line("")
-    session.output.line("Say `paas help COMMAND` for more about one.")
+    session.output.line("Say `paas help COMMAND` or `paas help NOUN` for more.")
+
+
+def _shown(session: Session, noun: str) -> list[Command]:
+    return [command for command in session.table.of_noun(noun) if not command.hidden]
+
+
+def _rows(noun: str, commands: Sequence[Command]) -> list[tuple[str, str]]:
+    """A line for each command, or one for all that would hide those of the other nouns."""
+    if len(commands) <= MANY:
+        return [(f"  {command.name}", command.summary) for command in commands]
+    return [(f"  {noun}:*", f"{commands[0].summary}, and {len(commands) - 1} more")]
 
 
 def _noun(session: Session, noun: str) -> None:
-    commands = [command for command in session.table.of_noun(noun) if not command.hidden]
+    commands = _shown(session, noun)
     for line in columns([(f"  {command.usage}", command.summary) for command in commands]):
         session.output.line(line)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 
 import pytest
 
 from paas.cli.access import Access
 from paas.cli.command import Command, Table
+from paas.cli.help import MANY
 from paas.errors import PaasError
 from paas.model.caller import Caller
 from tests.unit.cli.caller import KEY, ROOT, Paas, every_command
@@ -212,8 +214,20 @@ def test_quiet_is_data_alone_before_and_after_the_command(paas: Paas) -> None:
 def test_help_names_every_command_that_people_type(paas: Paas, argv: tuple[str, ...]) -> None:
     said = paas(*argv)
     assert said.code == 0
+    shown = [command for command in every_command() if not command.hidden]
+    many = {noun for noun, count in Counter(one.noun for one in shown).items() if count > MANY}
     for command in every_command():
-        assert (f"  {command.name} " in said.out) is not command.hidden
+        alone = not command.hidden and command.noun not in many
+        assert (f"  {command.name} " in said.out) is alone
+    assert all(f"  {noun}:* " in said.out for noun in many)
+    assert "postgres" in many
+
+
+def test_what_the_list_of_all_shortens_is_shown_by_its_noun(paas: Paas) -> None:
+    said = paas("help", "postgres")
+    for command in every_command():
+        if command.noun == "postgres" and not command.hidden:
+            assert f"  {command.name} " in said.out
 
 
 @pytest.mark.parametrize("argv", [("config:help",), ("config",), ("help", "config")])
