@@ -7,6 +7,7 @@ import re
 
 from tests.push import apps
 from tests.push.app import App
+from tests.push.outcome import eventually
 
 
 def declaring(version: str, document: object, **files: str) -> dict[str, str]:
@@ -45,6 +46,37 @@ def test_a_predeploy_is_part_of_the_image_and_a_postdeploy_of_the_deploy(app: Ap
     assert app.ssh("ps:rebuild {}").ok()
     assert app.serves("hello predeployed")
     assert "v3" in app.ssh("releases {}").ok().out
+
+
+def test_cron_tasks_come_with_a_release_and_go_with_it(live: App) -> None:
+    wrong = {"cron": [{"command": "true", "schedule": "61 * * * *"}]}
+    text = refused(live, declaring("2", wrong), "cron[0]", "'61 * * * *' is not a cron expression")
+    assert "Building" not in text
+    command = "echo $GREETING; cat VERSION; exit 4"
+    declared = {"cron": [{"command": command, "schedule": "0 0 1 1 *", "timeout": "1m"}]}
+    live.ssh("config:set {} --no-restart GREETING='good day'").ok()
+    live.push(declaring("1", declared)).ok()
+    [task] = json.loads(live.ssh("cron:list {} --format json").ok().out)
+    assert (task["command"], task["source"], task["last"]) == (command, "app.json", None)
+    attached = live.ssh(f"cron:run {{}} {task['id']}").failed(4)
+    assert attached.out == "good day\n1\n"
+    assert "failed (exit code 4)" in attached.err
+    name = live.ssh(f"cron:run --detach {{}} {task['id']}").ok().out.strip()
+
+    def runs() -> list[str]:
+        return [run["status"] for run in json.loads(live.ssh("cron:history {} --format json").out)]
+
+    # Nobody waits for it but the supervisor.
+    eventually(lambda: runs() == ["failed", "failed"])
+    assert live.ssh(f"cron:logs {{}} {name}").ok().out == "good day\n1\n"
+    assert f"app[{name}]: good day" in live.ssh("logs {} -p cron").ok().out
+    live.push(declaring("1", {})).ok()
+    assert json.loads(live.ssh("cron:list {} --format json").ok().out) == []
+    assert live.ssh(f"cron:run {{}} {task['id']}").code == 20
+    live.ssh("rollback {}").ok()
+    [back] = json.loads(live.ssh("cron:list {} --format json").ok().out)
+    assert (back["id"], back["last"]["status"]) == (task["id"], "failed")
+    live.push(declaring("1", {}, other="cron")).ok()
 
 
 def test_config_that_is_required_is_asked_for_before_the_build(live: App) -> None:

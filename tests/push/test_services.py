@@ -119,6 +119,42 @@ def test_an_app_with_addons_keeps_its_data_through_deploys_and_a_reboot(notes: A
     assert notes.ssh("postgres:app-links {}").ok().out == f"{notes.name}\n"
 
 
+COUNT = (
+    "python3 manage.py migrate --no-input >&2 && python3 manage.py shell -c '"
+    "from django.core.cache import cache; from notes.models import Note;"
+    ' cache.set("x", 7); print("notes", Note.objects.count(), "cached", cache.get("x"))\''
+    " && test ! -e broken"
+)
+
+
+def test_a_push_is_tested_with_services_of_its_own(notes: App) -> None:
+    server = notes.server
+    declared = json.loads((apps.APPS / "notes/app.json").read_text())
+    addons = ["heroku-postgresql:mini", "heroku-redis:mini"]
+    declared["environments"] = {"test": {"scripts": {"test": COUNT}, "addons": addons}}
+    notes.ssh("checks:set {} test on").ok()
+    kept = notes.get("/notes").text
+    before, volumes = server.residue(), service_volumes(server)
+
+    failed = notes.push({"app.json": json.dumps(declared), "broken": ""}).failed()
+    # Empty ones, whose tables the migrations of this very push made.
+    assert "notes 0 cached 7" in failed.text
+    assert "The test command exited with code 1" in failed.text
+    server.settles_to(before)
+    assert service_volumes(server) == volumes
+    notes.repository.git("rm", "-q", "broken").ok()
+    assert "notes 0 cached 7" in notes.push({}).ok().text
+    assert notes.get("/notes").text == kept
+    listed = server.paas("postgres:list").ok().out + server.paas("redis:list").ok().out
+    assert "test-" not in listed
+    eventually(lambda: service_volumes(server) == volumes)
+    notes.ssh("checks:set {} test off").ok()
+
+
+def service_volumes(server: Server) -> set[str]:
+    return {path.name for path in (server.layout.engine_fs / "volumes").glob("service-*")}
+
+
 def test_only_linked_apps_reach_a_service(notes: App, db: Database) -> None:
     reach = (
         "run {} python3 -c \"import socket; socket.create_connection(('HOST', 5432), 3)\"".replace(
