@@ -23,6 +23,7 @@ from paas.deploy.forward import Forwarding
 from paas.deploy.images import ServerImages
 from paas.deploy.letsencrypt import Letsencrypt
 from paas.deploy.networks import Networks
+from paas.deploy.notify import Notifier
 from paas.deploy.route import Router
 from paas.deploy.services import ServiceOperations
 from paas.deploy.services_backup import ServiceBackups
@@ -135,6 +136,10 @@ class Platform(Protocol):
     @property
     def drains(self) -> Drains:
         """Where the output of apps is sent on to."""
+
+    @property
+    def notifier(self) -> Notifier:
+        """Who is told of events."""
 
     @property
     def instances(self) -> Instances:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import click
 
@@ -16,6 +17,8 @@ from paas.model.app import App
 from paas.model.names import shown
 
 STREAM = "-"
+FORWARDED = "forwarded"
+AGAIN_SECONDS = 600.0
 INSTANCE = re.compile(r"(?P<name>[A-Za-z0-9_-]+(\.[0-9a-f]+)?):(?P<path>.*)", re.DOTALL)
 HERE = (
     "Over ssh files come and go as a tar stream:"
@@ -72,8 +75,17 @@ def forward(
             resolution=f"On your machine: paas forward -L PORT {shown(target or 'web')}",
         )
     session.request.channel.end_with_client()
-    session.store.events.add(session.actor, app.name, "forwarded", str(found))
+    _note(session, app, str(found))
     join(connection, session.request.stdin, session.request.stdout)
+
+
+def _note(session: Session, app: App, target: str) -> None:
+    """In the journal, where one of many connections of a moment stands for the others."""
+    events = session.store.events
+    last = events.last(app.name, FORWARDED)
+    same = last is not None and (last.actor, last.detail) == (session.actor, target)
+    if last is None or not same or time.time() - last.at > AGAIN_SECONDS:
+        events.add(session.actor, app.name, FORWARDED, target)
 
 
 def _place(text: str) -> tuple[str | None, str]:

@@ -16,10 +16,10 @@ from contextlib import suppress
 from functools import partial
 
 from paas.daemon.cron_watch import CronWatch
-from paas.daemon.drain_watch import DrainWatch
 from paas.daemon.duties import BackUp, Clean, Heal, HealService, Probe, Renew, Retire, Tidy
 from paas.daemon.jobs import Jobs
 from paas.daemon.keeping import Keeping
+from paas.daemon.senders import Senders
 from paas.daemon.service_watch import ServiceWatch
 from paas.daemon.services import Services
 from paas.deploy.fleet import Member, place_of
@@ -50,8 +50,8 @@ KEPT = 16
 SCHEDULED = 8
 """Cron runs that are begun or ended at once; how many go on is their tasks' matter."""
 
-DRAINS = 256
-"""Drains that logs are sent to, each by a process of its own: one that hangs holds up no other."""
+SENDERS = 256
+"""Drains and webhooks, each by a process of its own: one that hangs holds up no other."""
 
 PROBES = 512
 """Apps whose instances are asked again and again, each by a process of its own."""
@@ -82,11 +82,11 @@ class Supervisor:
         self._renewals = Jobs(RENEWALS, lock.release_after_fork)
         self._kept = Jobs(KEPT, lock.release_after_fork)
         self._scheduled = Jobs(SCHEDULED, lock.release_after_fork)
-        self._drains = Jobs(DRAINS, lock.release_after_fork)
+        self._senders = Jobs(SENDERS, lock.release_after_fork)
         self._watches = (
             Keeping(self._parts.engine, self._kept),
             CronWatch(self._parts, self._scheduled),
-            DrainWatch(self._parts, self._drains),
+            Senders(self._parts, self._senders),
         )
         self._probes = Jobs(PROBES, lock.release_after_fork)
         self._prober = Prober(self._parts.pipeline)
@@ -114,7 +114,7 @@ class Supervisor:
             self._probes,
             self._kept,
             self._scheduled,
-            self._drains,
+            self._senders,
         )
 
     def _listen(self) -> None:

@@ -23,6 +23,7 @@ from paas.deploy.images import ServerImages
 from paas.deploy.inspect import inspected
 from paas.deploy.letsencrypt import Letsencrypt
 from paas.deploy.networks import Networks
+from paas.deploy.notify import Notifier
 from paas.deploy.parts import Parts
 from paas.deploy.probing import Probing
 from paas.deploy.rebuild import Rebuilding
@@ -153,6 +154,11 @@ class Platform:
     def drains(self) -> Drains:
         """Where the output of apps is sent on to."""
         return self._parts.drains
+
+    @property
+    def notifier(self) -> Notifier:
+        """Who is told of events."""
+        return self._parts.notifier
 
     @property
     def instances(self) -> Instances:

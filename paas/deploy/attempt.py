@@ -131,7 +131,12 @@ class Attempts:
         # Finished already when the block reached its commit point, whatever came after;
         # gone with its app when that was destroyed.
         if any(one.id == deploy.id for one in self._store.deploys.unfinished()):
-            self._store.deploys.finish(deploy.id, stage, brief)
+            with self._store.transaction():
+                self._store.deploys.finish(deploy.id, stage, brief)
+                app = self._store.apps.by_id(deploy.app_id)
+                if stage is Stage.FAILED and app is not None:
+                    detail = f"build {deploy.id}: {brief}"
+                    self._store.events.add(deploy.actor, app.name, "deploy failed", detail)
             # What it stopped first may be started again.
             wake_supervisor(self._layout)
 

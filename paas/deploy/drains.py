@@ -166,11 +166,11 @@ class Shipper:
             lines, positions = self._read()
             if lines and not self._deliver(app, lines):
                 return
-            if positions != self._progress.positions:
-                self._progress.positions = positions
-                self._progress.save(self._path)
-            if not lines:
+            if positions == self._progress.positions:
                 self._clock.sleep(IDLE_SECONDS)
+                continue
+            self._progress.positions = positions
+            self._progress.save(self._path)
 
     def _app(self) -> App | None:
         """Whose output it is, under its present name; None when there is nothing to do."""
@@ -207,10 +207,10 @@ class Shipper:
     def _deliver(self, app: App, lines: Sequence[Line]) -> bool:
         """Send them, again and again if need be; False when the drain is removed meanwhile."""
         messages = [self._message(app, line) for line in lines]
-        pause = FIRST_PAUSE
+        pause, size = FIRST_PAUSE, len(messages)
         while True:
             try:
-                self._send(messages)
+                self._send(messages, size)
             except PaasError as error:
                 self._failed(error)
             else:
@@ -218,13 +218,11 @@ class Shipper:
                 return True
             if not self._rest(pause):
                 return False
-            pause = min(2 * pause, LONGEST_PAUSE)
+            # One that is slow takes less in time, and what it took is not sent again.
+            pause, size = min(2 * pause, LONGEST_PAUSE), max(1, size // 2)
 
-    def _send(self, messages: list[Message]) -> None:
-        """Send them in one go or, where that is refused, in halves. What was taken is taken
-        out.
-        """
-        size = len(messages)
+    def _send(self, messages: list[Message], size: int) -> None:
+        """Send so many at once, or less where that is refused. What was taken is taken out."""
         while messages:
             batch = messages[:size]
             try:

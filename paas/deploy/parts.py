@@ -23,6 +23,7 @@ from paas.deploy.letsencrypt import Letsencrypt
 from paas.deploy.lifecycle import Lifecycle
 from paas.deploy.metrics import Metrics
 from paas.deploy.networks import Networks
+from paas.deploy.notify import Notifier
 from paas.deploy.oneoff import OneOff
 from paas.deploy.operations import Operations
 from paas.deploy.phase import Phases
@@ -146,6 +147,11 @@ class Parts:
     def drains(self) -> Drains:
         """Where the output of apps is sent on to."""
         return Drains(self.layout, self.store, self.clock)
+
+    @cached_property
+    def notifier(self) -> Notifier:
+        """Who is told of events."""
+        return Notifier(self.store)
 
     @cached_property
     def attempts(self) -> Attempts:

@@ -43,7 +43,7 @@ class Events:
             " ORDER BY id DESC LIMIT :count",
             {"apps": _names(apps), "count": count},
         )
-        return [_event(row) for row in reversed(rows)]
+        return [event_of(row) for row in reversed(rows)]
 
     def after(self, event_id: int, apps: str | Sequence[str] | None = None) -> list[Event]:
         """What came behind an event, the oldest first."""
@@ -53,7 +53,7 @@ class Events:
             " ORDER BY id",
             {"apps": _names(apps), "id": event_id},
         )
-        return [_event(row) for row in rows]
+        return [event_of(row) for row in rows]
 
     def newest(self) -> int:
         """The id of the last event there is; 0 when there is none."""
@@ -66,7 +66,7 @@ class Events:
             "SELECT * FROM events WHERE app = ? AND what = ? ORDER BY id DESC LIMIT 1", (app, what)
         )
         for row in rows:
-            return _event(row)
+            return event_of(row)
         return None
 
 
@@ -77,5 +77,6 @@ def _names(apps: str | Sequence[str] | None) -> str | None:
     return json.dumps([apps] if isinstance(apps, str) else list(apps))
 
 
-def _event(row: Row) -> Event:
+def event_of(row: Row) -> Event:
+    """A row of the table."""
     return Event(row["at"], row["actor"], row["app"], row["what"], row["detail"], row["id"])

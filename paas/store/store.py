@@ -32,6 +32,7 @@ from paas.store.settings import Settings
 from paas.store.storage import StorageTables
 from paas.store.traffic import TrafficCounts
 from paas.store.users import Users
+from paas.store.webhooks import Webhooks
 
 
 class Store:
@@ -59,6 +60,7 @@ class Store:
         self.events = Events(self._db, now)
         self.cron = CronTables(self._db, now)
         self.drains = Drains(self._db, vault, now)
+        self.webhooks = Webhooks(self._db, vault, now)
         self.settings = Settings(self._db)
         self.processes = ProcessSettings(self._db)
         self.ports = Ports(self._db)

@@ -80,7 +80,9 @@ action(type="omfile" file="{self._out}" template="t")
 
 @dataclass
 class Collector:
-    """Takes JSON by HTTPS. `answers` are given first, `answer` then decides by the lines."""
+    """Takes JSON by HTTPS: lines, or one event at a time. `answers` are given first, `answer`
+    then decides by the lines.
+    """
 
     port: int = 0
     answers: list[int] = field(default_factory=list)
@@ -107,7 +109,8 @@ def collector(folder: Path) -> Iterator[Collector]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            lines = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            document = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            lines = document if isinstance(document, list) else [document]
             words = self.headers.get("Authorization", "").partition(" ")[2]
             found.authorization.add(base64.b64decode(words).decode())
             status = found.answer(lines)

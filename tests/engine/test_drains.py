@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from paas.deploy.notify import NotTaken
 from paas.model.app import App
 from paas.model.drain import DRAIN_HOSTS, parse_drain
+from paas.model.report import Silent
+from paas.model.webhook import parse_webhook
 from paas.store.drains import Drain
 from tests.authority import root
 from tests.engine.receivers import Rsyslog, collector
@@ -136,6 +139,45 @@ def test_json_by_https_is_sent_again_and_what_is_never_taken_keeps_up_nothing(
     line = receiver.taken[0]
     assert (line["app"], line["process"], line["release"]) == ("shop", "web.1", "v1")
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+\+00:00", line["time"])
+
+
+def test_a_webhook_hears_of_trouble_once_it_listens_again_and_of_its_own_apps_alone(
+    world: World, app: App, tmp_path: Path
+) -> None:
+    other = world.app("other")
+    notifier, events = world.parts.notifier, world.parts.store.events
+    with collector(tmp_path) as receiver:
+        receiver.answers += [500]
+        url = parse_webhook(f"https://localhost:{receiver.port}/hook")
+        mine = notifier.add(app, url, actor="ann", every=False)
+        alls = notifier.add(None, parse_webhook(f"{url.text}?all"), actor="ann", every=True)
+        with pytest.raises(NotTaken, match="answered 500"):
+            notifier.test(app, mine.id, actor="ann")
+        receiver.answers += [503]
+        with world.supervised():
+            events.add("ann", "shop", "renamed", "from store")
+            events.add("supervisor", "other", "crashed", "web.1: exit code 3")
+            events.add("supervisor", "shop", "crashed", "web.1: exit code 7")
+            eventually(lambda: len(receiver.taken) == 5)
+            for webhook, whose in ((mine, app), (alls, None)):
+                notifier.remove(whose, webhook.id, actor="ann")
+    said = [event["text"] for event in receiver.taken]
+    assert sorted(said[:]) == sorted(
+        [
+            "shop: crashed: web.1: exit code 7",
+            f"{socket.gethostname()}: webhook added: {alls.id}: {alls.url}",
+            "shop: renamed: from store",
+            "other: crashed: web.1: exit code 3",
+            "shop: crashed: web.1: exit code 7",
+        ]
+    )
+    [event] = [one for one in receiver.taken if one["app"] == "other"]
+    assert (event["event"], event["actor"], event["content"]) == (
+        "crashed",
+        "supervisor",
+        "other: crashed: web.1: exit code 3",
+    )
+    world.parts.lifecycle.destroy(other, actor="ann", report=Silent())
 
 
 def test_a_receiver_that_takes_nothing_holds_no_app_up(world: World, app: App) -> None:

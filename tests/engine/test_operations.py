@@ -178,7 +178,7 @@ def test_an_instance_that_is_not_ready_gets_no_requests_until_it_is(world: World
         second.container,
     ]
     told = [one.what for one in world.parts.store.events.tail(100, app.name)]
-    assert told == ["not ready", "ready again"]
+    assert told == ["released", "not ready", "ready again"]
 
 
 def test_an_instance_that_is_not_alive_is_started_again(world: World) -> None:

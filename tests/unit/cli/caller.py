@@ -98,6 +98,7 @@ class Recorder:
     cron_runs: Any = None
     forwarding: Any = None
     drains: Any = None
+    notifier: Any = None
     instances: Any = None
     storage: Any = None
     networks: Any = None

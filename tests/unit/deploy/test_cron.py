@@ -248,6 +248,16 @@ def test_a_removed_task_is_due_no_more(world: World) -> None:
     assert told == [("ann", "cron added"), ("ann", "cron removed")]
 
 
+def test_a_clone_has_the_tasks_that_were_added(world: World) -> None:
+    world.cron.add(world.app, HOURLY, actor="ann")
+    clone = world.store.apps.create("copy")
+    world.store.cron.copy(world.app.id, clone.id)
+    world.released(clone)
+    assert world.look() == []
+    world.clock.at = 100 * DAY + HOUR
+    assert [command for command, _ in world.look()] == ["tidy", "tidy"]
+
+
 def test_so_many_runs_of_each_task_are_kept(world: World) -> None:
     for task in (HOURLY, CronTask("tick", "* * * * *")):
         for moment in range(5):
