@@ -246,7 +246,7 @@ class Pipeline:
             also()
             self.store.deploys.set_release(attempt.deploy.id, release.number)
             self.store.deploys.finish(attempt.deploy.id, Stage.LIVE)
-            what = "restarted" if draft.number == app.live else "released"
+            what = "released" if draft.number is None else "restarted"
             detail = f"{release.version}: {draft.reason}"
             self.store.events.add(attempt.deploy.actor, app.name, what, detail)
         return release
