@@ -20,9 +20,9 @@ from paas.buildpack.outcome import FAILED, BuildpackFailed, Failure, parse_failu
 from paas.buildpack.release import Defaults, parse_release
 from paas.engine.build.builder import DEADLINE_SECONDS
 from paas.engine.build.context import Context
+from paas.engine.build.laying import lay
 from paas.engine.build.rules import BuildTimedOut, Rules
 from paas.engine.build.run import Command, Result, outcome
-from paas.engine.build.sources import ContextSource
 from paas.engine.build.target import Attributes, Target
 from paas.engine.call import RanTooLong
 from paas.engine.engine import Engine
@@ -104,18 +104,8 @@ class Compiler:
 
     def _lay(self, context: Context, build: Image, upper: Path) -> None:
         """Write the tree below /app, as the user that compiles it and that runs it."""
-        source = ContextSource(context)
         with self._engine.builder.tools.workspace.mounted(build.layers, upper) as root:
-            target = Target(root, Attributes((recipe.UID, recipe.UID)))
-            for path in context.entries():
-                item = source.find(path)
-                if item is None:
-                    continue
-                if item.is_dir:
-                    target.put_directory(item, f"{recipe.APP}/{path}")
-                else:
-                    target.put(source, item, f"{recipe.APP}/{path}")
-            target.finish()
+            lay(context, Target(root, Attributes((recipe.UID, recipe.UID))), recipe.APP)
 
     def _rules(self, job: Job) -> Rules:
         clock = self._engine.clock

@@ -26,7 +26,7 @@ from paas.engine.layers import LayerId
 from paas.engine.orphans import Orphans
 from paas.engine.runtime import invoke
 from paas.engine.spec import ContainerSpec
-from paas.engine.streams import Streams, collect, connect
+from paas.engine.streams import Streams, collect, connect, converse
 from paas.host.terminal import Terminal
 
 
@@ -85,6 +85,24 @@ class Foreground:
         """
         content = Content(config, layers, upper)
         return self._run(spec, content, collect(output), None, timeout_s, waiting)
+
+    def converse(
+        self,
+        spec: ContainerSpec,
+        given: bytes,
+        output: Callable[[bytes], None],
+        errors: Callable[[bytes], None],
+        timeout_s: float,
+        upper: Path | None = None,
+    ) -> Ended:
+        """Run a container with `given` as its input, and each of its outputs to a function.
+
+        What it writes goes into `upper`, and what is in there it finds. Raises as `run`, and
+        what the functions raise.
+        """
+        image = self._images.get(spec.image)
+        content = Content(image.config, image.layers, upper)
+        return self._run(spec, content, converse(given, output, errors), None, timeout_s)
 
     def kill(self, container_id: str) -> None:
         """Kill a one-off that another thread runs; one that is gone is fine."""

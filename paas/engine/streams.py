@@ -72,6 +72,24 @@ def collect(receive: Callable[[bytes], None]) -> Streams:
     return streams
 
 
+def converse(
+    given: bytes, output: Callable[[bytes], None], errors: Callable[[bytes], None]
+) -> Streams:
+    """`given` as its input, and each of its outputs to a function."""
+    streams = Streams()
+    theirs, ours = os.pipe2(os.O_CLOEXEC)
+    streams.given.append(theirs)
+    streams.to_close.append(theirs)
+    source = os.memfd_create("input", os.MFD_CLOEXEC)
+    with open(os.dup(source), "wb") as file:  # noqa: PTH123  a descriptor
+        file.write(given)
+    os.lseek(source, 0, os.SEEK_SET)
+    streams.flows.append(Flow(source, Own(ours), essential=False, close_source=True))
+    _add_output(streams, Receiver(output))
+    _add_output(streams, Receiver(errors))
+    return streams
+
+
 def is_anonymous_pipe(descriptor: int) -> bool:
     """A pipe(2), and no fifo with a name and an owner in some directory."""
     link = str(Path(f"/proc/self/fd/{descriptor}").readlink())

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,3 +56,18 @@ class Disk:
         while not path.exists():
             path = path.parent
         return os.statvfs(path)
+
+
+@contextmanager
+def file_size_limit(most: int) -> Iterator[None]:
+    """No file that this process writes gets larger: writes beyond raise `OSError` (EFBIG).
+
+    getrlimit(2), RLIMIT_FSIZE; Python ignores the signal that comes with it.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    limit = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
