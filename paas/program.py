@@ -22,6 +22,7 @@ from pathlib import Path
 import paas
 from paas.cli.dispatch import Dispatcher
 from paas.cli.errors import Errors
+from paas.cli.plugin_commands import plugin_commands
 from paas.cli.server import server_commands
 from paas.cli.session import Session
 from paas.cli.table import commands
@@ -154,6 +155,7 @@ def dispatcher(layout: Layout) -> Dispatcher:
         errors=errors,
         open_platform=lambda store: Platform(layout, store, errors.tell),
         publish_keys=lambda store: write_authorized_keys(layout, store.keys.list()),
+        more=lambda store, table: plugin_commands(layout, store, table.nouns()),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,6 +22,9 @@ from paas.model.names import parse_app_name
 from paas.model.request import Request
 from paas.store.store import Store
 
+ALL_COMMANDS = ("help", "complete", "plugin:install")
+"""Commands that are about commands."""
+
 
 @dataclass(frozen=True)
 class Dispatcher:
@@ -36,6 +39,8 @@ class Dispatcher:
     errors: Errors
     open_platform: Callable[[Store], Platform]
     publish_keys: Callable[[Store], None]
+    more: Callable[[Store, Table], Iterable[Command]] = lambda _, __: ()
+    """The commands that enabled plugins add; asked for only where one of ours is not meant."""
 
     def handle(self, request: Request) -> int:
         """Run the command that the request asks for; its exit code."""
@@ -52,23 +57,33 @@ class Dispatcher:
 
     def _run(self, request: Request) -> int:
         flags, words = split_flags(request.argv)
-        name, rest = self._command_line(flags, words)
-        command = self.table.find(name)
         with closing(Store(self.layout)) as store:
+            table = self._table(words[0] if words else "help", store)
+            name, rest = self._command_line(table, flags, words)
+            command = table.find(name)
             permissions = permissions_of(request.caller, store)
             # Before anything is parsed: what a stranger types is nobody's business.
             if command.app is Names.NO_APP or permissions.roles is None:
                 authorise(permissions, command.access, command.name)
             request = _as_user(request, permissions)
             parsed = parse(command, rest, self._with_default_app(flags, request))
-            session = self._session(request, parsed.flags, store, permissions)
+            session = self._session(request, parsed.flags, store, permissions, table)
             if parsed.flags.help:
-                return self.table.find("help").run(session, words=(command.name,)) or 0
+                return table.find("help").run(session, words=(command.name,)) or 0
             await_verdict(self.layout, command)
             parameters = parsed.parameters | self._app(command, parsed.app, session)
             return command.run(session, **parameters) or 0
 
-    def _command_line(self, flags: Flags, words: Sequence[str]) -> tuple[str, Sequence[str]]:
+    def _table(self, name: str, store: Store) -> Table:
+        """The commands, with those of plugins where they can matter."""
+        if name in self.table and name not in ALL_COMMANDS:
+            return self.table
+        more = tuple(self.more(store, self.table))
+        return Table((*self.table, *more)) if more else self.table
+
+    def _command_line(
+        self, table: Table, flags: Flags, words: Sequence[str]
+    ) -> tuple[str, Sequence[str]]:
         """The command's name and its words; help and version in all their spellings."""
         if flags.version:
             return "version", ()
@@ -76,8 +91,8 @@ class Dispatcher:
             return "help", words
         name, rest = words[0], words[1:]
         noun = name.removesuffix(":help")
-        asks_for_help = name != noun or (not rest and name not in self.table)
-        return ("help", [noun]) if asks_for_help and noun in self.table.nouns() else (name, rest)
+        asks_for_help = name != noun or (not rest and name not in table)
+        return ("help", [noun]) if asks_for_help and noun in table.nouns() else (name, rest)
 
     def _with_default_app(self, flags: Flags, request: Request) -> Flags:
         app = flags.app or request.env.get("PAAS_APP") or None
@@ -100,14 +115,19 @@ class Dispatcher:
         return {"app": app}
 
     def _session(
-        self, request: Request, flags: Flags, store: Store, permissions: Permissions
+        self,
+        request: Request,
+        flags: Flags,
+        store: Store,
+        permissions: Permissions,
+        table: Table,
     ) -> Session:
         return Session(
             request=request,
             layout=self.layout,
             store=store,
             output=Output(request.stdout, request.stderr, quiet=flags.quiet),
-            table=self.table,
+            table=table,
             permissions=permissions,
             open_platform=lambda: self.open_platform(store),
             publish_keys=lambda: self.publish_keys(store),

@@ -24,6 +24,8 @@ from paas.deploy.images import ServerImages
 from paas.deploy.letsencrypt import Letsencrypt
 from paas.deploy.networks import Networks
 from paas.deploy.notify import Notifier
+from paas.deploy.plugin_run import PluginCommands
+from paas.deploy.plugins import PluginOperations
 from paas.deploy.route import Router
 from paas.deploy.services import ServiceOperations
 from paas.deploy.services_backup import ServiceBackups
@@ -148,6 +150,14 @@ class Platform(Protocol):
     @property
     def forwarding(self) -> Forwarding:
         """Connections to instances and services."""
+
+    @property
+    def plugins(self) -> PluginOperations:
+        """Installing, enabling and removing plugins."""
+
+    @property
+    def plugin_commands(self) -> PluginCommands:
+        """Running the commands that plugins add."""
 
     @property
     def builds(self) -> Builds:

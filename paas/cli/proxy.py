@@ -17,6 +17,7 @@ from paas.model.app import App
 from paas.model.proxysettings import BASIC_AUTH, MAINTENANCE, PROXY_SETTINGS
 from paas.model.settings import Setting
 from paas.model.traffic import CLASSES, Traffic, total
+from paas.plugin.installed import Installed
 from paas.store.traffic import HOUR, KEPT_S, MINUTE
 
 MAX_PAGE_BYTES = 1024 * 1024
@@ -42,7 +43,7 @@ def report(session: Session, app: App | None, form: str) -> None:
             settings.get(None, each.name) or "",
             _shown(_value(session, each, scope)),
         )
-        for each in PROXY_SETTINGS
+        for each in _settings(session)
         if each.app or app is None
     }
     found = {
@@ -61,6 +62,13 @@ def report(session: Session, app: App | None, form: str) -> None:
     ]
     for line in columns(rows):
         session.output.line(f"       {line}")
+
+
+def _settings(session: Session) -> list[Setting[int] | Setting[str] | Setting[bool]]:
+    """The proxy's own, and those that plugins add."""
+    rules = Installed(session.layout, session.store.plugins).proxy_rules()
+    ours = {each.name for each in PROXY_SETTINGS}
+    return [*PROXY_SETTINGS, *(rule.setting() for rule in rules if rule.name not in ours)]
 
 
 def _value(

@@ -14,7 +14,7 @@ from paas.cli.service_life import life
 from paas.cli.service_links import links
 from paas.cli.service_talk import talk
 from paas.plugin.catalog import Broken, Catalog
-from paas.plugin.manifest import InvalidManifest
+from paas.plugin.manifest import InvalidManifest, ServiceManifest
 
 
 def commands(catalog: Catalog) -> Iterator[Command]:
@@ -26,10 +26,12 @@ def commands(catalog: Catalog) -> Iterator[Command]:
         if isinstance(plugin, Broken):
             yield _explaining(plugin)
         else:
-            yield from _of(ServiceCommands(plugin.manifest))
+            yield from commands_of(plugin.manifest)
 
 
-def _of(service: ServiceCommands) -> Iterable[Command]:
+def commands_of(manifest: ServiceManifest) -> Iterable[Command]:
+    """Those of one datastore."""
+    service = ServiceCommands(manifest)
     return (*life(service), *links(service), *talk(service), *copies(service), *backups(service))
 
 

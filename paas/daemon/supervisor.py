@@ -19,6 +19,7 @@ from paas.daemon.cron_watch import CronWatch
 from paas.daemon.duties import BackUp, Clean, Heal, HealService, Probe, Renew, Retire, Tidy
 from paas.daemon.jobs import Jobs
 from paas.daemon.keeping import Keeping
+from paas.daemon.plugin_watch import TELLS, PluginWatch
 from paas.daemon.senders import Senders
 from paas.daemon.service_watch import ServiceWatch
 from paas.daemon.services import Services
@@ -83,10 +84,12 @@ class Supervisor:
         self._kept = Jobs(KEPT, lock.release_after_fork)
         self._scheduled = Jobs(SCHEDULED, lock.release_after_fork)
         self._senders = Jobs(SENDERS, lock.release_after_fork)
+        self._tells = Jobs(TELLS, lock.release_after_fork)
         self._watches = (
             Keeping(self._parts.engine, self._kept),
             CronWatch(self._parts, self._scheduled),
             Senders(self._parts, self._senders),
+            PluginWatch(self._parts.telling, self._tells, self._clock),
         )
         self._probes = Jobs(PROBES, lock.release_after_fork)
         self._prober = Prober(self._parts.pipeline)
@@ -115,6 +118,7 @@ class Supervisor:
             self._kept,
             self._scheduled,
             self._senders,
+            self._tells,
         )
 
     def _listen(self) -> None:

@@ -25,6 +25,8 @@ from paas.deploy.letsencrypt import Letsencrypt
 from paas.deploy.networks import Networks
 from paas.deploy.notify import Notifier
 from paas.deploy.parts import Parts
+from paas.deploy.plugin_run import PluginCommands
+from paas.deploy.plugins import PluginOperations
 from paas.deploy.probing import Probing
 from paas.deploy.rebuild import Rebuilding
 from paas.deploy.receive import ErrorLines
@@ -159,6 +161,17 @@ class Platform:
     def notifier(self) -> Notifier:
         """Who is told of events."""
         return self._parts.notifier
+
+    @property
+    def plugins(self) -> PluginOperations:
+        """Installing, enabling and removing plugins."""
+        return self._parts.plugins
+
+    @property
+    def plugin_commands(self) -> PluginCommands:
+        """Running the commands that plugins add."""
+        parts = self._parts
+        return PluginCommands(parts.store, parts.router, parts.programs)
 
     @property
     def instances(self) -> Instances:

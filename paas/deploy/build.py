@@ -11,10 +11,14 @@ from paas.buildpack.selection import FILE, Selection, detected, named, parse_bui
 from paas.deploy.buildpacks import AppTree, BuildpackBuilder, cache_volume, nothing_detected
 from paas.deploy.draft import RELEASE, WEB
 from paas.deploy.fetching import Fetcher
+from paas.deploy.plugin_builder import PluginBuilders
 from paas.deploy.subtree import SourceTree, Subtree
 from paas.deploy.tree import PushRefused, read_text
+from paas.engine.build.context import Context
 from paas.engine.build.rules import Offer
+from paas.engine.build.withfile import WithFile
 from paas.engine.engine import Engine
+from paas.engine.images import Image
 from paas.host.content import content
 from paas.model.app import App
 from paas.model.appjson import AppJson, parse_app_json
@@ -40,6 +44,8 @@ from paas.store.settings import Settings
 
 PROCFILE = "Procfile"
 APP_JSON = "app.json"
+WRITTEN = ".paas.Dockerfile"
+"""The Dockerfile that a plugin wrote, in the context of the build."""
 CHECKS = "CHECKS"
 
 
@@ -58,6 +64,13 @@ class Source:
     builder: BuilderOptions = field(default_factory=BuilderOptions)
     checks: tuple[Healthcheck, ...] = ()
     """Those of the CHECKS file."""
+    plugin: str = ""
+    """The plugin that writes the Dockerfile, if one does."""
+
+    @property
+    def built_by(self) -> str:
+        """What builds it, in a word."""
+        return self.plugin or (BUILDPACK if self.buildpacks else DOCKERFILE)
 
 
 @dataclass(frozen=True)
@@ -89,7 +102,9 @@ def cache_scope(app_id: int) -> str:
     return f"app-{app_id}"
 
 
-def read_source(context: SourceTree, builder: BuilderOptions) -> Source:
+def read_source(
+    context: SourceTree, builder: BuilderOptions, plugins: PluginBuilders | None = None
+) -> Source:
     """Read and check what a push declares.
 
     Raises `PushRefused` and the parsers' errors, so that a bad Procfile fails before
@@ -106,14 +121,32 @@ def read_source(context: SourceTree, builder: BuilderOptions) -> Source:
     app_json_text = read_text(context, APP_JSON)
     checks = read_text(context, CHECKS)
     app_json = parse_app_json(app_json_text) if app_json_text is not None else AppJson()
+    plugin = by_plugin(context, app_json, builder, plugins) if plugins else ""
     return Source(
         context,
         procfile=parse_procfile(procfile) if procfile is not None else {},
         app_json=app_json,
-        buildpacks=select(context, app_json, builder),
+        buildpacks=Selection(()) if plugin else select(context, app_json, builder),
         builder=builder,
         checks=parse_checks(checks) if checks is not None else (),
+        plugin=plugin,
     )
+
+
+def by_plugin(
+    context: SourceTree, app_json: AppJson, builder: BuilderOptions, plugins: PluginBuilders
+) -> str:
+    """The plugin that builds the tree: one that was selected, or one that recognises it.
+
+    What the repository says itself goes before what a plugin recognises. Raises
+    `NoSuchBuilder`.
+    """
+    if builder.selected:
+        return plugins.selected(builder.selected)
+    named_itself = FILE in context.entries() or builder.dockerfile in context.entries()
+    if builder.buildpacks or app_json.buildpacks or named_itself:
+        return ""
+    return plugins.detected(context)
 
 
 def select(context: SourceTree, app_json: AppJson, builder: BuilderOptions) -> Selection:
@@ -152,6 +185,7 @@ def select(context: SourceTree, app_json: AppJson, builder: BuilderOptions) -> S
 
 def build(
     engine: Engine,
+    plugins: PluginBuilders,
     source: Source,
     app: App,
     config: Mapping[str, Secret],
@@ -164,11 +198,38 @@ def build(
     """
     if source.buildpacks:
         return _by_buildpacks(engine, source, app, config, report, before)
-    builder = source.builder
-    report.step(f"Building {app.name} from its {builder.dockerfile}")
-    image = engine.builder.build(
-        source.context,
-        dockerfile=builder.dockerfile,
+    if source.plugin:
+        report.step(f"Building {app.name} by the plugin {source.plugin}")
+        text, known = plugins.dockerfile(source.plugin, app, source.context, config, report)
+        context = WithFile(source.context, WRITTEN, text.encode())
+        image = _by_dockerfile(engine, context, WRITTEN, source.builder, app, config, report)
+        return _of(image, {**known, **source.procfile})
+    report.step(f"Building {app.name} from its {source.builder.dockerfile}")
+    path = source.builder.dockerfile
+    image = _by_dockerfile(engine, source.context, path, source.builder, app, config, report)
+    return _of(image, source.procfile)
+
+
+def _of(image: Image, processes: Mapping[str, str]) -> Built:
+    """An image that may say itself what to run."""
+    found: dict[str, str | None] = dict(processes)
+    if not set(found) - {RELEASE}:
+        found[WEB] = None
+    return Built(image.id, found)
+
+
+def _by_dockerfile(
+    engine: Engine,
+    context: Context,
+    dockerfile: str,
+    builder: BuilderOptions,
+    app: App,
+    config: Mapping[str, Secret],
+    report: Report,
+) -> Image:
+    return engine.builder.build(
+        context,
+        dockerfile=dockerfile,
         build_args=builder.args,
         report=report,
         limits=replace(BUILD_LIMITS, memory_bytes=builder.memory_bytes),
@@ -178,10 +239,6 @@ def build(
             scope=cache_scope(app.id),
         ),
     )
-    processes: dict[str, str | None] = dict(source.procfile)
-    if not set(processes) - {RELEASE}:
-        processes[WEB] = None
-    return Built(image.id, processes)
 
 
 def _by_buildpacks(

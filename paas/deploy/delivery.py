@@ -100,7 +100,8 @@ class Delivery:
     ) -> None:
         with self.attempts.begin(app, actor, report) as attempt:
             builder = builder_options(self.pipeline.store.settings, app.id)
-            source = read_source(GitContext(repository.objects(), commit), builder)
+            tree = GitContext(repository.objects(), commit)
+            source = read_source(tree, builder, self.pipeline.builders)
             branch = self._branch(attempt.app)
             release = self.pipeline.push(attempt, source, branch)
             with self._as_git():

@@ -13,7 +13,14 @@ from paas.model.port import Port, Scheme
 from paas.model.proxysettings import DEFAULT_DOMAIN, MAINTENANCE, MAINTENANCE_PAGE, proxy_setting
 from paas.model.report import Report
 from paas.model.route import Redirect, Route
-from paas.model.settings import DOMAIN, HTTP_PORT, HTTPS_PORT, server_domains
+from paas.model.settings import (
+    DOMAIN,
+    HTTP_PORT,
+    HTTPS_PORT,
+    Setting,
+    UnknownSetting,
+    server_domains,
+)
 from paas.proxy.render import STREAM_MODULE
 from paas.store.domains import DomainNotFound, DomainTaken
 from paas.store.ports import SHARED
@@ -219,7 +226,7 @@ class Edge:
         self, app: App | None, name: str, value: str | None, *, actor: str, report: Report
     ) -> None:
         """Set a setting of the proxy for an app or, without one, for all; None unsets it."""
-        setting = proxy_setting(name)
+        setting = self._setting(name)
         if app is not None and not setting.app:
             raise ServerWide(
                 f"{name} is the server's own", resolution=f"proxy:set --global {name} VALUE"
@@ -233,6 +240,16 @@ class Edge:
             self.store.settings.set(app.id if app else None, name, text)
             self.store.events.add(actor, app.name if app else "", "proxy setting", shown(name))
         self.router.publish(report)
+
+    def _setting(self, name: str) -> Setting[int] | Setting[str] | Setting[bool]:
+        """The proxy's own setting of that name, else a plugin's. Raises `UnknownSetting`."""
+        try:
+            return proxy_setting(name)
+        except UnknownSetting:
+            for rule in self.router.rules():
+                if rule.name == name:
+                    return rule.setting()
+            raise
 
     def _note(self, actor: str, app: App, what: str, detail: Iterable[object]) -> None:
         self.store.events.add(actor, app.name, what, " ".join(map(str, detail)))

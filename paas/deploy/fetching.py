@@ -28,7 +28,8 @@ from paas.deploy.sshclient import Ssh
 from paas.deploy.tree import DAMAGES, GitContext, Objects, peel
 from paas.errors import PaasError
 from paas.host import syscalls
-from paas.host.files import write_atomic
+from paas.host.disk import file_size_limit
+from paas.host.files import remove_tree, write_atomic
 from paas.model.layout import Layout
 from paas.model.report import Report
 
@@ -37,6 +38,9 @@ _SCP = re.compile(r"(?:(?P<user>[\w.-]+)@)?(?P<host>[\w.-]+):(?P<path>.+)")
 _SSH = re.compile(
     r"(?:git\+)?ssh://(?:(?P<user>[\w.-]+)@)?(?P<host>[\w.-]+)(?::(?P<port>[0-9]+))?(?P<path>/.+)"
 )
+MAX_PACK = 128 << 20
+"""Bytes of what is fetched to be looked at: a plugin is some kilobytes."""
+
 CONFIG = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n"
 
 
@@ -61,6 +65,25 @@ class Fetcher:
         name, found = peel(objects, commit)
         report.detail(f"Commit {name[:8]}")
         return GitContext(objects, found.id.decode())
+
+    @contextmanager
+    def tree(self, source: GitSource, beside: Path, report: Report) -> Iterator[GitContext]:
+        """The files of a commit, in a repository in the directory `beside` that is gone
+        behind the block, and that can only become so large.
+
+        Raises `FetchFailed`, `PushRefused`.
+        """
+        path = beside / f".fetch-{os.urandom(6).hex()}.git"
+        try:
+            self._prepare(path)
+            with file_size_limit(MAX_PACK):
+                commit = self.fetch(source, path)
+            objects = Objects(path / "objects", path / "objects", self._as_git)
+            name, found = peel(objects, commit)
+            report.detail(f"Commit {name[:8]}")
+            yield GitContext(objects, found.id.decode())
+        finally:
+            remove_tree(path)
 
     def fetch(self, source: GitSource, repository: Path) -> str:
         """Bring one commit into a bare repository of the git user's; its id.

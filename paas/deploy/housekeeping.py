@@ -74,6 +74,7 @@ class Housekeeping:
         )
 
     def needed(self) -> set[str]:
-        """The images of releases that are kept, of services, and of containers."""
+        """The images of releases that are kept, of services, of plugins, and of containers."""
         used = {container.image for container in self.engine.containers.list()}
-        return self.store.releases.images() | self.store.services.images() | used
+        kept = self.store.services.images() | self.store.plugins.images()
+        return self.store.releases.images() | kept | used

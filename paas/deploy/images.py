@@ -165,6 +165,8 @@ class ServerImages:
         for app in self._store.apps.list():
             for release in self._store.releases.list(app.id):
                 users[release.image].append(f"app {app.name} {release.version}")
+        for plugin in self._store.plugins.enabled():
+            users[plugin.image].append(f"plugin {plugin.name}")
         for container in self.engine.containers.list():
             if not users[container.image]:
                 users[container.image].append(f"container {container.id[:12]}")

@@ -33,6 +33,7 @@ class Lifecycle:
         the rest is removed by `sweep`.
         """
         parts = self.pipeline
+        parts.asking.pre_destroy(app, actor, report)
         with self.attempts.exclusive(app, f"destroyed by {actor}"):
             with parts.store.transaction():
                 parts.store.apps.destroy(app.name)

@@ -64,6 +64,7 @@ class Operations:
         def store() -> None:
             config.unset(app.id, [key for key, value in changes.items() if value is None], actor)
             config.set(app.id, {k: v for k, v in changes.items() if v is not None}, actor)
+            self.pipeline.store.events.add(actor, app.name, "config changed", reason)
 
         def changed(draft: Draft) -> Draft:
             own = {**config.get(app.id), **changes}

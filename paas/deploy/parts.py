@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
+from paas.deploy.asking import Asking
 from paas.deploy.attempt import Attempts
 from paas.deploy.certificates import Certificates
 from paas.deploy.cron import Cron
@@ -28,6 +29,8 @@ from paas.deploy.oneoff import OneOff
 from paas.deploy.operations import Operations
 from paas.deploy.phase import Phases
 from paas.deploy.pipeline import Pipeline
+from paas.deploy.plugin_builder import PluginBuilders
+from paas.deploy.plugins import PluginOperations
 from paas.deploy.receive import ErrorLines, Receiving
 from paas.deploy.repository import Repository
 from paas.deploy.route import Router
@@ -41,6 +44,7 @@ from paas.deploy.services_link import ServiceLinks, linked_values
 from paas.deploy.services_scratch import ScratchServices
 from paas.deploy.services_talk import ServiceTalk
 from paas.deploy.storage import Storage
+from paas.deploy.telling import Telling
 from paas.deploy.turns import Turns
 from paas.engine.engine import Engine
 from paas.engine.network.resolver import upstreams
@@ -51,6 +55,9 @@ from paas.model.layout import Layout
 from paas.model.proxysettings import HTTP3, PROXY_PROTOCOL, TRUSTED_PROXIES, UNKNOWN_HOST
 from paas.model.settings import HTTP_ADDRESS, HTTP_PORT, HTTPS_PORT
 from paas.plugin.catalog import Catalog
+from paas.plugin.foreign import Programs
+from paas.plugin.hooks import Hooks
+from paas.plugin.installed import Installed
 from paas.proxy.listening import Listening
 from paas.proxy.proxy import Proxy
 from paas.store.store import Store
@@ -172,8 +179,35 @@ class Parts:
             drafts=self.drafts,
             health=Health(self.engine, self.clock, Explainer(self.engine)),
             router=self.router,
+            asking=Asking(self.hooks),
+            builders=PluginBuilders(self.installed, self.programs),
             clock=self.clock,
         )
+
+    @cached_property
+    def installed(self) -> Installed:
+        """The plugins that are enabled."""
+        return Installed(self.layout, self.store.plugins)
+
+    @cached_property
+    def programs(self) -> Programs:
+        """Runs what plugins bring."""
+        return Programs(self.engine)
+
+    @cached_property
+    def hooks(self) -> Hooks:
+        """Asks and tells plugins."""
+        return Hooks(self.installed.with_hooks, self.programs)
+
+    @cached_property
+    def telling(self) -> Telling:
+        """Tells plugins what has happened."""
+        return Telling(self.layout, self.store, self.clock, self.installed, self.hooks)
+
+    @cached_property
+    def plugins(self) -> PluginOperations:
+        """Installing, enabling and removing plugins."""
+        return PluginOperations(self.layout, self.store, self.engine, self.router)
 
     @cached_property
     def operations(self) -> Operations:
@@ -210,7 +244,7 @@ class Parts:
     @cached_property
     def catalog(self) -> Catalog:
         """The service plugins there are."""
-        return Catalog(content("plugins"))
+        return Catalog(content("plugins"), self.installed.services)
 
     @cached_property
     def services(self) -> ServiceOperations:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from paas.deploy.asking import Asking
 from paas.deploy.attempt import Attempt
 from paas.deploy.build import Source, build
 from paas.deploy.draft import Draft, of
@@ -19,6 +20,7 @@ from paas.deploy.fleet import Member, Plan, place_of, plan
 from paas.deploy.handover import Handover
 from paas.deploy.health import Boot, Health
 from paas.deploy.phase import Phases, generate_secret
+from paas.deploy.plugin_builder import PluginBuilders
 from paas.deploy.route import Router
 from paas.deploy.running import Runner, Running
 from paas.deploy.tree import read_text
@@ -55,6 +57,8 @@ class Pipeline:
     drafts: Drafts
     health: Health
     router: Router
+    asking: Asking
+    builders: PluginBuilders
     clock: Clock
 
     def push(self, attempt: Attempt, source: Source, branch: str, *, test: bool = True) -> Release:
@@ -66,12 +70,16 @@ class Pipeline:
     def _push(self, attempt: Attempt, source: Source, branch: str, *, test: bool) -> Release:
         app, report, app_json = attempt.app, attempt.report, source.app_json
         declared, snippet = self._declared(app, source), self._snippet(app, source)
+        self.asking.pre_build(attempt, source, branch, self.store.config.effective(app.id))
         with attempt.timeline.stage(BUILD):
             self.store.deploys.advance(attempt.deploy.id, Stage.BUILDING)
             config = self.store.config.effective(app.id) | declared
             before = self._same_before(app, source, config)
-            built = build(self.engine, source, app, config, report, before)
+            built = build(self.engine, self.builders, source, app, config, report, before)
         draft = self.drafts.pushed(app, source, built, declared)
+        if added := self.asking.pre_release(attempt, draft, source):
+            declared |= added
+            draft = self.drafts.pushed(app, source, built, declared)
         self.store.deploys.advance(attempt.deploy.id, Stage.RELEASING)
         if test and self.store.settings.value(TEST, app.id):
             with attempt.timeline.stage("test"):
@@ -124,9 +132,11 @@ class Pipeline:
         """
         started: list[Running] = []
         mark = self.router.mark(attempt.app)
+        self.asking.pre_deploy(attempt, draft)
         try:
             self._bring_up(attempt, draft, restart, started)
             ready()
+            self.asking.check_deploy(attempt, draft, started)
             return self._commit(attempt, draft, started, restart, also)
         finally:
             # Asked of the database: a signal may have come just behind the commit.

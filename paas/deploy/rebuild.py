@@ -32,5 +32,6 @@ class Rebuilding:
                 raise NotDeployed(app)
             objects = Repository(self.pipeline.layout, app.id).objects()
             builder = builder_options(store.settings, app.id)
-            source = read_source(GitContext(objects, live.commit), builder)
+            tree = GitContext(objects, live.commit)
+            source = read_source(tree, builder, self.pipeline.builders)
             return self.pipeline.push(attempt, source, app.branch)

@@ -229,7 +229,8 @@ class Receiving:
                 else self._incoming(pushed)
             )
             builder = builder_options(self._pipeline.store.settings, attempt.app.id)
-            source = read_source(GitContext(objects, commit), builder)
+            tree = GitContext(objects, commit)
+            source = read_source(tree, builder, self._pipeline.builders)
         with attempt.timeline.stage("add-ons"):
             actor = attempt.deploy.actor
             addons = source.app_json.addons

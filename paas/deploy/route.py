@@ -23,6 +23,7 @@ from paas.model.report import Report
 from paas.model.route import Route
 from paas.model.settings import HTTP_PORT, HTTPS_PORT
 from paas.model.traffic import Traffic, total
+from paas.plugin.installed import Installed
 from paas.proxy.proxy import Applied, Proxy
 from paas.proxy.site import Site, SiteState
 from paas.proxy.snippet import BrokenSnippet
@@ -48,7 +49,8 @@ class Router:
         self._engine = engine
         self._proxy = proxy
         self._clock = clock
-        self._sites = Sites(store, proxy.pairs, clock, self._slots)
+        self.rules = Installed(engine.layout, store.plugins).proxy_rules
+        self._sites = Sites(store, proxy.pairs, clock, self._slots, self.rules)
         self._left_out: dict[str, str] = {}
         self.naming = Naming(store, engine)
 

@@ -13,7 +13,14 @@ from paas.model.app import App
 from paas.model.certificate import Certificate, choose
 from paas.model.port import Port
 from paas.model.route import Redirect, Route
-from paas.model.settings import DOMAIN, HSTS_SECONDS, HTTPS_REDIRECT, server_domains
+from paas.model.settings import (
+    DOMAIN,
+    HSTS_SECONDS,
+    HTTPS_REDIRECT,
+    InvalidSetting,
+    server_domains,
+)
+from paas.plugin.proxyrule import ProxyRule
 from paas.proxy.pairs import Pairs
 from paas.proxy.render import HEADERS
 from paas.proxy.site import Listener, Site, SiteOptions, SiteState, Tls
@@ -24,6 +31,9 @@ from paas.store.store import Store
 
 Slots = Callable[[App, int | None], Sequence[str]]
 """The slot addresses of an app's `web`, or of one of its other ports."""
+
+Rules = Callable[[], Sequence[ProxyRule]]
+"""The settings of the proxy that enabled plugins add."""
 
 
 @dataclass(frozen=True)
@@ -67,31 +77,50 @@ def _hosts(store: Store, apps: Iterable[App], settings: Snapshot) -> Hosts:
 class Sites:
     """Makes sites. What keeps one from being whole is told, and left out of it."""
 
-    def __init__(self, store: Store, pairs: Pairs, clock: Clock, slots: Slots) -> None:
+    def __init__(
+        self, store: Store, pairs: Pairs, clock: Clock, slots: Slots, rules: Rules
+    ) -> None:
         self._store = store
         self._pairs = pairs
         self._clock = clock
         self._slots = slots
+        self._rules = rules
 
     def all(self, tell: Callable[[App, str], None]) -> list[Site]:
         """The site of every app; `tell` hears which snippets cannot be used, and why."""
         world = World.of(self._store)
         certificates = self._store.certificates.by_app()
+        rules = self._rules()
         sites = []
         for app in world.apps:
             extra = ""
             try:
-                extra = self.directives(app, self._snippet(app))
-            except BrokenSnippet as error:
+                extra = self.added(world, app, rules)
+                extra += self.directives(app, self._snippet(app))
+            except (BrokenSnippet, InvalidSetting) as error:
                 tell(app, error.brief)
             sites.append(self.site(world, app, certificates.get(app.id, ()), extra))
         return sites
 
-    def directives(self, app: App, snippet: str) -> str:
+    def added(self, world: World, app: App, rules: Sequence[ProxyRule]) -> str:
+        """What the settings of plugins add to an app's site.
+
+        Raises `BrokenSnippet`, and `InvalidSetting` for a value that its plugin, since it was
+        updated, takes no more.
+        """
+        extra = ""
+        for rule in rules:
+            value = world.settings.value(rule.setting(), app.id)
+            if rule.applies(value):
+                extra += self.directives(app, rule.directives, value)
+        return extra
+
+    def directives(self, app: App, snippet: str, value: str | None = None) -> str:
         """A snippet as nginx gets it. Raises `BrokenSnippet`."""
         if not snippet.strip():
             return ""
-        return rendered(snippet, f"http://paas-{app.name}", (name for name, _ in HEADERS))
+        names = (name for name, _ in HEADERS)
+        return rendered(snippet, f"http://paas-{app.name}", names, value)
 
     def _snippet(self, app: App) -> str:
         return self._store.releases.snippet(app.id, app.live) if app.live else ""

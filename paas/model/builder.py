@@ -16,6 +16,9 @@ DOCKERFILE, BUILDPACK, IMAGE = "dockerfile", "buildpack", "image"
 KINDS = (DOCKERFILE, BUILDPACK, IMAGE)
 """What can make an app's image; which of them is detected unless one is selected."""
 
+PLUGIN = "plugin:"
+"""What stands before the name of a plugin that builds."""
+
 ALL = "all"
 """Every config var, as a value of `build-config`."""
 
@@ -23,9 +26,10 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def _kind(text: str) -> str:
-    if text not in ("", *KINDS):
+    if text not in ("", *KINDS) and not re.fullmatch(f"{PLUGIN}[a-z][a-z0-9-]{{0,29}}", text):
         raise InvalidSetting(
-            f"{shown(text)} is no builder", resolution=f"One of: {', '.join(KINDS)}."
+            f"{shown(text)} is no builder",
+            resolution=f"One of: {', '.join(KINDS)}, or {PLUGIN}NAME of a plugin that builds.",
         )
     return text
 

@@ -80,6 +80,11 @@ class Layout:
         return self.root / "deploys"
 
     @property
+    def plugins(self) -> Path:
+        """The files of installed plugins: one directory per plugin and version."""
+        return self.root / "plugins"
+
+    @property
     def locks(self) -> Path:
         return self.root / "locks"
 

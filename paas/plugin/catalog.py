@@ -1,9 +1,11 @@
-"""The service plugins that come with the program: one folder each, below `plugins/`."""
+"""The service plugins: those that come with the program, one folder each below `plugins/`,
+and those that were installed.
+"""
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,28 +42,32 @@ class Broken:
 
 
 class Catalog:
-    """The plugins below one folder, read anew when it is asked."""
+    """The plugins below one folder and those installed, read anew when it is asked."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, installed: Callable[[], Mapping[str, Path]] = dict) -> None:
+        """`installed` gives the folders of further ones by their names."""
         self._folder = folder
+        self._installed = installed
 
     def get(self, name: str) -> ServicePlugin:
         """Raises `NoSuchPlugin`, and `InvalidManifest` for a damaged one."""
-        path = self._folder / name / FILE
-        if not path.is_file():
+        folder = self._folder / name
+        if not (folder / FILE).is_file():
+            folder = self._installed().get(name, folder)
+        if not (folder / FILE).is_file():
             raise NoSuchPlugin(
                 f"There is no service plugin {name}",
-                resolution=f"There are: {', '.join(each.name for each in self._folders())}.",
+                resolution=f"There are: {', '.join(self._folders())}.",
             )
-        return self._read(path.parent)
+        return self._read(name, folder)
 
     def all(self) -> Iterator[ServicePlugin | Broken]:
         """Every plugin by name; one that cannot be read as what is wrong with it."""
-        for folder in self._folders():
+        for name, folder in self._folders().items():
             try:
-                yield self._read(folder)
+                yield self._read(name, folder)
             except InvalidManifest as error:
-                yield Broken(folder.name, error)
+                yield Broken(name, error)
 
     def by_addon(self, addon: str) -> ServicePlugin | None:
         """The plugin that an add-on of app.json names, by its own name or another's."""
@@ -73,19 +79,22 @@ class Catalog:
                 return plugin
         return None
 
-    def _folders(self) -> list[Path]:
-        return sorted(path.parent for path in self._folder.glob(f"*/{FILE}") if _of_service(path))
+    def _folders(self) -> dict[str, Path]:
+        """Those that come with the program first: nothing installed takes their place."""
+        paths = sorted(self._folder.glob(f"*/{FILE}"))
+        bundled = {path.parent.name: path.parent for path in paths if _of_service(path)}
+        return {**bundled, **{k: v for k, v in self._installed().items() if k not in bundled}}
 
-    def _read(self, folder: Path) -> ServicePlugin:
+    def _read(self, name: str, folder: Path) -> ServicePlugin:
         path = folder / FILE
-        name = f"{folder.name}/{FILE}"
+        file = f"{name}/{FILE}"
         try:
             text = path.read_text("utf-8")
         except UnicodeDecodeError:
-            raise InvalidManifest(f"{name}: not UTF-8 text") from None
-        manifest = parse_manifest(text, name)
-        if manifest.name != folder.name:
-            raise InvalidManifest(f"{name}: plugin.name must be the folder's, {folder.name}")
+            raise InvalidManifest(f"{file}: not UTF-8 text") from None
+        manifest = parse_manifest(text, file)
+        if manifest.name != name:
+            raise InvalidManifest(f"{file}: plugin.name must be the folder's, {name}")
         return ServicePlugin(folder, manifest)
 
 

@@ -66,13 +66,29 @@ class Fields:
             raise self.error(key, "must be true or false")
         return value
 
-    def words(self, key: str, *, default: tuple[str, ...] | None = None) -> tuple[str, ...]:
-        """A list of strings, none of them empty; without a default at least one."""
+    def choice(self, key: str, choices: Sequence[str]) -> str:
+        """A string that is one of `choices`."""
+        value = self.text(key)
+        if value not in choices:
+            raise self.error(key, f"cannot be {value!r}: it is one of {', '.join(choices)}")
+        return value
+
+    def words(
+        self,
+        key: str,
+        *,
+        default: tuple[str, ...] | None = None,
+        pattern: re.Pattern[str] | None = None,
+    ) -> tuple[str, ...]:
+        """A list of strings, each of which `pattern` matches; without a default at least one."""
         value = self._get(key, _MISSING if default is None else list(default))
         if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
             raise self.error(key, "must be a list of texts")
         if default is None and not value:
             raise self.error(key, "must not be empty")
+        for each in value:
+            if pattern is not None and not pattern.fullmatch(each):
+                raise self.error(key, f"cannot have {each!r}: it must match {pattern.pattern}")
         return tuple(value)
 
     def memory(self, key: str, *, default: int) -> int:
@@ -88,6 +104,14 @@ class Fields:
             if not re.fullmatch(pattern, key):
                 raise self.error(key, "cannot be a key here")
         return list(self._values)
+
+    def skip(self, *keys: str) -> None:
+        """Leave fields of this table to whoever else reads the document."""
+        self._seen.update(keys)
+
+    def has(self, key: str) -> bool:
+        """Whether the field is there."""
+        return key in self._values
 
     def finish(self) -> None:
         """Refuse what nobody asked for: a misspelled field is not left out silently."""

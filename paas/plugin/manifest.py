@@ -47,6 +47,12 @@ revoke    no longer lets them in, and ends their connections
 """
 
 
+TABLES = ("service", "link", "credentials", "environment", "commands", "rotation", "extra")
+"""What of a plugin.toml makes it a service's; the rest is `paas.plugin.declaration`'s."""
+
+OTHER_TABLES = ("run", "permissions", "setting", "hook", "command", "proxy", "builder")
+
+
 class InvalidManifest(PaasError):
     """A plugin.toml that is none; the message names the file and the field."""
 
@@ -153,6 +159,8 @@ def _manifest(top: Fields) -> ServiceManifest:
         raise commands.error(unknown[0], f"is no command; there are {', '.join(sorted(COMMANDS))}")
     if "ready" not in manifest.commands:
         raise commands.error("ready", "is missing")
+    top.skip(*OTHER_TABLES)
+    plugin.skip("version")
     for each in (top, plugin, service, rotation):
         each.finish()
     return manifest

@@ -31,6 +31,7 @@ PLAIN = frozenset(_NAMES.split())
 """Directives without a block. None of them names a file, an address or a module."""
 
 BLOCKS = frozenset({"location", "if", "limit_except"})
+VALUE = "@value@"
 APP = "http://app"
 """What `proxy_pass` may name: the app's own instances."""
 
@@ -66,13 +67,32 @@ class Directive:
         return self.words[0]
 
 
-def rendered(text: str, upstream: str, ours: Iterable[str]) -> str:
+def rendered(text: str, upstream: str, ours: Iterable[str], value: str | None = None) -> str:
     """The snippet as it may stand in a server block of the app.
 
     `upstream` is what `http://app` stands for, `ours` the header names that the proxy sets
-    itself. A location passes to the app unless it says otherwise. Raises `BrokenSnippet`.
+    itself, `value` what `@value@` does. A location passes to the app unless it says
+    otherwise. Raises `BrokenSnippet`.
     """
-    return "".join(_lines(parse(text), upstream, frozenset(name.lower() for name in ours), ""))
+    block = parse(text) if value is None else filled(parse(text), value)
+    return "".join(_lines(block, upstream, frozenset(name.lower() for name in ours), ""))
+
+
+def filled(block: Iterable[Directive], value: str) -> tuple[Directive, ...]:
+    """The directives with `value` for `@value@`, within the words that there are.
+
+    Raises `BrokenSnippet` for one that nginx would read anything into: a backslash could
+    end the quotes around it, a dollar names a variable.
+    """
+    if not value.isprintable() or set(value) & {"\\", "$"}:
+        raise BrokenSnippet("The value has characters that nginx reads something into")
+    return tuple(
+        Directive(
+            (each.name, *(type(word)(word.replace(VALUE, value)) for word in each.words[1:])),
+            None if each.body is None else filled(each.body, value),
+        )
+        for each in block
+    )
 
 
 def parse(text: str) -> tuple[Directive, ...]:

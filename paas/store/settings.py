@@ -65,6 +65,10 @@ class Settings:
             if row["name"] not in without:
                 self.set(to, row["name"], row["value"])
 
+    def forget(self, name: str) -> None:
+        """Remove what was set under a name, of the server and of every app."""
+        self._db.execute("DELETE FROM settings WHERE name = ?", (name,))
+
     def set(self, scope: int | None, name: str, value: str | None) -> None:
         """Set the text, which is a parsed one; None removes it."""
         with self._db.transaction():

@@ -23,6 +23,7 @@ from paas.store.events import Events
 from paas.store.instances import Instances
 from paas.store.keys import Keys
 from paas.store.links import Links
+from paas.store.plugins import Plugins
 from paas.store.ports import Ports
 from paas.store.processes import ProcessSettings
 from paas.store.releases import Releases
@@ -64,6 +65,7 @@ class Store:
         self.settings = Settings(self._db)
         self.processes = ProcessSettings(self._db)
         self.ports = Ports(self._db)
+        self.plugins = Plugins(self._db, vault, now)
         self.storage = StorageTables(self._db, now)
         self.traffic = TrafficCounts(self._db)
         self.services = Services(self._db, vault, now)

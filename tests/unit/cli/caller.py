@@ -91,6 +91,8 @@ class Recorder:
     service_copies: Any = None
     service_backups: Any = None
     images: Any = None
+    plugins: Any = None
+    plugin_commands: Any = None
     router: Any = None
     oneoffs: Any = None
     builds: Any = None

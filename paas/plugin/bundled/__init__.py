@@ -1,0 +1,1 @@
+"""Plugins in Python that come with the program."""
