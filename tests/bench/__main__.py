@@ -13,6 +13,7 @@ from tests.bench import (
     bench_docker,
     bench_engine,
     bench_hundred,
+    bench_plugins,
     bench_postgres,
     bench_proxy,
     bench_proxy_many,
@@ -43,6 +44,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "proxy": (bench_proxy.TITLE, bench_proxy.measure),
     "proxy-many": (bench_proxy_many.TITLE, bench_proxy_many.measure),
     "proxy-reload": (bench_proxy_reload.TITLE, bench_proxy_reload.measure),
+    "plugins": (bench_plugins.TITLE, bench_plugins.measure),
     "postgres": (bench_postgres.TITLE, bench_postgres.measure),
     "unpack": (bench_unpack.TITLE, bench_unpack.measure),
 }
