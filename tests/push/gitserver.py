@@ -12,6 +12,9 @@ from urllib.parse import urlsplit
 
 from tests.push.repository import Files, Repository
 
+ARCHIVES = (".gz", ".tar", ".zip")
+"""Files beside the repositories that are served as they lie there."""
+
 
 class Backend(BaseHTTPRequestHandler):
     """One request as a CGI process."""
@@ -19,7 +22,13 @@ class Backend(BaseHTTPRequestHandler):
     folder: Path
 
     def do_GET(self) -> None:
-        self.serve(b"")
+        archive = self.folder / Path(self.path).name
+        if archive.suffix in ARCHIVES and archive.is_file():
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(archive.read_bytes())
+        else:
+            self.serve(b"")
 
     def do_POST(self) -> None:
         self.serve(self.rfile.read(int(self.headers.get("Content-Length", 0))))

@@ -11,7 +11,7 @@ import os
 import time
 from pathlib import Path
 
-from paas.engine import stack
+from paas.engine import stack, stackfiles
 from paas.engine.engine import Engine
 from paas.host.files import FileLock
 from paas.model.layout import Layout
@@ -41,5 +41,6 @@ def borrow(layout: Layout, ref: str) -> None:
 def _archive(ref: str) -> Path:
     """Another one for each way of making it."""
     cache = Path(os.environ.get("PAAS_TEST_CACHE", "/var/cache/paas-test"))
-    recipe = hashlib.sha256(f"{ref} {inspect.getsource(stack)}".encode()).hexdigest()[:12]
+    sources = f"{inspect.getsource(stack)} {inspect.getsource(stackfiles)}"
+    recipe = hashlib.sha256(f"{ref} {sources}".encode()).hexdigest()[:12]
     return cache / f"stack-{recipe}.tar"

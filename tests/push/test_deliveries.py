@@ -190,12 +190,21 @@ def archive(kind: str, files: dict[str, str]) -> bytes:
     return data.getvalue()
 
 
-def test_archives_of_each_kind_are_deployed(server: Server, app: App) -> None:
+def test_archives_of_each_kind_are_deployed(
+    server: Server, elsewhere: tuple[str, Path], app: App
+) -> None:
     app.ssh("apps:create {}").ok()
     for kind in ("tar", "tar.gz", "zip"):
         data = archive(kind, apps.plain(kind))
         app.ssh(f"git:from-archive {{}} --archive-type {kind}", input=data).ok()
         assert server.status(app.name)["version"] == kind
+    url, folder = elsewhere
+    (folder / "app.tar.gz").write_bytes(archive("tar.gz", apps.plain("fetched")))
+    app.ssh(f"git:from-archive {{}} --archive-type tar.gz {url}/app.tar.gz").ok()
+    assert server.status(app.name)["version"] == "fetched"
+    gone = app.ssh(f"git:from-archive {{}} --archive-type tar.gz {url}/gone.tar.gz").failed()
+    assert "gone.tar.gz" in gone.text
+    assert server.status(app.name)["version"] == "fetched"
 
 
 def test_an_image_out_of_an_archive_is_deployed(server: Server, app: App, tmp_path: Path) -> None:

@@ -25,6 +25,12 @@ COPY index.html /www/
 CMD ["/bin/busybox", "httpd", "-f", "-p", "0.0.0.0:5000", "-h", "/www"]
 """
 
+SITE = [
+    f"--config.cmd={word}"
+    for word in ("/bin/busybox", "httpd", "-f", "-p", "0.0.0.0:5000", "-h", "/bin")
+]
+"""What umoci makes an image of that serves its own programs."""
+
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Distribution]:
@@ -47,13 +53,16 @@ def publish(folder: Path, address: str) -> None:
         ["umoci", "init", "--layout", layout],
         ["umoci", "new", "--image", f"{layout}:latest"],
         ["umoci", "insert", "--image", f"{layout}:latest", tree, "/bin"],
-        [
-            *("skopeo", "copy", "-q", "--dest-tls-verify=false"),
-            f"oci:{layout}:latest",
-            f"docker://{address}/library/busybox:latest",
-        ],
+        ["umoci", "config", "--image", f"{layout}:latest", "--tag", "site", *SITE],
+        copy(f"oci:{layout}:latest", f"{address}/library/busybox:latest"),
+        copy(f"oci:{layout}:site", f"{address}/library/site:latest"),
     ):
         subprocess.run(argv, check=True, capture_output=True)
+
+
+def copy(source: str, target: str) -> list[str]:
+    """The argv that pushes an image."""
+    return ["skopeo", "copy", "-q", "--dest-tls-verify=false", source, f"docker://{target}"]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -70,6 +79,13 @@ def test_an_image_that_is_not_there_is_named_with_its_line(app: App) -> None:
     pushed = app.push({"Dockerfile": "FROM 127.0.0.1:1/no/such:image\nCMD true\n"}).failed()
     assert "Dockerfile:1" in pushed.text
     assert "127.0.0.1:1/no/such:image" in pushed.text
+
+
+def test_an_image_of_a_registry_is_deployed_as_it_is(app: App) -> None:
+    app.ssh("apps:create {}").ok()
+    deployed = app.ssh("git:from-image {} site").ok()
+    assert "Pulling site" in deployed.text
+    assert app.get("/sh").body == Path("/bin/busybox").read_bytes()
 
 
 def test_an_image_of_docker_hub_is_pulled_built_on_and_served(app: App) -> None:
