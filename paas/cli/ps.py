@@ -95,13 +95,6 @@ def start(session: Session, app: App, process: str | None) -> None:
     session.platform.start(app, process, actor=session.actor, report=session.report)
 
 
-def rebuild(session: Session, app: App) -> None:
-    """Build the live commit again and deploy it."""
-    session.report.step(f"Rebuilding {app.name}")
-    number = session.platform.rebuild(app, actor=session.actor, report=session.report)
-    session.report.result(f"Released v{number}")
-
-
 def inspect(session: Session, app: App) -> None:
     """Print what the engine knows of each container, without its environment."""
     session.output.json(session.platform.inspect(app))
@@ -252,13 +245,6 @@ COMMANDS = (
         Names.AN_APP,
         arguments=(one_word("process", "PROCESS-TYPE[.NUMBER]", required=False),),
         description="New instances are started and checked first: no request is lost.",
-    ),
-    Command(
-        "ps:rebuild",
-        "Build the live commit again and deploy it",
-        Access.DEPLOY,
-        rebuild,
-        Names.AN_APP,
     ),
     Command(
         "ps:inspect",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
+from paas.engine.build.errors import StepFailed
 from paas.model.app import App
 from paas.model.env import Secret
 from paas.model.limits import MIB, Limits
@@ -125,6 +127,32 @@ def test_one_instance_can_be_restarted_and_an_app_rebuilt(paas: Paas, app: App) 
     paas("ps:rebuild", "x")
     assert paas.platform.asked == [("restart", "x", "web.2", "ann"), ("rebuild", "x", "ann")]
     assert json.loads(paas("ps:inspect", "x").out) == [{"id": "c0ffee"}]
+
+
+def test_all_apps_of_commits_are_rebuilt_and_one_that_fails_holds_none_up(
+    paas: Paas, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("broken", "image", "never", "whole")
+    apps = {name: paas.store.apps.create(name) for name in names} | {"x": app}
+    for name in ("broken", "image", "whole", "x"):
+        changed = {"commit": None} if name == "image" else {}
+        release(paas, apps[name], f"sha256:{name}", **changed)
+        paas.store.apps.set_live(apps[name].id, 1)
+    rebuild = paas.platform.rebuild
+
+    def failing(app: App, **more: Any) -> int:
+        if app.name == "broken":
+            raise StepFailed("Dockerfile:2: RUN x: exit code 1")
+        return rebuild(app, **more)
+
+    monkeypatch.setattr(paas.platform, "rebuild", failing)
+    said = paas("ps:rebuild", "--all")
+    assert said.code == 1
+    assert paas.platform.asked == [("rebuild", "whole", "ann"), ("rebuild", "x", "ann")]
+    assert "broken: Dockerfile:2: RUN x: exit code 1" in said.err
+    assert "Not rebuilt: broken" in said.err
+    assert "image is no commit's" in said.out
+    assert "--all" in paas("ps:rebuild").err
 
 
 def test_a_file_is_imported_in_one_go_and_may_replace(paas: Paas, app: App) -> None:
