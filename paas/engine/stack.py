@@ -53,8 +53,10 @@ SUITES = {"debian-13": "trixie", "debian-12": "bookworm"}
 """The stacks, and the releases of Debian that they are."""
 
 RUN_PACKAGES = ("ca-certificates", "netbase", "tzdata")
+# The second line is what Heroku's buildpacks take for granted: its own image has it.
 BUILD_PACKAGES = (
     *("build-essential", "pkg-config", "git", "curl", "unzip", "xz-utils"),
+    *("file", "gettext-base", "jq", "rsync", "wget", "zip", "zstd"),
     *("python3", "python3-dev", "python3-pip", "python3-venv"),
     *("libffi-dev", "libssl-dev"),
 )

@@ -8,7 +8,7 @@ is the other one, which says how each app went, a line of JSON each.
 from __future__ import annotations
 
 import json
-import select
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ class Workshop:
         self._process = subprocess.Popen(
             [*BEHIND_OTHERS, sys.executable, "-m", "tests.push.workshop"],
             cwd=Path(__file__).parents[2],
-            stdin=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -60,9 +60,8 @@ class Workshop:
         return self._made[name]
 
     def stop(self) -> None:
-        """Have it end after the app it is at, and take its server away."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
+        """Have it end, and take its server away."""
+        self._process.terminate()
         assert self._process.wait(STOP_SECONDS) == 0
 
 
@@ -77,22 +76,16 @@ def each(engine: Engine) -> Iterator[Made]:
         yield Made(name, error and f"{error}\n{output.text[-MAX_OUTPUT:]}")
 
 
-def wanted() -> bool:
-    """Whether anybody listens still: the other side closes our input when it has enough."""
-    readable, _, _ = select.select([sys.stdin], [], [], 0)
-    return not readable
-
-
 def main() -> None:
-    """A server, all apps, and no server again."""
+    """A server, all apps or as many as are waited for, and no server again."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     server = Server.start()
     engine = Engine(server.layout)
     try:
         for made in each(engine):
             print(json.dumps(asdict(made)), flush=True)
-            if not wanted():
-                return
     finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         engine.database.close()
         server.destroy()
 
