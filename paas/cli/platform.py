@@ -30,6 +30,7 @@ from paas.deploy.route import Router
 from paas.deploy.services import ServiceOperations
 from paas.deploy.services_backup import ServiceBackups
 from paas.deploy.services_copy import ServiceCopies
+from paas.deploy.services_expose import ServiceExposures
 from paas.deploy.services_link import ServiceLinks
 from paas.deploy.services_talk import ServiceTalk
 from paas.deploy.stacks import Stacks
@@ -187,6 +188,10 @@ class Platform(Protocol):
     @property
     def service_copies(self) -> ServiceCopies:
         """Cloning and upgrading services."""
+
+    @property
+    def service_exposures(self) -> ServiceExposures:
+        """Leading ports of the server to services."""
 
     @property
     def service_backups(self) -> ServiceBackups:

@@ -10,6 +10,7 @@ from paas.cli.command import Command
 from paas.cli.service_backups import backups
 from paas.cli.service_commands import ServiceCommands
 from paas.cli.service_copies import copies
+from paas.cli.service_expose import exposures
 from paas.cli.service_life import life
 from paas.cli.service_links import links
 from paas.cli.service_talk import talk
@@ -32,7 +33,10 @@ def commands(catalog: Catalog) -> Iterator[Command]:
 def commands_of(manifest: ServiceManifest) -> Iterable[Command]:
     """Those of one datastore."""
     service = ServiceCommands(manifest)
-    return (*life(service), *links(service), *talk(service), *copies(service), *backups(service))
+    return (
+        *(*life(service), *links(service), *exposures(service)),
+        *(*talk(service), *copies(service), *backups(service)),
+    )
 
 
 def _explaining(plugin: Broken) -> Command:

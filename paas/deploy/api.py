@@ -36,6 +36,7 @@ from paas.deploy.running import log_directory
 from paas.deploy.services import ServiceOperations
 from paas.deploy.services_backup import ServiceBackups
 from paas.deploy.services_copy import ServiceCopies
+from paas.deploy.services_expose import ServiceExposures
 from paas.deploy.services_link import ServiceLinks
 from paas.deploy.services_talk import ServiceTalk
 from paas.deploy.stacks import Stacks
@@ -219,6 +220,11 @@ class Platform:
     def service_copies(self) -> ServiceCopies:
         """Cloning and upgrading services."""
         return self._parts.service_copies
+
+    @property
+    def service_exposures(self) -> ServiceExposures:
+        """Leading ports of the server to services."""
+        return self._parts.service_exposures
 
     @property
     def service_backups(self) -> ServiceBackups:

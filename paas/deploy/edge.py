@@ -41,6 +41,15 @@ class ServerWide(PaasError):
     """The setting is the server's, not an app's."""
 
 
+def check_stream_module() -> None:
+    """Raise `PortUnusable` unless nginx can pass on what it does not understand."""
+    if not STREAM_MODULE.exists():
+        raise PortUnusable(
+            "The installed nginx cannot pass on raw TCP and UDP",
+            resolution="On the server: apt-get install libnginx-mod-stream",
+        )
+
+
 @dataclass(frozen=True)
 class Edge:
     """Each method makes the change, then has the proxy follow. Each raises `PaasError`."""
@@ -193,11 +202,13 @@ class Edge:
                 f"Port {port.port} is where all apps are told apart by name",
                 resolution="gRPC is served there too, over HTTPS; or take another port.",
             )
-        if port.scheme.raw and not STREAM_MODULE.exists():
-            raise PortUnusable(
-                "The installed nginx cannot pass on raw TCP and UDP",
-                resolution="On the server: apt-get install libnginx-mod-stream",
-            )
+        if port.scheme.raw:
+            check_stream_module()
+        for exposure in self.store.exposures.list():
+            if exposure.port == port.port and port.scheme is not Scheme.UDP:
+                service = self.store.services.by_id(exposure.service_id)
+                name = service.hostname if service is not None else "a service"
+                raise PortUnusable(f"Port {port.port} leads to {name}, which is exposed there")
 
     def _follow(self, app: App, report: Report) -> None:
         self.router.switch([app])

@@ -40,6 +40,7 @@ from paas.deploy.services_addons import Addons
 from paas.deploy.services_backup import ServiceBackups
 from paas.deploy.services_care import ServiceCare
 from paas.deploy.services_copy import ServiceCopies
+from paas.deploy.services_expose import ServiceExposures
 from paas.deploy.services_link import ServiceLinks, linked_values
 from paas.deploy.services_scratch import ScratchServices
 from paas.deploy.services_talk import ServiceTalk
@@ -53,6 +54,7 @@ from paas.host.content import content
 from paas.model.app import App
 from paas.model.layout import Layout
 from paas.model.proxysettings import HTTP3, PROXY_PROTOCOL, TRUSTED_PROXIES, UNKNOWN_HOST
+from paas.model.report import Silent
 from paas.model.settings import HTTP_ADDRESS, HTTP_PORT, HTTPS_PORT
 from paas.plugin.catalog import Catalog
 from paas.plugin.foreign import Programs
@@ -249,7 +251,13 @@ class Parts:
     @cached_property
     def services(self) -> ServiceOperations:
         """Making, starting, stopping and ending services."""
-        return ServiceOperations(self.layout, self.store, self.engine, self.catalog)
+        return ServiceOperations(
+            self.layout,
+            self.store,
+            self.engine,
+            self.catalog,
+            lambda: self.router.publish(Silent()),
+        )
 
     @cached_property
     def service_care(self) -> ServiceCare:
@@ -275,6 +283,11 @@ class Parts:
     def service_backups(self) -> ServiceBackups:
         """Backing services up, on demand and by schedule."""
         return ServiceBackups(self.service_copies, self.clock)
+
+    @cached_property
+    def service_exposures(self) -> ServiceExposures:
+        """Leading ports of the server to services."""
+        return ServiceExposures(self.services, self.router, self.clock)
 
     def live(self, app: App) -> Draft:
         """The live release of an app, with the config as it is now. Raises `NotDeployed`."""

@@ -9,6 +9,7 @@ from math import ceil
 from pathlib import Path
 
 from paas.deploy.draft import WEB
+from paas.deploy.exposed import exposed_services
 from paas.deploy.naming import Naming
 from paas.deploy.running import owner_of
 from paas.deploy.sites import Sites, World, certified
@@ -24,6 +25,7 @@ from paas.model.route import Route
 from paas.model.settings import HTTP_PORT, HTTPS_PORT
 from paas.model.traffic import Traffic, total
 from paas.plugin.installed import Installed
+from paas.proxy.exposed import Exposed
 from paas.proxy.proxy import Applied, Proxy
 from paas.proxy.site import Site, SiteState
 from paas.proxy.snippet import BrokenSnippet
@@ -146,9 +148,10 @@ class Router:
         """
         broken: dict[str, str] = {}
 
-        def read() -> list[Site]:
+        def read() -> list[Site | Exposed]:
             broken.clear()
-            return self._sites.all(lambda app, why: broken.update({app.name: why}))
+            sites = self._sites.all(lambda app, why: broken.update({app.name: why}))
+            return [*sites, *exposed_services(self._store, self._engine, self._proxy.pairs)]
 
         applied = self._proxy.sync(read)
         applied = replace(applied, quarantined=(*applied.quarantined, *sorted(broken.items())))
@@ -190,11 +193,14 @@ class Router:
 
     def _forget_pairs(self) -> None:
         """Remove the keys of certificates that no app has any more."""
-        pairs, certificates = self._proxy.pairs, self._store.certificates
-        if pairs.others(certificates.fingerprints()):
+        pairs = self._proxy.pairs
+        if pairs.others(self._fingerprints()):
             # Certificates are added in a transaction too: none is between file and row.
             with self._store.transaction():
-                pairs.forget_others(certificates.fingerprints())
+                pairs.forget_others(self._fingerprints())
+
+    def _fingerprints(self) -> set[str]:
+        return self._store.certificates.fingerprints() | self._store.exposures.fingerprints()
 
     def certified(self, app: App) -> dict[str, tuple[str, ...]]:
         """The certificates that serve an app, by fingerprint, and the domains of each."""

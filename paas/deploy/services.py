@@ -13,13 +13,20 @@ from paas.errors import PaasError
 from paas.host.files import FileLock, remove_tree
 from paas.host.waiting import wait_until
 from paas.model.env import Secret
+from paas.model.exposure import Tls
 from paas.model.layout import Layout
 from paas.model.report import Report
 from paas.model.service import Service, ServiceState, parse_service_name
 from paas.plugin.catalog import Catalog, ServicePlugin
 from paas.plugin.manifest import ServiceManifest
 from paas.plugin.service_image import ServiceImages, version_of
-from paas.plugin.service_runner import ServiceRunner, log_directory, owner_of
+from paas.plugin.service_runner import (
+    FIRST_SECONDS,
+    RECOVERY_SECONDS,
+    ServiceRunner,
+    log_directory,
+    owner_of,
+)
 from paas.plugin.service_values import environment, first_credentials
 from paas.store.services import ServiceNotFound
 from paas.store.store import Store
@@ -84,7 +91,9 @@ class ServiceOperations:
         store: Store,
         engine: Engine,
         catalog: Catalog,
+        publish_edge: Callable[[], object],
     ) -> None:
+        """`publish_edge` has the proxy follow what is exposed."""
         self.layout = layout
         self.store = store
         self.engine = engine
@@ -92,10 +101,17 @@ class ServiceOperations:
         self.router = ServiceRouter(store, engine, catalog)
         self.runner = ServiceRunner(engine)
         self.images = ServiceImages(engine)
+        self.publish_edge = publish_edge
 
     def get(self, plugin: str, name: str) -> Service:
         """Raises `ServiceNotFound`."""
         return self.store.services.get(plugin, name)
+
+    def check_keeps_data(self, service: Service, what: str) -> None:
+        """Raise `NoSuchAbility` for a datastore that has nothing to copy."""
+        manifest = self.manifest(service)
+        if not manifest.keeps_data():
+            raise NoSuchAbility(manifest, what)
 
     def manifest(self, service: Service) -> ServiceManifest:
         """What its plugin says of it. Raises `InvalidManifest`."""
@@ -149,13 +165,19 @@ class ServiceOperations:
             volume = f"service-{service.id}-1"
             self.store.services.set_content(service.id, image.id, service.version, volume)
         service = replace(service, image=image.id, volume=volume)
-        self.run(service, plugin.manifest)
+        self.run(service, plugin.manifest, patience=FIRST_SECONDS)
         self.store.events.add(actor, "", f"{service.plugin}:create", service.name)
         return self.get(service.plugin, service.name)
 
-    def run(self, service: Service, manifest: ServiceManifest) -> None:
+    def run(
+        self,
+        service: Service,
+        manifest: ServiceManifest,
+        *,
+        patience: float = RECOVERY_SECONDS,
+    ) -> None:
         """Start its container and make it the service's: from here on it should run."""
-        container = self.runner.start(manifest, service)
+        container = self.launch(manifest, service, patience=patience)
         with self.store.transaction():
             self.store.services.set_container(service.id, container, restarts=0)
             self.store.services.set_state(service.id, ServiceState.RUNNING)
@@ -163,6 +185,22 @@ class ServiceOperations:
         self.router.lead(running, manifest)
         self.router.publish()
         wake_supervisor(self.layout)
+
+    def launch(
+        self,
+        manifest: ServiceManifest,
+        service: Service,
+        extra: Mapping[str, str] | None = None,
+        *,
+        patience: float = RECOVERY_SECONDS,
+    ) -> str:
+        """Start a server of a service's as it is exposed by now; the container's id."""
+        exposure = self.store.exposures.of(service.id)
+        at_server = exposure is not None and exposure.tls is Tls.SERVER
+        certificate = self.store.exposures.certificate(service.id) if at_server else None
+        return self.runner.start(
+            manifest, service, extra=extra, certificate=certificate, patience=patience
+        )
 
     def destroy(self, service: Service, *, actor: str, report: Report) -> None:
         """Stop and forget a service with its data. Raises `StillLinked`, `ServiceBusy`."""
@@ -182,6 +220,9 @@ class ServiceOperations:
 
     def erase(self, service: Service) -> None:
         """Remove all that belongs to a service; again is harmless."""
+        if self.store.exposures.remove(service.id):
+            # Before its address is another's.
+            self.publish_edge()
         for container in self.engine.containers.list():
             if container.owner == owner_of(service.id):
                 self.runner.stop(container.id)
@@ -249,6 +290,7 @@ class ServiceOperations:
             return
         others = environment(manifest, service, credentials)
         env = environment(manifest, service) | {f"{prefix}{k}": v for k, v in others.items()}
+        env["PAAS_HOST_ADDRESS"] = self.runner.host_address
         answer = self.runner.ask(container, args, env)
         if answer.code != 0:
             raise CredentialsRefused(
@@ -261,11 +303,17 @@ class ServiceOperations:
         """A word for people: running, stopped, paused, missing…"""
         if service.state.should_run and not self.is_up(service):
             return "missing"
+        if service.state.should_run and self.hangs(service):
+            return "hanging"
         return service.state.value
 
     def is_up(self, service: Service) -> bool:
         """Whether its container is there and has not ended."""
         return service.container is not None and self.runner.runs(service.container)
+
+    def hangs(self, service: Service) -> bool:
+        """Whether its server is there and answers nobody."""
+        return service.container is not None and self.runner.hangs(service.container)
 
     def existing(self, service: Service) -> Service:
         """The service as it is now. Raises `ServiceNotFound`."""

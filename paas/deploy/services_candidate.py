@@ -77,10 +77,10 @@ class Candidates:
             os.lseek(dump, 0, os.SEEK_SET)
             if "place" in manifest.commands:
                 self._place(manifest, candidate, dump)
-                container = self._services.runner.start(manifest, candidate)
+                container = self._services.launch(manifest, candidate)
             else:
-                runner = self._services.runner
-                container = runner.start(manifest, _first(manifest, candidate), extra=EMPTY)
+                first = _first(manifest, candidate)
+                container = self._services.launch(manifest, first, EMPTY)
                 self._load(manifest, candidate, container, dump)
             count = self.count(candidate, container)
             yield Candidate(candidate, container, count)

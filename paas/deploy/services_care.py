@@ -21,7 +21,8 @@ class ServiceCare:
         self._store = services.store
 
     def heal(self, service: Service) -> bool:
-        """Start the container of a service that should run and has none; says whether it did.
+        """Start the container of a service that should run and has none, or one that hangs;
+        says whether it did.
 
         Somebody who is changing the service needs no help.
         """
@@ -30,12 +31,16 @@ class ServiceCare:
             return False
         try:
             current = self._store.services.by_id(service.id)
-            if current is None or not current.state.should_run or self._services.is_up(current):
+            if current is None or not self._is_ailing(current):
                 return False
+            if current.container is not None and self._services.hangs(current):
+                told = f"{current.plugin} {current.name}: it hangs"
+                self._store.events.add("supervisor", "", "unhealthy", told)
+                self._services.runner.kill(current.container)
             manifest = self._services.manifest(current)
             if current.container is not None:
                 self._services.runner.stop(current.container)
-            container = self._services.runner.start(manifest, current)
+            container = self._services.launch(manifest, current)
             self._store.services.set_container(service.id, container, restarts=current.restarts + 1)
             self._services.router.lead(replace(current, container=container), manifest)
         finally:
@@ -43,14 +48,16 @@ class ServiceCare:
         return True
 
     def ailing(self) -> list[Service]:
-        """The services that should run and do not."""
+        """The services that should run and do not, or answer nobody."""
         return [
             service
             for service in self._store.services.list()
-            if service.state.should_run
-            and not self._services.is_up(service)
-            and not self._is_held(service)
+            if self._is_ailing(service) and not self._is_held(service)
         ]
+
+    def _is_ailing(self, service: Service) -> bool:
+        well = self._services.is_up(service) and not self._services.hangs(service)
+        return service.state.should_run and not well
 
     def sweep(self) -> None:
         """End what killed commands left: half-made services, and containers of nobody."""

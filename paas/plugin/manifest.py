@@ -3,6 +3,7 @@
     [plugin]       name, title, description
     [service]      what runs: port, data, versions, memory, stop-signal, …
     [link]         what linked apps get: variable, prefix, scheme, url, addons
+    [expose]       clients from outside: tls (who ends it: proxy, server), scheme, query
     [credentials]  user, database: texts; a password is always generated
     [environment]  variables of the container, and of every command in it
     [commands]     argv of each command, run in the container
@@ -21,6 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from paas.errors import PaasError
+from paas.model.exposure import Tls
 from paas.model.limits import MIB
 from paas.plugin.fields import Fields
 
@@ -30,10 +32,11 @@ KNOWN = frozenset(
     {"name", "user", "password", "database", "host", "port", "scheme", "memory_mb", "version"}
 )
 COMMANDS = frozenset(
-    {"ready", "connect", "enter", "export", "import", "dump", "load", "place", "count"}
+    {"ready", "alive", "connect", "enter", "export", "import", "dump", "load", "place", "count"}
     | {"grant", "revoke"}
 )
 """ready     ends with 0 when the server answers
+alive     ends with 0 unless the server hangs; asked on while it runs, `ready` unless given
 connect   the native client, on a terminal or on pipes
 enter     a shell
 export    writes the native dump of the database to its standard output
@@ -78,6 +81,15 @@ class LinkRule:
 
 
 @dataclass(frozen=True)
+class ExposeRule:
+    """Who speaks TLS to clients from outside, and the scheme and query of their URL then."""
+
+    tls: Tls = Tls.PROXY
+    scheme: str = ""
+    query: str = ""
+
+
+@dataclass(frozen=True)
 class ServiceManifest:
     """One datastore. `memory` is in bytes, `stop_timeout` in seconds.
 
@@ -92,6 +104,7 @@ class ServiceManifest:
     data: str
     versions: tuple[str, ...]
     link: LinkRule
+    expose: ExposeRule = field(default_factory=ExposeRule)
     memory: int = 512 * MIB
     command: tuple[str, ...] = ()
     stop_signal: str = "SIGTERM"
@@ -148,6 +161,7 @@ def _manifest(top: Fields) -> ServiceManifest:
         version_file=service.text("version-file", default=""),
         version_parts=service.number("version-parts", 1, 4, default=1),
         link=_link(top.table("link")),
+        expose=_expose(top.table("expose")),
         credentials={key: _template(credentials, key) for key in credentials.keys_of(r"\w+")},
         environment={key: _template(environment, key) for key in environment.keys_of(r"\w+")},
         commands={key: commands.words(key) for key in commands.keys_of(r"[a-z]+")},
@@ -174,6 +188,16 @@ def _link(table: Fields) -> LinkRule:
         scheme=table.text("scheme", pattern=re.compile(r"[a-z][a-z0-9+.-]*")),
         url=_template(table, "url"),
         addons=table.words("addons", default=()),
+    )
+    table.finish()
+    return rule
+
+
+def _expose(table: Fields) -> ExposeRule:
+    rule = ExposeRule(
+        Tls(table.text("tls", default="proxy", pattern=re.compile("proxy|server"))),
+        table.text("scheme", default="", pattern=re.compile(r"([a-z][a-z0-9+.-]*)?")),
+        table.text("query", default="", pattern=re.compile(r"[\w=&.-]*")),
     )
     table.finish()
     return rule

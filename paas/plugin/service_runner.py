@@ -11,12 +11,14 @@ import secrets
 import socket
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from paas.engine import inside, logs
+from paas.engine.config import Healthcheck
 from paas.engine.container import ContainerNotFound
 from paas.engine.engine import Engine
+from paas.engine.healthcheck import Condition
 from paas.engine.images import Image
 from paas.engine.spec import ContainerSpec, Mount, command_of
 from paas.engine.volumes import Volumes
@@ -24,13 +26,24 @@ from paas.errors import PaasError
 from paas.host.terminal import Terminal
 from paas.host.waiting import wait_until
 from paas.model.env import Secret, revealed
+from paas.model.exposure import ServerCertificate
 from paas.model.layout import Layout
 from paas.model.limits import Limits
 from paas.model.service import Service
 from paas.plugin.manifest import ServiceManifest
 from paas.plugin.service_values import command, environment
 
-READY_SECONDS = 60.0
+FIRST_SECONDS = 60.0
+"""For a server without data. What it takes longer for is never going to come."""
+
+RECOVERY_SECONDS = 3600.0
+"""For one that has data: it may have to replay its log first, and to end it would be to
+begin that anew.
+"""
+
+HUNG = Healthcheck(("CMD",), interval=20.0, timeout=10.0, retries=3)
+"""How a running server is asked whether it still answers; three times in vain it hangs."""
+
 STEP_SECONDS = 0.02
 CONNECT_SECONDS = 1.0
 LOG_LINES = 30
@@ -39,6 +52,9 @@ SHELL = ("/bin/bash",)
 
 LABEL = "paas.service"
 """Containers with this label are services; its value is the service's id."""
+
+TLS_LABEL = "paas.tls"
+"""The certificate that a server was started with, by its fingerprint."""
 
 
 class ServiceFailed(PaasError):
@@ -117,28 +133,38 @@ class ServiceRunner:
         service: Service,
         *,
         extra: Mapping[str, str] | None = None,
+        certificate: ServerCertificate | None = None,
+        patience: float = RECOVERY_SECONDS,
     ) -> str:
         """Start a container on the service's volume; its id, when it answers.
 
-        Nothing of it is left on failure. Raises `ServiceFailed`, `WrongDataVersion` and
-        what the engine raises.
+        `patience` is how many seconds it may take to. With `certificate` it speaks TLS, and
+        to the host nothing else. Nothing of it is left on failure. Raises `ServiceFailed`,
+        `WrongDataVersion` and what the engine raises.
         """
         self.check_data(manifest, service)
         image = self._engine.images.get(service.image)
-        spec = self._spec(manifest, service, image, extra or {})
+        env = {**environment(manifest, service), **self._tls(certificate), **(extra or {})}
+        spec = self._spec(manifest, service, image, env)
+        label = {TLS_LABEL: certificate.fingerprint} if certificate else {}
+        spec = replace(spec, labels={**spec.labels, **label})
         if spec.log is not None:
             spec.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             self._engine.containers.create(spec)
             self._engine.containers.start(spec.id)
-            self._await(manifest, service, spec.id)
+            self._await(manifest, service, spec.id, patience)
         except BaseException:
             self.stop(spec.id)
             raise
         return spec.id
 
     def _spec(
-        self, manifest: ServiceManifest, service: Service, image: Image, extra: Mapping[str, str]
+        self,
+        manifest: ServiceManifest,
+        service: Service,
+        image: Image,
+        env: Mapping[str, str | Secret],
     ) -> ContainerSpec:
         container = secrets.token_hex(16)
         words = command(manifest, service)
@@ -149,15 +175,34 @@ class ServiceRunner:
             image=image.id,
             owner=owner_of(service.id),
             args=(*base, *service.options),
-            env={**environment(manifest, service), **extra},
+            env=env,
             hostname=service.hostname,
             labels={LABEL: str(service.id), "paas.plugin": service.plugin},
             mounts=self.mounts(manifest, service),
             limits=Limits(memory_bytes=service.memory, pids=PIDS),
             stop_signal=manifest.stop_signal,
             stop_timeout=manifest.stop_timeout,
+            healthcheck=replace(HUNG, test=("CMD", *_alive(manifest))),
             log=log_directory(self._layout, service.id) / f"{service.plugin}.1.{container}.log",
         )
+
+    @property
+    def host_address(self) -> str:
+        """Where connections come from that the proxy passes on, and the host's own."""
+        return str(self._engine.network.plan.host)
+
+    def certificate_of(self, container: str) -> str:
+        """The fingerprint of the one that a server was started with; empty without."""
+        return self._engine.containers.get(container).labels.get(TLS_LABEL, "")
+
+    def _tls(self, certificate: ServerCertificate | None) -> dict[str, str | Secret]:
+        if certificate is None:
+            return {}
+        return {
+            "PAAS_TLS_CERTIFICATE": certificate.chain,
+            "PAAS_TLS_KEY": certificate.key,
+            "PAAS_HOST_ADDRESS": self.host_address,
+        }
 
     def mounts(self, manifest: ServiceManifest, service: Service) -> tuple[Mount, ...]:
         """The service's volume, where its server keeps its data."""
@@ -167,7 +212,9 @@ class ServiceRunner:
         user_range = self._engine.ranges.range_for(owner_of(service.id))
         return (self.volumes.mount(service.volume, user_range, manifest.data),)
 
-    def _await(self, manifest: ServiceManifest, service: Service, container: str) -> None:
+    def _await(
+        self, manifest: ServiceManifest, service: Service, container: str, patience: float
+    ) -> None:
         def answers() -> bool:
             if not self.runs(container):
                 raise self._failure(manifest, service, container, "ended")
@@ -175,8 +222,8 @@ class ServiceRunner:
                 return False
             return self.ask(container, manifest.commands["ready"]).code == 0
 
-        if not wait_until(answers, READY_SECONDS, STEP_SECONDS):
-            what = f"was not ready after {READY_SECONDS:g} seconds"
+        if not wait_until(answers, patience, STEP_SECONDS):
+            what = f"was not ready after {patience:g} seconds"
             raise self._failure(manifest, service, container, what)
 
     def _listens(self, container: str, port: int) -> bool:
@@ -212,10 +259,25 @@ class ServiceRunner:
         except ContainerNotFound:
             return False
 
+    def hangs(self, container: str) -> bool:
+        """Whether it runs and has not answered for a while."""
+        try:
+            health = self._engine.probes.health(container)
+        except ContainerNotFound:
+            return False
+        return health is not None and health.condition is Condition.UNHEALTHY
+
     def stop(self, container: str) -> None:
         """Stop by the server's own signal and grace, then remove; it may be gone already."""
         with suppress(PaasError):
             self._engine.containers.stop(container)
+        self._engine.containers.remove(container)
+
+    def kill(self, container: str) -> None:
+        """End it without asking, which would be in vain, then remove it."""
+        with suppress(PaasError):
+            self._engine.containers.kill(container)
+            self._engine.containers.wait(container)
         self._engine.containers.remove(container)
 
     # -- commands in it --------------------------------------------------------------------
@@ -272,6 +334,10 @@ class ServiceRunner:
         finally:
             os.close(nothing)
             os.close(output)
+
+
+def _alive(manifest: ServiceManifest) -> tuple[str, ...]:
+    return manifest.commands.get("alive", manifest.commands["ready"])
 
 
 def plain(env: Mapping[str, str | Secret]) -> dict[str, str]:

@@ -74,7 +74,7 @@ def read_pair(pem: bytes, now: float, source: Source = Source.GIVEN) -> Pair:
     return _pair(chain, key, source)
 
 
-def self_signed(names: Sequence[str], now: float) -> Pair:
+def self_signed(names: Sequence[str], now: float, days: int = SELF_SIGNED_DAYS) -> Pair:
     """A new certificate for `names` that nobody vouches for, good for a year."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "paas, self-signed")])
@@ -86,7 +86,7 @@ def self_signed(names: Sequence[str], now: float) -> Pair:
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(start)
-        .not_valid_after(start + timedelta(days=SELF_SIGNED_DAYS))
+        .not_valid_after(start + timedelta(days=days))
         .add_extension(_alternatives(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)

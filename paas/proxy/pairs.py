@@ -29,11 +29,14 @@ class Pairs:
         self._folder = prefix / "certificates"
 
     def keep(self, pair: Pair) -> None:
-        """Write a pair; the key first: a certificate is never there without it."""
+        """Write a pair."""
+        self.write(pair.certificate.fingerprint, pair.chain, pair.key)
+
+    def write(self, fingerprint: str, chain: bytes, key: bytes) -> None:
+        """The key first: a certificate is never there without it."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fingerprint = pair.certificate.fingerprint
-        write_atomic(self.key_file(fingerprint), pair.key, 0o600)
-        write_atomic(self.chain_file(fingerprint), pair.chain, 0o600)
+        write_atomic(self.key_file(fingerprint), key, 0o600)
+        write_atomic(self.chain_file(fingerprint), chain, 0o600)
 
     def chain_file(self, fingerprint: str) -> Path:
         """The certificate and its chain."""

@@ -19,6 +19,7 @@ from paas.host.content import content
 from paas.host.files import FileLock
 from paas.model.layout import Layout
 from paas.proxy.challenges import Challenges
+from paas.proxy.exposed import Exposed
 from paas.proxy.generations import Generations
 from paas.proxy.listening import Listening
 from paas.proxy.nginx import Nginx, NginxFailed
@@ -88,12 +89,12 @@ class Proxy:
             logs=self._logs,
         )
 
-    def apply(self, sites: Iterable[Site]) -> Applied:
+    def apply(self, sites: Iterable[Site | Exposed]) -> Applied:
         """Serve these sites and no others. Raises `ProxyBroken` or `NginxFailed`."""
         wanted = list(sites)
         return self.sync(lambda: wanted)
 
-    def sync(self, read: Callable[[], Iterable[Site]]) -> Applied:
+    def sync(self, read: Callable[[], Iterable[Site | Exposed]]) -> Applied:
         """Serve what `read` returns; it is called under the lock.
 
         Of two callers at once, whoever reads later therefore also applies later.
@@ -172,7 +173,7 @@ class Proxy:
         self._prepare()
         return FileLock(self._layout.locks / "proxy.lock")
 
-    def _apply(self, sites: Sequence[Site]) -> Applied:
+    def _apply(self, sites: Sequence[Site | Exposed]) -> Applied:
         server = self._server()
         texts, taken = self._texts(sites, server)
         tree = self._renderer.tree(texts, server)
@@ -212,7 +213,7 @@ class Proxy:
         )
 
     def _texts(
-        self, sites: Sequence[Site], server: Server
+        self, sites: Sequence[Site | Exposed], server: Server
     ) -> tuple[dict[str, Files], tuple[tuple[str, str], ...]]:
         """The files of each app, and the apps that claim what is another's."""
         owners: dict[str, str] = {}
@@ -228,20 +229,18 @@ class Proxy:
             texts[site.app] = self._renderer.files(site, server)
         return texts, tuple(taken)
 
-    def _looked_up(self, sites: Sequence[Site]) -> Sequence[Site]:
+    def _looked_up(self, sites: Sequence[Site | Exposed]) -> Sequence[Site | Exposed]:
         """The sites, their certificates in the table where they are many."""
-        if sum(len(site.tls) for site in sites) <= READ_AT_START:
+        if sum(len(site.tls) for site in sites if isinstance(site, Site)) <= READ_AT_START:
             return sites
-        return [
-            replace(
-                site,
-                tls=tuple(
-                    replace(tls, at_start=tls.stapled or not self.pairs.tabulate(tls.chain.stem))
-                    for tls in site.tls
-                ),
-            )
-            for site in sites
-        ]
+        return [self._tabulated(site) if isinstance(site, Site) else site for site in sites]
+
+    def _tabulated(self, site: Site) -> Site:
+        tls = (
+            replace(each, at_start=each.stapled or not self.pairs.tabulate(each.chain.stem))
+            for each in site.tls
+        )
+        return replace(site, tls=tuple(tls))
 
     def _last_good(self, broken: Sites) -> dict[str, Files]:
         """What is live now of apps whose new text is broken, where it may stay."""

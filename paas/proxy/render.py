@@ -14,6 +14,7 @@ from pathlib import Path
 import jinja2
 
 from paas.proxy.blocks import blocks, mount_folder, secured
+from paas.proxy.exposed import Exposed
 from paas.proxy.site import Site, SiteState
 
 KEEPALIVE_MS = 200
@@ -147,8 +148,11 @@ class Renderer:
         """The main file of one app, its first line the site's identity."""
         return self._fill("site.conf.j2", site, server, blocks=blocks(site, server.url_ports))
 
-    def files(self, site: Site, server: Server) -> dict[str, str]:
-        """Every file of one app."""
+    def files(self, site: Site | Exposed, server: Server) -> dict[str, str]:
+        """Every file of one app, or of one exposed service."""
+        if isinstance(site, Exposed):
+            text = self._jinja.get_template("exposed.conf.j2").render(site=site, server=server)
+            return {f"streams/{site.app}.conf": text}
         found = {site_file(site.app): self.site(site, server)}
         hosts = sorted({mount.host for mount in site.mounts})
         for host in hosts:

@@ -20,6 +20,7 @@ from paas.store.deploys import Deploys
 from paas.store.domains import Domains
 from paas.store.drains import Drains
 from paas.store.events import Events
+from paas.store.exposures import Exposures
 from paas.store.instances import Instances
 from paas.store.keys import Keys
 from paas.store.links import Links
@@ -71,6 +72,7 @@ class Store:
         self.services = Services(self._db, vault, now)
         self.links = Links(self._db)
         self.backups = Backups(self._db, vault, now)
+        self.exposures = Exposures(self._db, vault)
 
     def transaction(self) -> AbstractContextManager[None]:
         """BEGIN IMMEDIATE … COMMIT; one inside another is part of the outer one."""

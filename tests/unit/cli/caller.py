@@ -90,6 +90,7 @@ class Recorder:
     service_talk: Any = None
     service_copies: Any = None
     service_backups: Any = None
+    service_exposures: Any = None
     images: Any = None
     plugins: Any = None
     plugin_commands: Any = None

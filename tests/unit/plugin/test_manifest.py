@@ -65,6 +65,8 @@ def test_what_is_declared_is_what_is_read() -> None:
         ("ready =", 'redy = ["x"]\nready =', "commands.redy is no command; there are"),
         ("[commands]", "[surprise]\na = 1\n[commands]", "x/plugin.toml: surprise is not known"),
         ("[link]", "[[extra]]\nname = 'X'\n[link]", "extra[0].name cannot be 'X'"),
+        ("[link]", "[expose]\ntls = 'us'\n[link]", "expose.tls cannot be 'us'"),
+        ("[link]", "[expose]\nport = 1\n[link]", "expose.port is not known; there are"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(old: str, new: str, message: str) -> None:

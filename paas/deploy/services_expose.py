@@ -1,0 +1,211 @@
+"""Exposing: a port of the server leads to a service, for whom, and over TLS or not."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+
+from paas.deploy.edge import PortUnusable, check_stream_module
+from paas.deploy.route import Router
+from paas.deploy.services import ServiceOperations
+from paas.errors import PaasError
+from paas.host.clock import Clock
+from paas.model.env import Secret
+from paas.model.exposure import Exposure, ServerCertificate, Tls, parse_networks
+from paas.model.port import Scheme
+from paas.model.report import Report, Silent
+from paas.model.service import Service, ServiceState
+from paas.model.settings import DOMAIN, HTTP_PORT, HTTPS_PORT, server_domains
+from paas.plugin.service_values import url_of
+from paas.proxy.certificates import self_signed
+from paas.proxy.exposed import PREFIX
+from paas.store.ports import SHARED
+
+CERTIFICATE_DAYS = 3650
+LAST_PORT = 65535
+
+
+class NotExposed(PaasError):
+    """No port of the server leads to the service."""
+
+
+class OpenToAll(PaasError):
+    """A server without a password is not led the whole internet to."""
+
+
+class NoTls(PaasError):
+    """The server of another image than ours does not take the certificate."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """How a service is to be exposed; port 0 is its usual one, or the next that is free."""
+
+    port: int = 0
+    allow: Sequence[str] = ()
+    tls: bool = True
+
+
+@dataclass(frozen=True)
+class ServiceExposures:
+    """Exposes services, and ends that. Methods raise `PaasError`."""
+
+    services: ServiceOperations
+    router: Router
+    clock: Clock
+
+    def expose(self, service: Service, wanted: Wanted, *, actor: str, report: Report) -> Exposure:
+        """Lead a port to a service, instead of another one. On failure nothing is changed.
+
+        A server that speaks TLS by itself is started again when it did not before.
+        """
+        store = self.services.store
+        check_stream_module()
+        with self.services.exclusive(service, f"being exposed by {actor}"):
+            current = self.services.existing(service)
+            before = store.exposures.of(service.id)
+            exposure = self._checked(current, wanted, before)
+            if exposure.tls is not Tls.NOBODY:
+                self._certify(current)
+            store.exposures.put(exposure)
+            try:
+                if exposure.tls is Tls.SERVER:
+                    self._speak_tls(current, report)
+                self._publish(current, report)
+            except BaseException:
+                self._take_back(service, before)
+                raise
+            store.events.add(actor, "", f"{service.plugin}:expose", f"{service.name}: {exposure}")
+        return exposure
+
+    def unexpose(self, service: Service, *, actor: str, report: Report) -> None:
+        """Lead no port to a service. Raises `NotExposed`."""
+        with self.services.exclusive(service, f"being unexposed by {actor}"):
+            if not self.services.store.exposures.remove(service.id):
+                raise NotExposed(f"{service.plugin} service {service.name} is not exposed")
+            self.router.publish(report)
+            self.services.store.events.add(actor, "", f"{service.plugin}:unexpose", service.name)
+
+    def of(self, service: Service) -> Exposure | None:
+        """How a service is exposed, if it is."""
+        return self.services.store.exposures.of(service.id)
+
+    def url(self, service: Service, exposure: Exposure) -> str:
+        """What a client from outside is given."""
+        manifest = self.services.manifest(service)
+        rule = manifest.expose
+        scheme = rule.scheme if exposure.tls is not Tls.NOBODY else ""
+        url = url_of(
+            manifest, service, scheme=scheme, host=self._names(service)[0], port=exposure.port
+        )
+        return f"{url}?{rule.query}" if rule.query and exposure.tls is not Tls.NOBODY else url
+
+    def certificate(self, service: Service) -> ServerCertificate:
+        """What clients are shown, to check it by. Raises `NotExposed`."""
+        found = self.services.store.exposures.certificate(service.id)
+        if found is None:
+            raise NotExposed(
+                f"{service.plugin} service {service.name} was never exposed with TLS",
+                resolution=f"paas {service.plugin}:expose {service.name} makes its certificate.",
+            )
+        return found
+
+    def _checked(self, service: Service, wanted: Wanted, before: Exposure | None) -> Exposure:
+        manifest = self.services.manifest(service)
+        allow = parse_networks(wanted.allow)
+        if not allow and "{password}" not in manifest.link.url:
+            raise OpenToAll(
+                f"{manifest.title} asks nobody for a password",
+                resolution="Say who may come: --allow 203.0.113.7, or a network.",
+            )
+        tls = manifest.expose.tls if wanted.tls else Tls.NOBODY
+        if tls is Tls.SERVER and service.reference:
+            raise NoTls(
+                f"Whether the image {service.reference} speaks TLS is not known",
+                resolution="--no-tls exposes it as it is; --allow says for whom.",
+            )
+        held = before.port if before is not None else 0
+        if wanted.port:
+            if wanted.port != held:
+                self._check_port(wanted.port)
+            return Exposure(service.id, wanted.port, allow, tls)
+        return Exposure(service.id, held or self._free(manifest.port), allow, tls)
+
+    def _check_port(self, port: int) -> None:
+        why = self._in_use(port)
+        if why:
+            raise PortUnusable(
+                f"Port {port} {why}", resolution="Choose another one, or none for a free one."
+            )
+
+    def _free(self, usual: int) -> int:
+        for port in range(usual, LAST_PORT):
+            if not self._in_use(port):
+                return port
+        raise PortUnusable("No port of this server is free")
+
+    def _in_use(self, port: int) -> str:
+        """Why a port cannot be had; empty when it can."""
+        store = self.services.store
+        if port in {*SHARED, store.settings.value(HTTP_PORT), store.settings.value(HTTPS_PORT)}:
+            return "is where apps are served"
+        if any(one.port == port for one in store.exposures.list()):
+            return "leads to another service"
+        for app_id, ports in store.ports.all().items():
+            if any(one.port == port and one.scheme is not Scheme.UDP for one in ports):
+                app = store.apps.by_id(app_id)
+                return f"leads to {app.name if app is not None else 'an app'}"
+        return "" if _is_free(port) else "is in use by a program of this server"
+
+    def _certify(self, service: Service) -> None:
+        exposures = self.services.store.exposures
+        if exposures.certificate(service.id) is None:
+            pair = self_signed(self._names(service), self.clock.now(), CERTIFICATE_DAYS)
+            made = ServerCertificate(
+                pair.certificate.fingerprint, pair.chain.decode(), Secret(pair.key.decode())
+            )
+            exposures.certify(service.id, made)
+
+    def _names(self, service: Service) -> list[str]:
+        """By what names a client may call it."""
+        domains = server_domains(self.services.store.settings.value(DOMAIN))
+        wildcards = [f"*.{domain}" for domain in domains]
+        return [*domains, *wildcards, f"{service.hostname}.internal"]
+
+    def _speak_tls(self, service: Service, report: Report) -> None:
+        certificate = self.certificate(service)
+        if not self.services.is_up(service) or service.container is None:
+            return
+        if self.services.runner.certificate_of(service.container) != certificate.fingerprint:
+            report.step(f"Restarting {service.name}, which speaks TLS from now on")
+            self.services.halt(service, ServiceState.STOPPED)
+            self.services.run(replace(service, container=None), self.services.manifest(service))
+
+    def _publish(self, service: Service, report: Report) -> None:
+        left_out = dict(self.router.publish(Silent()).quarantined)
+        why = left_out.get(f"{PREFIX}{service.hostname}")
+        if why is not None:
+            raise PortUnusable(f"The proxy does not listen there: {why}")
+        report.detail("The proxy listens")
+
+    def _take_back(self, service: Service, before: Exposure | None) -> None:
+        exposures = self.services.store.exposures
+        if before is None:
+            exposures.remove(service.id)
+        else:
+            exposures.put(before)
+        self.router.publish(Silent())
+
+
+def _is_free(port: int) -> bool:
+    """Whether no socket of the host listens there."""
+    with closing(socket.socket(socket.AF_INET)) as trial:
+        # What is left of ended connections is in nobody's way; who listens still is.
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind(("", port))
+        except OSError:
+            return False
+    return True
