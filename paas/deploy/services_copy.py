@@ -48,9 +48,12 @@ class ServiceCopies:
         """Make a service with the content that another has now: one snapshot of it."""
         name = parse_service_name(name)
         source = self.services.existing(source)
+        self.services.check_keeps_data(source, "clone")
         with (
             self.services.copying(source, f"being cloned by {actor}"),
             self.services.reserved(lambda: self._twin(source, name)) as twin,
+            # Its volume is a candidate's until the end, and swept when nobody works on it.
+            self.services.copying(twin, f"being cloned by {actor}"),
             self.spool() as dump,
         ):
             store = self.services.store
@@ -175,7 +178,7 @@ class ServiceCopies:
         store.services.set_container(service.id, None)
         if service.container is not None:
             self.services.runner.stop(service.container)
-        container = self.services.runner.start(manifest, service)
+        container = self.services.launch(manifest, service)
         store.services.set_container(service.id, container)
         try:
             yield container
