@@ -1,4 +1,4 @@
-"""backup, backup:list, backup:verify, restore, backup:schedule, backup:unschedule, backup:auth."""
+"""backup, restore, and backup:list, verify, adopt, schedule, unschedule, auth."""
 
 from __future__ import annotations
 
@@ -53,6 +53,14 @@ class BackingUp:
         found = self._of.find(session, service)
         checked = session.platform.service_backups.verify(found, number, report=session.report)
         session.report.result(f"Backup {checked.id} of {service} is good: {checked.detail}")
+
+    def adopt(self, session: Session, service: str, source: str) -> None:
+        """Take a file that another server's backup made for a backup of a service."""
+        found = self._of.find(session, service)
+        made = session.platform.service_backups.adopt(
+            found, source, actor=session.actor, report=session.report
+        )
+        session.report.result(f"Backup {made.id} of {service}: {made.bytes} bytes, unchecked")
 
     def restore(self, session: Session, service: str, number: int | None) -> None:
         """Give a service the content of one of its backups."""
@@ -166,6 +174,14 @@ def backups(of: ServiceCommands) -> Iterator[Command]:
             arguments=(click.Argument(["number"], type=number, required=False, metavar="NUMBER"),),
             description="The newest that was not found bad unless its number is given.",
         )
+    yield of.command(
+        "backup:adopt",
+        f"Take a backup file of another server for one of a {title} service",
+        Access.ADMIN,
+        do.adopt,
+        arguments=(one_word("source", "FILE|s3://BUCKET/PREFIX/FILE"),),
+        description="Then backup:verify checks it and restore restores it.",
+    )
     yield of.command(
         "backup:schedule",
         f"Back up a {title} service by a cron expression, in UTC",

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from paas.daemon.checks import machine, serving, sshd
+from paas.daemon.checks import backups, machine, serving, sshd
 from paas.daemon.checks.check import Check, Unwell, outcome
 from paas.daemon.systemd import Systemd
 from paas.deploy.parts import Parts
@@ -48,6 +48,7 @@ class Doctor:
             "sshd": lambda: sshd.check(self._layout.user),
             "proxy": self._proxy,
             "certificates": self._certificates,
+            "backups": self._backups,
             "resolver": self._resolver,
             "paasd": self._paasd,
             "supervisor": self._supervisor,
@@ -130,6 +131,16 @@ class Doctor:
             ),
             parts.clock.now(),
         )
+
+    def _backups(self) -> str:
+        store = self._parts.store
+        services = {service.id: service for service in store.services.list()}
+        known = [
+            (service, schedule, [one for one in store.backups.of(service) if one.scheduled])
+            for schedule in store.backups.schedules()
+            if (service := services.get(schedule.service_id)) is not None
+        ]
+        return backups.scheduled(known, self._parts.clock.now())
 
     def _resolver(self) -> str:
         resolver = self._parts.engine.network.resolver

@@ -54,6 +54,7 @@ class ServiceBackups:
         Raises what dumping and storing raise; the row then says BAD, and why.
         """
         services = self.copies.services
+        services.check_keeps_data(service, "back up")
         target = parse_target(target, self.default_folder)
         with services.copying(service, f"being backed up by {actor}"):
             current = services.existing(service)
@@ -90,6 +91,7 @@ class ServiceBackups:
         Raises what loading raises; the row then says BAD.
         """
         services = self.copies.services
+        services.check_keeps_data(service, "check")
         backup = services.store.backups.get(service, number)
         with services.copying(service, "checking a backup"), self.copies.spool() as dump:
             try:
@@ -107,12 +109,37 @@ class ServiceBackups:
         self, service: Service, number: int | None, *, actor: str, report: Report
     ) -> Backup:
         """Give a service the content of one of its backups; what it held stays in a volume."""
+        self.copies.services.check_keeps_data(service, "restore")
         backup = self.copies.services.store.backups.get(service, number)
         with self.copies.spool() as dump:
             report.step(f"Fetching backup {backup.id} from {backup.target}")
             self._fetch(service, backup, dump)
             self.copies.replace_content(service, dump, actor=actor, report=report, why="restored")
         return backup
+
+    def adopt(self, service: Service, source: str, *, actor: str, report: Report) -> Backup:
+        """Record a file that another server's `backup` made as a backup of a service.
+
+        Raises `TargetUnusable`, and what fetching raises. Nobody has checked it.
+        """
+        services = self.copies.services
+        services.check_keeps_data(service, "restore")
+        place, _, name = source.rpartition("/")
+        target = parse_target(place or source, self.default_folder)
+        store = services.store
+        with (
+            services.copying(service, f"adopting a backup for {actor}"),
+            self.copies.spool() as dump,
+        ):
+            report.step(f"Fetching {source}")
+            self._target(service, target).fetch(name, dump)
+            size, digest = os.fstat(dump).st_size, _sha256(dump)
+            with store.transaction():
+                backup = store.backups.begin(service, target, name, scheduled=False)
+                store.backups.made(backup, size, digest)
+                store.backups.judge(backup, Verdict.UNCHECKED, "made elsewhere")
+                store.events.add(actor, "", f"{service.plugin}:backup:adopt", service.name)
+        return store.backups.get(service, backup.id)
 
     def _as_was(self, service: Service, backup: Backup, report: Report) -> Service:
         """The service in the version that the backup is of: a dump loads there for certain."""
@@ -156,6 +183,7 @@ class ServiceBackups:
 
         Raises `InvalidCron`, `TargetUnusable`.
         """
+        self.copies.services.check_keeps_data(service, "back up")
         place = parse_target(target, self.default_folder)
         backups = self.copies.services.store.backups
         open_target(place, backups.credentials(service))

@@ -12,10 +12,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from paas.daemon.checks import machine, serving, sshd
+from paas.daemon.checks import backups, machine, serving, sshd
 from paas.daemon.checks.check import Unwell, outcome
 from paas.errors import PaasError
+from paas.model.backup import Backup, Schedule, Verdict
 from paas.model.certificate import Certificate, Source
+from paas.model.service import Service, ServiceState
 
 GIB = 2**30
 DAY = 86400.0
@@ -181,3 +183,28 @@ def test_a_short_lived_certificate_is_fine_for_most_of_its_life() -> None:
     short = certificate("a.example", 2, days=6)
     assert serving.certificates([("one", short)], 0) == "1 served"
     assert serving.certificates([], 0) == "none"
+
+
+SERVICE = Service(
+    *(1, "postgres", "db", ServiceState.RUNNING, "i", "", "17", "v", "c", 1, {}, 0.0),
+)
+
+
+def made(day: int, verdict: Verdict) -> Backup:
+    place = ("postgres", "db", "17", "/t", "f", verdict, "no space", 1, "")
+    return Backup(day, *place, 1.0, day * DAY, scheduled=True)
+
+
+def due(day: int) -> Schedule:
+    return Schedule(1, "@daily", "/t", 7, 0, verify=True, next_at=day * DAY)
+
+
+def test_a_failed_or_missing_backup_is_said() -> None:
+    good, bad, running = (made(9, each) for each in (Verdict.GOOD, Verdict.BAD, Verdict.RUNNING))
+    assert backups.scheduled([], 10 * DAY) == "none by schedule"
+    assert backups.scheduled([(SERVICE, due(10), [running, good, bad])], 10 * DAY)
+    assert backups.scheduled([(SERVICE, due(10), [])], 10 * DAY)
+    with pytest.raises(Unwell, match="postgres db: 1970-01-10 00:00 failed: no space"):
+        backups.scheduled([(SERVICE, due(10), [running, bad, good])], 10 * DAY)
+    with pytest.raises(Unwell, match="none since 1970-01-11 00:00, when one was due"):
+        backups.scheduled([(SERVICE, due(10), [good])], 11 * DAY)
