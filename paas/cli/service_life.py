@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import unicodedata
 from collections.abc import Iterator
 
 import click
@@ -22,7 +23,7 @@ from paas.model.processes import parse_memory
 from paas.model.service import Service
 
 FACTS = (
-    *("dsn", "hostname", "id", "image", "internal-ip", "links"),
+    *("dsn", "exposed", "hostname", "id", "image", "internal-ip", "links"),
     *("memory", "restarts", "status", "version", "volume"),
 )
 """What `info` can be asked for alone."""
@@ -52,7 +53,7 @@ class Life:
             version=version or "",
             image=image or "",
             memory=parse_memory(memory) if memory else 0,
-            password=parse_value("password", password) if password else None,
+            password=_password(session, password),
             options=tuple(shlex.split(config_options or "")),
             environment=tuple(map(_pair, custom_env)),
         )
@@ -120,6 +121,7 @@ class Life:
         apps = platform.service_links.apps_of(service)
         return {
             "dsn": platform.service_links.url(service),
+            "exposed": str(platform.service_exposures.of(service) or "-"),
             "hostname": f"{service.hostname}.internal",
             "id": str(service.id),
             "image": service.reference or service.image,
@@ -172,6 +174,17 @@ class Life:
                     f"{shown(key)} cannot be set", resolution=f"There are {', '.join(SETTABLE)}."
                 )
         session.report.step(f"Set {key} of {service}; {self._of.noun}:restart takes it up")
+
+
+def _password(session: Session, given: str | None) -> str | None:
+    if not given:
+        return None
+    if given == "-":
+        given = session.read_input(4096).decode("utf-8", "replace").rstrip("\r\n")
+    # Servers are told of it in lines of files and of SQL.
+    if not given or any(unicodedata.category(letter) == "Cc" for letter in given):
+        raise Misused("A password cannot be empty, nor hold control characters or line breaks")
+    return parse_value("password", given)
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -250,7 +263,11 @@ def _wishes(of: ServiceCommands) -> tuple[click.Option, ...]:
             metavar="AMOUNT",
             help=f"Like 512m or 2g; {of.manifest.memory // MIB}m unless given.",
         ),
-        click.Option(["-p", "--password"], metavar="PASSWORD", help="Instead of a random one."),
+        click.Option(
+            ["-p", "--password"],
+            metavar="PASSWORD",
+            help="Instead of a random one; - reads it from standard input.",
+        ),
         click.Option(
             ["-c", "--config-options"], metavar="WORDS", help="Further words of its command."
         ),

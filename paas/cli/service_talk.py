@@ -63,6 +63,7 @@ class Talking:
     def _replace(self, session: Session, service: str) -> None:
         """A server that reads dumps only when it starts: another one starts with it."""
         found = self._of.find(session, service)
+        session.platform.services.check_keeps_data(found, "import")
         copies = session.platform.service_copies
         with copies.spool() as dump:
             while data := os.read(session.request.stdin, CHUNK):

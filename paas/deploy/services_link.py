@@ -84,7 +84,7 @@ class ServiceLinks:
                 app.id,
                 self._variable(service, app, wish.alias),
                 service.id,
-                wish.scheme,
+                wish.scheme or self._scheme_of(service, app),
                 wish.query,
                 wish.database,
             )
@@ -205,6 +205,13 @@ class ServiceLinks:
             return name
         first = self.services.manifest(service).link.variable
         return first if first not in taken else self._own_variable(service)
+
+    def _scheme_of(self, service: Service, app: App) -> str:
+        """What the app asks for with the variable that Dokku has for it; empty for nothing."""
+        prefix = self.services.manifest(service).link.prefix
+        value = self.services.store.config.get(app.id).get(f"{prefix}_DATABASE_SCHEME")
+        scheme = value.reveal() if value is not None else ""
+        return scheme if SCHEME.fullmatch(scheme) else ""
 
     def _own_variable(self, service: Service) -> str:
         prefix = self.services.manifest(service).link.prefix
