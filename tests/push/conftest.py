@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +25,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: LAST.index(item.path.name) if item.path.name in LAST else -1)
 
 
+def tail_of(path: Path) -> str:
+    """The last lines of a log; of one on a disk without power, that it has none."""
+    try:
+        return "\n".join(path.read_text(errors="replace").splitlines()[-LOG_LINES:])
+    except OSError as error:
+        return str(error)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,
@@ -33,8 +42,7 @@ def pytest_runtest_makereport(
     server = getattr(item, "funcargs", {}).get("server")
     if report.failed and isinstance(server, Server):
         for path in server.logs():
-            tail = path.read_text(errors="replace").splitlines()[-LOG_LINES:]
-            report.sections.append((str(path), "\n".join(tail)))
+            report.sections.append((str(path), tail_of(path)))
     return report
 
 

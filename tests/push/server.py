@@ -57,9 +57,10 @@ class Page:
 class Server:
     """One PaaS: what its administrator and its developers can do with it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, root: Path | None = None) -> None:
+        """With `root` it keeps its data there instead of in its folder."""
         self.folder = folder
-        self.layout = Layout.at(folder / "root")
+        self.layout = Layout.at(root or folder / "root")
         self.http_port = free_port()
         self.https_port = free_port()
         self.env = self._environment()
@@ -67,12 +68,12 @@ class Server:
         self._repositories = 0
 
     @classmethod
-    def start(cls) -> Server:
+    def start(cls, root: Path | None = None) -> Server:
         """Bring one up from nothing: the PaaS, a developer's key, sshd."""
         HOME.mkdir(mode=0o755, exist_ok=True)
         folder = Path(tempfile.mkdtemp(dir=HOME, prefix="s"))
         folder.chmod(0o711)
-        server = cls(folder)
+        server = cls(folder, root)
         try:
             server.install()
             server.up()

@@ -135,6 +135,16 @@ def test_a_killed_proxy_comes_back(live: App) -> None:
     eventually(lambda: live.serves("hello 1"))
 
 
+def holders(folder: Path) -> set[int]:
+    """Who has a file below `folder` open, this process apart."""
+    found = set()
+    for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
+        with suppress(OSError):
+            if descriptor.readlink().is_relative_to(folder):
+                found.add(int(descriptor.parts[2]))
+    return found - {os.getpid()}
+
+
 def reboot(server: Server) -> None:
     """What a reboot leaves: the disk. No process, no mount, no /run, no interface, no table."""
     layout = server.layout
@@ -143,6 +153,9 @@ def reboot(server: Server) -> None:
         pids.update(int(pid) for pid in procs.read_text().split())
     pids -= {server.sshd.process.pid} if server.sshd is not None else set()
     for pid in pids:
+        kill(pid)
+    # Last, or their master makes new ones: nginx's workers name no path.
+    for pid in holders(layout.root):
         kill(pid)
     for point in sorted(mounts(layout), reverse=True):
         subprocess.run(["umount", "--lazy", point], check=True)

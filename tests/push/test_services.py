@@ -1,90 +1,85 @@
-"""Databases as services: real servers in the engine, real clients, an app that needs both.
+"""PostgreSQL and Redis as services: real servers, real clients, an app that needs both.
 
-One file, so that their images are made once.
+One file, so that their images are made once, on a disk of its own, which can be full and
+lose its power.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
+import pty
+import socket
+import ssl
+import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import pika
 import psycopg
-import pymysql
 import pytest
 import redis
 
 from paas.engine.engine import Engine
-from paas.host.files import FileLock
+from paas.engine.healthcheck import Condition, Health
 from paas.store.store import Store
 from tests.push import apps
 from tests.push.app import App, new_app
+from tests.push.database import ODD, Database
+from tests.push.disk import GIB, Disk, disk
 from tests.push.laptop import forwarded
 from tests.push.outcome import eventually
-from tests.push.server import Server
-from tests.push.test_crash import reboot
+from tests.push.server import Server, admin_environment
+from tests.push.writers import Connect, writing
+from tests.s3 import KEY, SECRET, ObjectStorage, object_storage
 
-IMAGE_SECONDS = 600.0
-"""The first service of a kind makes its image from the distribution's mirror."""
+MIB = 1 << 20
+
+WRITTEN = 300
+"""Acknowledged writes before the server is killed; the writers go on until they notice."""
 
 
-KILLED_AT = 300
-"""Commits before the server is killed; the writer goes on until it notices."""
+@pytest.fixture(scope="module")
+def drive() -> Iterator[Disk]:
+    """What the server keeps its data on."""
+    with disk(12 * GIB) as made:
+        yield made
 
 
-class Database:
-    """A service that this machine's own clients can reach, by its address."""
+@pytest.fixture(scope="module")
+def server(drive: Disk) -> Iterator[Server]:
+    """A PaaS whose disk is its own."""
+    server = Server.start(drive.mounted / "root")
+    yield server
+    server.destroy()
 
-    def __init__(self, server: Server, plugin: str, name: str) -> None:
-        self.server = server
-        self.plugin = plugin
-        self.name = name
 
-    def paas(self, verb: str, *words: str, input: bytes = b"") -> str:
-        """What `paas PLUGIN:VERB NAME …` says; it must succeed."""
-        command = (f"{self.plugin}:{verb}", self.name, *words)
-        return self.server.paas(*command, input=input).ok().out
-
-    def fact(self, name: str) -> str:
-        facts = json.loads(self.paas("info", "--format", "json"))
-        value: str = facts[name]
-        return value
-
-    @property
-    def url(self) -> str:
-        """Its URL for who has no resolver of ours: root on the server may reach everything."""
-        return self.fact("dsn").replace(f"{self.fact('hostname')}:", f"{self.fact('internal-ip')}:")
-
-    def query(self, sql: str) -> list[tuple[object, ...]]:
-        with psycopg.connect(self.url, connect_timeout=10) as connection:
-            cursor = connection.execute(sql)
-            return cursor.fetchall() if cursor.description else []
-
-    def container(self) -> str:
-        """The id of the container that its server runs in."""
-        with contextlib.closing(Store(self.server.layout)) as store:
-            return store.services.get(self.plugin, self.name).container or ""
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStorage]:
+    """Buckets, by a real server that speaks S3."""
+    with object_storage(tmp_path_factory.mktemp("s3")) as storage:
+        yield storage
 
 
 @pytest.fixture(scope="module")
 def db(server: Server) -> Iterator[Database]:
     """One PostgreSQL of the module's own."""
-    server.paas("postgres:create", "db", timeout=IMAGE_SECONDS).ok()
-    yield Database(server, "postgres", "db")
-    server.paas("postgres:destroy", "db", "--force").ok()
+    server.paas("postgres:create", "db", "--password=two\nlines").failed()
+    db = Database.create(server, "postgres", "db", "--password=-", input=f"{ODD}\n".encode())
+    yield db
+    db.destroy()
 
 
 @pytest.fixture(scope="module")
 def cache(server: Server) -> Iterator[Database]:
     """One Redis of the module's own."""
-    server.paas("redis:create", "cache", timeout=IMAGE_SECONDS).ok()
-    yield Database(server, "redis", "cache")
-    server.paas("redis:destroy", "cache", "--force").ok()
+    options = ("--config-options", "--appendfsync always", "--memory", "100m")
+    cache = Database.create(server, "redis", "cache", f"--password={ODD}", *options)
+    yield cache
+    cache.destroy()
 
 
 @pytest.fixture(scope="module")
@@ -104,19 +99,55 @@ def write(app: App, text: str) -> None:
     assert app.get(f"/keep?text={text}").text == "kept\n"
 
 
-def test_an_app_with_addons_keeps_its_data_through_deploys_and_a_reboot(notes: App) -> None:
+def test_when_the_power_fails_the_app_and_every_acknowledged_commit_come_back(
+    notes: App, db: Database, cache: Database, drive: Disk
+) -> None:
+    """An app with add-ons writes, is deployed again, and the server's disk loses its power."""
     write(notes, "before")
     notes.push({"VERSION.txt": "2"}).ok()
     assert notes.get("/notes").text == "before\n"
     write(notes, "between")
-
-    reboot(notes.server)
+    db.query("CREATE TABLE power (n int PRIMARY KEY)")
+    with writing(rows(db, "power")) as commits, writing(keys(cache)) as sets:
+        eventually(lambda: commits.count > WRITTEN and sets.count > WRITTEN, within=60)
+        # What proves that the disk forgets: this was written, and not synced.
+        (drive.mounted / "unsynced").write_bytes(b"x" * 4096)
+        with drive.power_failure(notes.server):
+            eventually(lambda: commits.ended and sets.ended, within=30)
     notes.server.up()
 
+    eventually(lambda: answers(db), within=60)
+    assert commits.written <= {row[0] for row in db.query("SELECT n FROM power")}
+    eventually(lambda: redis.Redis.from_url(cache.url).ping(), within=40)
+    assert sets.written <= set(map(int, redis.Redis.from_url(cache.url).smembers("power")))
     eventually(lambda: notes.get("/notes").text == "before\nbetween\n", within=40)
     assert int(notes.get("/readers").text) >= 2
     # Once live, what app.json declares is not made again.
     assert notes.ssh("postgres:app-links {}").ok().out == f"{notes.name}\n"
+    lost = drive.mounted / "unsynced"
+    assert not lost.exists() or lost.read_bytes() == b""
+
+
+def rows(database: Database, table: str) -> Connect:
+    """Writes numbers into a table, each a transaction."""
+
+    @contextlib.contextmanager
+    def connect() -> Iterator[Callable[[int], object]]:
+        with contextlib.closing(psycopg.connect(database.url, autocommit=True)) as connection:
+            yield lambda number: connection.execute(f"INSERT INTO {table} VALUES ({number})")
+
+    return connect
+
+
+def keys(database: Database) -> Connect:
+    """Writes numbers into a set."""
+
+    @contextlib.contextmanager
+    def connect() -> Iterator[Callable[[int], object]]:
+        with redis.Redis.from_url(database.url, retry=None, socket_timeout=10) as client:
+            yield lambda number: client.sadd("power", number)
+
+    return connect
 
 
 COUNT = (
@@ -200,6 +231,20 @@ def test_a_second_link_has_a_name_of_its_own_and_unlink_takes_exactly_that(
     assert refused.code == 1
     assert f"It is linked to {notes.name}" in refused.text
     db.paas("unlink", notes.name, "--no-restart")
+    options = ("--alias", "gis", "--scheme", "postgis", "--database", "maps")
+    assert "as GIS_URL" in db.paas("link", notes.name, "--no-restart", *options)
+    gis = notes.ssh("config:get {} GIS_URL").ok().out.strip()
+    assert gis == "postgis" + db.fact("dsn").removeprefix("postgres").removesuffix("db") + "maps"
+    assert db.paas("links") == f"{notes.name}\n"
+    db.paas("linked", notes.name)
+    db.paas("unlink", notes.name, "--no-restart")
+    db.refused("linked", notes.name)
+    # Dokku's way to the same.
+    notes.ssh("config:set {} --no-restart POSTGRES_DATABASE_SCHEME=postgis").ok()
+    db.paas("link", notes.name, "--no-restart", "--alias", "gis")
+    assert notes.ssh("config:get {} GIS_URL").ok().out.startswith("postgis://")
+    db.paas("unlink", notes.name, "--no-restart")
+    notes.ssh("config:unset {} --no-restart POSTGRES_DATABASE_SCHEME").ok()
     notes.server.paas("postgres:promote", notes.name, notes.name, "--no-restart").ok()
     notes.ssh(f"config:unset {{}} --no-restart {own}").ok()
     assert notes.ssh("config:export {} --format json").ok().out == before
@@ -231,13 +276,34 @@ def test_several_databases_and_extensions(db: Database) -> None:
     assert said.out == "second\n"
 
 
-@pytest.mark.parametrize("password", ["p@ss:w/o?r#d%20", "'\"\\$(id)`x`", "ü ß 木"])
-def test_a_password_may_hold_anything(server: Server, password: str) -> None:
-    server.paas("postgres:create", "odd", "--password", password).ok()
+def test_the_client_gets_a_terminal(db: Database, cache: Database) -> None:
+    assert "42" in typed(db, b"db=#", b"SELECT 40 + 2;\n\\q\n")
+    assert '"PONG"' in typed(cache, b"127.0.0.1:6379>", b"ECHO PONG\nquit\n")
+
+
+def typed(database: Database, prompt: bytes, keys: bytes) -> str:
+    """What a person sees who connects on a terminal and, at the prompt, types `keys`."""
+    master, slave = pty.openpty()
+    command = database.server.command(f"{database.plugin}:connect", database.name)
+    environment = admin_environment({"TERM": "xterm", "PAGER": "cat"})
+    process = subprocess.Popen(
+        command, stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True
+    )
+    os.close(slave)
+    seen = b""
     try:
-        assert Database(server, "postgres", "odd").query("SELECT 1") == [(1,)]
+        # Not before: what is typed while a terminal is made raw is lost.
+        while prompt not in seen:
+            seen += os.read(master, 4096)
+        os.write(master, keys)
+        with contextlib.suppress(OSError):  # EIO: nobody has the other end any more
+            while data := os.read(master, 4096):
+                seen += data
+        assert process.wait(30) == 0
     finally:
-        server.paas("postgres:destroy", "odd", "--force").ok()
+        os.close(master)
+        process.kill()
+    return seen.decode()
 
 
 def test_two_services_of_one_name(db: Database) -> None:
@@ -250,31 +316,31 @@ def test_two_services_of_one_name(db: Database) -> None:
 # -- backups, copies, credentials ---------------------------------------------------------------
 
 
-def backups(database: Database) -> list[dict[str, object]]:
-    found: list[dict[str, object]] = json.loads(database.paas("backup:list", "--format", "json"))
-    return found
-
-
 def test_a_backup_is_checked_by_restoring_it_and_brings_the_data_back(
     db: Database, tmp_path: Path
 ) -> None:
     db.query("CREATE TABLE kept AS SELECT generate_series(1, 100) n")
     db.paas("backup", str(tmp_path), "--verify")
-    [made] = backups(db)
+    [made] = db.backups()
     assert made["verdict"] == "good"
     assert "rows" in str(made["detail"])
     file = tmp_path / str(made["file"])
     assert made["bytes"] == file.stat().st_size > 0
     db.query("DROP TABLE kept")
+    leaked = db.url
+    db.paas("rotate")
 
     db.paas("restore", "--force")
     assert db.query("SELECT count(*) FROM kept") == [(100,)]
+    # A backup brings back no password.
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(leaked)
 
     whole = file.read_bytes()
     file.write_bytes(whole[:-50])
     damaged = db.server.paas("postgres:backup:verify", "db").failed()
     assert "is not what was written" in damaged.text
-    assert backups(db)[0]["verdict"] == "bad"
+    assert db.backups()[0]["verdict"] == "bad"
     assert (
         "no backup that could be restored"
         in db.server.paas("postgres:restore", "db", "--force").text
@@ -282,40 +348,104 @@ def test_a_backup_is_checked_by_restoring_it_and_brings_the_data_back(
     assert db.query("SELECT count(*) FROM kept") == [(100,)]
 
 
-def test_a_backup_whose_target_is_down_is_recorded_as_bad(db: Database, tmp_path: Path) -> None:
+def test_a_backup_whose_target_is_down_is_recorded_as_bad(
+    db: Database, tmp_path: Path, storage: ObjectStorage
+) -> None:
     (tmp_path / "file").touch()
-    refused = db.server.paas("postgres:backup", "db", str(tmp_path / "file/below")).failed()
-    assert "Backups cannot be kept in" in refused.text
-    assert backups(db)[0]["verdict"] == "bad"
-    db.paas("backup:auth", "key", "r", "http://127.0.0.1:1", input=b"secret")
-    refused = db.server.paas("postgres:backup", "db", "s3://bucket/x").failed()
-    assert "bucket cannot be reached" in refused.text
-    assert backups(db)[0]["verdict"] == "bad"
+    assert "Backups cannot be kept in" in db.refused("backup", str(tmp_path / "file/below"))
+    assert db.backups()[0]["verdict"] == "bad"
+    for secret, endpoint, why in (
+        (SECRET, "http://127.0.0.1:1", "cannot be reached"),
+        ("wrong", storage.endpoint, "answers 403"),
+        (SECRET, storage.endpoint, "answers 404"),
+    ):
+        db.paas("backup:auth", KEY, "us-east-1", endpoint, input=secret.encode())
+        assert why in db.refused("backup", "s3://absent/x")
+        assert db.backups()[0]["verdict"] == "bad"
+    refused = db.refused("restore", "999", "--force", code=20)
+    assert "has no backup 999" in refused
 
 
-def test_the_supervisor_makes_the_backups_that_are_due(cache: Database, tmp_path: Path) -> None:
+def test_the_supervisor_makes_the_backups_that_are_due_in_a_bucket(
+    cache: Database, storage: ObjectStorage
+) -> None:
+    """Checked each, kept by count; and one command brings the data back from there."""
+    kept = storage.make_bucket("nightly") / "cache"
     client = redis.Redis.from_url(cache.url)
     client.set("a", 1)
-    cache.paas("backup:schedule", "0 3 * * *", str(tmp_path), "--keep", "1")
+    cache.paas("backup:auth", KEY, "us-east-1", storage.endpoint, input=SECRET.encode())
+    cache.paas("backup:schedule", "0 3 * * *", "s3://nightly/cache", "--keep", "1")
+    assert "0 3 * * *  s3://nightly/cache  keep 1" in cache.paas("backup:schedule")
     store = Store(cache.server.layout)
     [schedule] = store.backups.schedules()
     for number in (1, 2):
         store.backups.schedule(replace(schedule, next_at=0.0))
         eventually(lambda n=number: good(cache) >= n and due_later(store), within=60)
-    eventually(lambda: len(list(tmp_path.iterdir())) == 1, within=30)
     store.close()
+    eventually(lambda: len(list(kept.iterdir())) == 1, within=30)
     cache.paas("backup:unschedule")
+    [newest] = cache.backups()
+    assert newest["bytes"] == (kept / str(newest["file"])).stat().st_size
+    assert float(str(newest["seconds"])) > 0
+    client.delete("a")
+    cache.paas("restore", "--force")
+    assert redis.Redis.from_url(cache.url).get("a") == b"1"
+    # As on another server, which has never heard of it.
+    file = f"s3://nightly/cache/{newest['file']}"
+    assert "unchecked" in cache.paas("backup:adopt", file)
+    cache.paas("backup:verify")
+    assert cache.backups()[0]["verdict"] == "good"
+    assert "answers 404" in cache.refused("backup:adopt", "s3://nightly/cache/absent")
 
 
 def good(database: Database) -> int:
     """The number of the newest backup that was checked."""
-    verdicts = [one for one in backups(database) if one["verdict"] == "good"]
+    verdicts = [one for one in database.backups() if one["verdict"] == "good"]
     numbers = sorted(int(str(one["id"])) for one in verdicts)
     return len(numbers) and numbers[-1]
 
 
 def due_later(store: Store) -> bool:
     return all(one.next_at > 0 for one in store.backups.schedules())
+
+
+def test_a_clone_is_one_moment_of_a_database_that_is_written_to(db: Database) -> None:
+    db.query("CREATE TABLE accounts AS SELECT n, 0 AS balance FROM generate_series(0, 9) n")
+    db.query("CREATE TABLE ledger (account int, amount int)")
+    with writing(transfers(db)) as transferring:
+        eventually(lambda: transferring.count > WRITTEN)
+        db.paas("clone", "copy")
+    assert transferring.error is None
+    copy = Database(db.server, "postgres", "copy")
+    [(total,)] = copy.query("SELECT sum(balance) FROM accounts")
+    assert total == 0
+    assert copy.query("SELECT n FROM accounts WHERE balance <> coalesce("
+                      "(SELECT sum(amount) FROM ledger WHERE account = n), 0)") == []  # fmt: skip
+    [(entries,)] = copy.query("SELECT count(*) FROM ledger")
+    assert 2 * WRITTEN <= int(str(entries)) <= 2 * transferring.count + 2
+    assert copy.url.rpartition("@")[0] != db.url.rpartition("@")[0]
+    copy.destroy()
+
+
+def transfers(database: Database) -> Connect:
+    """Moves money between ten accounts, each time in one transaction."""
+
+    @contextlib.contextmanager
+    def connect() -> Iterator[Callable[[int], object]]:
+        with contextlib.closing(psycopg.connect(database.url)) as connection:
+            yield lambda number: transfer(connection, number)
+
+    return connect
+
+
+def transfer(connection: psycopg.Connection, amount: int) -> None:
+    accounts = ((amount % 10, -amount), ((amount + 1) % 10, amount))
+    with connection.transaction():
+        for account, change in accounts:
+            connection.execute(
+                "UPDATE accounts SET balance = balance + %s WHERE n = %s", (change, account)
+            )
+            connection.execute("INSERT INTO ledger VALUES (%s, %s)", (account, change))
 
 
 def test_a_clone_holds_the_same_and_goes_its_own_way(cache: Database) -> None:
@@ -361,21 +491,39 @@ def test_a_rotated_password_reaches_the_app_without_a_failed_request(notes: App)
 # -- faults -------------------------------------------------------------------------------------
 
 
-def test_kill_9_under_write_load_loses_no_acknowledged_commit(db: Database) -> None:
+def test_kill_9_under_write_load_loses_no_acknowledged_commit(
+    db: Database, cache: Database
+) -> None:
     db.query("CREATE TABLE log (n int)")
-    engine, container = Engine(db.server.layout), db.container()
-    acknowledged: list[int] = []
-    with psycopg.connect(db.url, autocommit=True) as connection, pytest.raises(psycopg.Error):
-        for number in range(100_000):
-            connection.execute("INSERT INTO log VALUES (%s)", (number,))
-            acknowledged.append(number)
-            if number == KILLED_AT:
-                engine.containers.kill(container)
-    assert acknowledged
-    eventually(lambda: answers(db), within=40)
-    kept = {row[0] for row in db.query("SELECT n FROM log")}
-    assert set(acknowledged) <= kept
-    assert int(db.fact("restarts")) >= 1
+    redis.Redis.from_url(cache.url).delete("power")
+    for database, writes in ((db, rows(db, "log")), (cache, keys(cache))):
+        restarts = int(database.fact("restarts"))
+        with writing(writes) as writer:
+            eventually(lambda w=writer: w.count > WRITTEN)
+            database.kill()
+            eventually(lambda w=writer: w.ended)
+        eventually(lambda d=database, r=restarts: int(d.fact("restarts")) > r, within=40)
+        if database is db:
+            kept = {row[0] for row in db.query("SELECT n FROM log")}
+        else:
+            kept = set(map(int, redis.Redis.from_url(cache.url).smembers("power")))
+        assert writer.written <= kept
+
+
+def test_a_server_that_hangs_is_noticed_and_started_again(cache: Database) -> None:
+    redis.Redis.from_url(cache.url).set("lasting", 1)
+    restarts, container = int(cache.fact("restarts")), cache.container()
+    cache.paas("enter", "sh", "-c", "kill -STOP $(pidof redis-server)")
+    probes = Engine(cache.server.layout).probes
+    # What the supervisor does by itself every twenty seconds.
+    eventually(lambda: is_unhealthy(probes.probe(container)), within=60)
+    eventually(lambda: int(cache.fact("restarts")) > restarts, within=60)
+    assert redis.Redis.from_url(cache.url).get("lasting") == b"1"
+    assert f"unhealthy redis {cache.name}" in " ".join(cache.server.paas("events").out.split())
+
+
+def is_unhealthy(health: Health | None) -> bool:
+    return health is not None and health.condition is Condition.UNHEALTHY
 
 
 def answers(database: Database) -> bool:
@@ -397,12 +545,54 @@ def test_data_of_another_version_is_refused_and_left_alone(db: Database) -> None
     assert db.query("SELECT 1") == [(1,)]
 
 
-def test_a_service_that_is_being_backed_up_is_not_destroyed(db: Database) -> None:
-    path = db.server.layout.locks / f"service-{db.fact('id')}.copy"
-    with FileLock(path, "being backed up by ann"):
-        refused = db.server.paas("postgres:destroy", "db", "--force").failed()
-    assert "is busy: being backed up by ann" in refused.text
-    assert db.query("SELECT 1") == [(1,)]
+def test_a_service_that_is_being_backed_up_is_not_destroyed(db: Database, tmp_path: Path) -> None:
+    db.query("CREATE TABLE held (n int)")
+    backing = db.server.command("postgres:backup", "db", str(tmp_path))
+    with psycopg.connect(db.url) as connection:
+        # The dump waits for it: the backup is under way for as long as we like.
+        connection.execute("LOCK TABLE held")
+        backup = subprocess.Popen(backing, env=admin_environment(), stdout=subprocess.DEVNULL)
+        eventually(lambda: db.backups()[0]["verdict"] == "running")
+        assert "is busy: being backed up by root" in db.refused("destroy", "--force")
+    assert backup.wait(60) == 0
+    assert db.backups()[0]["verdict"] == "unchecked"
+
+
+def test_a_full_disk_refuses_writes_and_loses_none_that_it_took(
+    db: Database, cache: Database, drive: Disk
+) -> None:
+    db.query("CREATE TABLE filling (n int, filler text)")
+    dumps = dumps_on_their_way(db.server)
+    with drive.full(left=24 * MIB):
+        with writing(fillers(db)) as writer:
+            eventually(lambda: writer.ended, within=60)
+        assert "No space left on device" in str(writer.error)
+        db.server.paas("postgres:backup", "db").failed()
+    eventually(lambda: answers(db), within=60)
+    assert writer.written <= {row[0] for row in db.query("SELECT n FROM filling")}
+    db.query("INSERT INTO filling VALUES (-1, '')")
+    eventually(lambda: redis.Redis.from_url(cache.url).set("after", 1), within=40)
+    assert dumps_on_their_way(db.server) == dumps
+
+
+def dumps_on_their_way(server: Server) -> set[Path]:
+    """What is in the folders that dumps pass or stay in."""
+    return {path for name in ("spool", "backups") for path in (server.layout.root / name).glob("*")}
+
+
+def fillers(database: Database) -> Connect:
+    """Writes a number and a lot beside it, each a transaction."""
+
+    @contextlib.contextmanager
+    def connect() -> Iterator[Callable[[int], object]]:
+        with contextlib.closing(psycopg.connect(database.url, autocommit=True)) as connection:
+            # Without compression: the disk is to be full soon.
+            connection.execute("ALTER TABLE filling ALTER filler SET STORAGE EXTERNAL")
+            yield lambda number: connection.execute(
+                "INSERT INTO filling VALUES (%s, %s)", (number, "x" * 200_000)
+            )
+
+    return connect
 
 
 def test_one_that_cannot_start_says_why_and_leaves_nothing(server: Server, db: Database) -> None:
@@ -413,63 +603,116 @@ def test_one_that_cannot_start_says_why_and_leaves_nothing(server: Server, db: D
     assert "old" not in server.paas("postgres:list").ok().out.split()
 
 
-# -- the others, each a TOML and a Dockerfile ---------------------------------------------------
+# -- life ---------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def made(server: Server, request: pytest.FixtureRequest) -> Iterator[Database]:
-    """A service of the plugin that the test names."""
-    plugin = request.param
-    server.paas(f"{plugin}:create", "x", timeout=IMAGE_SECONDS).ok()
-    yield Database(server, plugin, "x")
-    server.paas(f"{plugin}:destroy", "x", "--force").ok()
+def test_what_is_paused_stays_so_and_comes_back_as_it_was(cache: Database) -> None:
+    client = redis.Redis.from_url(cache.url, retry=None)
+    client.set("lasting", 1)
+    address = cache.fact("internal-ip")
+    cache.paas("pause")
+    assert cache.paas("info", "--status") == "paused\n"
+    with pytest.raises(redis.ConnectionError, match="refused"):
+        client.ping()
+    assert "is not running" in cache.refused("connect", "PING")
+    cache.paas("start")
+    assert (cache.fact("status"), cache.fact("internal-ip")) == ("running", address)
+    assert client.get("lasting") == b"1"
 
 
-@pytest.mark.timeout(0)
-@pytest.mark.parametrize("made", ["mariadb"], indirect=True)
-def test_mariadb_by_its_client(made: Database) -> None:
-    def query(sql: str) -> tuple[tuple[object, ...], ...]:
-        url = urlsplit(made.url)
-        with pymysql.connect(
-            host=url.hostname, user=url.username, password=url.password, database="x"
-        ) as connection:
-            cursor = connection.cursor()
-            cursor.execute(sql)
-            connection.commit()
-            return cursor.fetchall()
-
-    query("CREATE TABLE t AS SELECT 'a\\\\b''c' AS text")
-    dump = made.server.paas("mariadb:export", "x").ok().stdout
-    query("DELETE FROM t")
-    made.server.paas("mariadb:import", "x", input=dump[:-30]).failed()
-    assert query("SELECT * FROM t") == ()
-    made.paas("import", input=dump)
-    made.paas("rotate")
-    assert query("SELECT * FROM t") == (("a\\b'c",),)
-    made.paas("backup", "--verify")
-    assert backups(made)[0]["verdict"] == "good"
+def test_its_limits_are_those_that_were_asked_for_or_its_plugin_s(
+    db: Database, cache: Database
+) -> None:
+    assert limit_of(db) == 512 * MIB
+    assert limit_of(cache) == 100 * MIB
+    cache.paas("set", "memory", "120m")
+    cache.paas("restart")
+    assert limit_of(cache) == 120 * MIB
+    report = json.loads(cache.server.paas("redis:report", "--format", "json").ok().out)
+    assert report["cache"]["memory"] == "120m"
+    assert "Ready to accept connections" in cache.paas("logs", "--num", "50")
+    assert cache.paas("enter", "id", "-un").strip() == "root"
+    assert "cache" in cache.server.paas("redis:list").ok().out.split()
+    cache.paas("exists")
+    Database(cache.server, "redis", "absent").refused("exists", code=20)
 
 
-@pytest.mark.timeout(0)
-@pytest.mark.parametrize("made", ["rabbitmq"], indirect=True)
-def test_rabbitmq_by_its_client(made: Database) -> None:
-    connection = pika.BlockingConnection(pika.URLParameters(made.url))
-    channel = connection.channel()
-    channel.queue_declare("jobs", durable=True)
-    lasting = pika.BasicProperties(delivery_mode=2)
-    channel.basic_publish("", "jobs", b"one", lasting)
-    connection.close()
-    made.paas("restart")
-    connection = pika.BlockingConnection(pika.URLParameters(made.url))
-    _, _, body = connection.channel().basic_get("jobs", auto_ack=True)
-    connection.close()
-    assert body == b"one"
-    assert b'"jobs"' in made.server.paas("rabbitmq:export", "x").ok().stdout
+def limit_of(database: Database) -> int:
+    command = ("containers:stats", database.container(), "--no-stream", "--format", "json")
+    [line] = database.server.paas(*command).ok().out.splitlines()
+    limit: int = json.loads(line)["memory_limit_bytes"]
+    return limit
 
 
-@pytest.mark.timeout(0)
-@pytest.mark.parametrize("made", ["memcached"], indirect=True)
-def test_memcached_by_its_protocol(made: Database) -> None:
-    said = made.paas("connect", input=b"set a 0 0 1\r\n5\r\nget a\r\n")
-    assert said.splitlines()[:3] == ["STORED", "VALUE a 0 1", "5"]
-    assert "has nothing to export" in made.server.paas("memcached:export", "x").failed().text
+def test_another_major_version_gets_a_new_volume_and_the_old_one_is_kept(server: Server) -> None:
+    old = Database.create(server, "postgres", "old", "--version", "15")
+    old.query("CREATE TABLE t AS SELECT generate_series(1, 5000) n")
+    dsn, volume, address = old.fact("dsn"), old.fact("volume"), old.fact("internal-ip")
+    # No PostgreSQL at all: nothing is given up for it.
+    old.refused("upgrade", "--image", "paas/redis:8", "--version", "17")
+    assert old.query("SHOW server_version_num")[0][0] < "160000"
+
+    said = old.paas("upgrade", "--version", "17")
+    assert "Verified: 1 tables, 5000 rows" in said
+    assert f"The data of Postgres 15 is kept in {volume}" in said
+    assert (old.fact("dsn"), old.fact("internal-ip")) == (dsn, address)
+    assert old.fact("volume") != volume
+    assert (server.layout.engine_fs / "volumes" / volume / "data/PG_VERSION").read_text() == "15\n"
+    assert old.query("SHOW server_version_num")[0][0] >= "170000"
+    assert old.query("SELECT count(*) FROM t") == [(5000,)]
+    old.destroy()
+
+
+# -- from outside -------------------------------------------------------------------------------
+
+
+def test_an_exposed_database_speaks_tls_and_only_with_whom_it_may(
+    db: Database, notes: App, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        refused = db.refused("expose", str(taken.getsockname()[1]))
+        assert "is in use by a program of this server" in refused
+    assert "is where apps are served" in db.refused("expose", "80")
+    assert db.fact("exposed") == "-"
+    said = db.paas("expose")
+    port = db.fact("exposed").split()[1]
+    assert f"@test.example:{port}/db?sslmode=require" in said
+    pem = tmp_path / "db.pem"
+    pem.write_text(db.paas("certificate"))
+    outside = db.fact("dsn").replace("@postgres-db.internal:5432", f"@test.example:{port}")
+    checked = f"{outside}?hostaddr=127.0.0.1&sslmode=verify-full&sslrootcert={pem}"
+    with psycopg.connect(checked) as connection:
+        row = connection.execute("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+        assert row.fetchone() == (True,)
+    with pytest.raises(psycopg.OperationalError, match="no encryption"):
+        psycopg.connect(f"{outside}?hostaddr=127.0.0.1&sslmode=disable")
+    assert "leads to postgres-db" in notes.ssh(f"ports:add {{}} tcp:{port}:5000").failed().text
+
+    db.paas("expose", "--allow", "203.0.113.0/24")
+    assert db.fact("exposed") == f"port {port} (TLS) for 203.0.113.0/24"
+    with pytest.raises(psycopg.OperationalError, match="closed"):
+        psycopg.connect(f"{outside}?hostaddr=127.0.0.1")
+    db.paas("unexpose")
+    eventually(lambda: refuses(int(port)))
+    assert "is not exposed" in db.refused("unexpose")
+
+
+def test_where_the_server_speaks_no_tls_the_proxy_does(cache: Database) -> None:
+    cache.paas("expose", "--allow", "127.0.0.1")
+    port = int(cache.fact("exposed").split()[1])
+    trusted = ssl.create_default_context(cadata=cache.paas("certificate"))
+    with (
+        socket.create_connection(("127.0.0.1", port)) as plain,
+        trusted.wrap_socket(plain, server_hostname="shop.test.example") as secure,
+    ):
+        secure.sendall(b"PING\r\n")
+        assert secure.recv(100).startswith(b"-NOAUTH")
+    with socket.create_connection(("127.0.0.1", port)) as plain:
+        plain.sendall(b"PING\r\n")
+        assert b"NOAUTH" not in plain.recv(100)
+    cache.paas("unexpose")
+
+
+def refuses(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) != 0
