@@ -14,6 +14,7 @@ from tests.bench import (
     bench_engine,
     bench_hundred,
     bench_plugins,
+    bench_mariadb,
     bench_postgres,
     bench_proxy,
     bench_proxy_many,
@@ -46,6 +47,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "proxy-reload": (bench_proxy_reload.TITLE, bench_proxy_reload.measure),
     "plugins": (bench_plugins.TITLE, bench_plugins.measure),
     "postgres": (bench_postgres.TITLE, bench_postgres.measure),
+    "mariadb": (bench_mariadb.TITLE, bench_mariadb.measure),
     "unpack": (bench_unpack.TITLE, bench_unpack.measure),
 }
 

@@ -1,102 +1,130 @@
-"""A PostgreSQL service: how soon it answers, and what the engine costs it.
+"""A PostgreSQL service: how soon it answers, what the engine costs it, how dumps stream.
 
-The reference is the same binary with the same options on the same disk: the image's root
-filesystem as a plain chroot of the host, without namespaces, limits or a network of ours.
+The reference is the same binary with the same options on the same disk, in a chroot of the
+host, and asked by the same client there.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psycopg
 
 from paas.engine.engine import Engine
-from paas.engine.mounting import detach
-from paas.host.files import remove_tree
+from tests.bench.chroot import chroot
+from tests.bench.database import CLIENTS, SECONDS, client, compared, linked
 from tests.bench.figures import Row, row, seconds
 from tests.push.server import Server
 from tests.push.sshd import free_port
+from tests.push.test_crash import children
 
 TITLE = "postgres"
-ROUNDS = 5
 CREATES = 5
 QUERY_SECONDS = 3.0
-SHARE = 0.95
-BENCH = ("pgbench", "--client=8", "--jobs=2", "--time=6", "--progress=60")
 SCALE = "20"
 MEMORY_MB = 512
-PATH = "/usr/lib/postgresql/17/bin:/usr/local/bin:/usr/bin:/bin"
+BENCH = f"pgbench --client={CLIENTS} --jobs=2 --time={SECONDS} --progress=60"
+RATE = r"^tps = ([0-9.]+)"
+BIG_MIB = 1536
+"""More than a command may use of memory."""
 
 
 def measure(server: Server) -> Sequence[Row]:
-    """Create services, then compare the throughput of one with the same server outside."""
+    """Create services, compare the throughput of one, stream its content out and in."""
     server.paas("postgres:create", "warm", timeout=600).ok()
     created = [first_query(server, f"new{number}") for number in range(CREATES)]
-    server.paas("postgres:enter", "warm", "--", *loopback("pgbench", "--initialize", SCALE)).ok()
-    with outside(server) as reference:
-        reference("pgbench", "--initialize", f"--scale={SCALE}", "--quiet")
-        inside_tps, outside_tps = [], []
-        for _ in range(ROUNDS):
-            outside_tps.append(rate(reference(*BENCH)))
-            said = server.paas("postgres:enter", "warm", "--", *loopback(*BENCH)).ok()
-            inside_tps.append(rate(said.out))
-    shares = [ours / theirs for ours, theirs in zip(inside_tps, outside_tps, strict=True)]
     return [
         row("create to first query, warm", created, target=QUERY_SECONDS),
-        row("pgbench, the same binary in a chroot", outside_tps, unit="tps"),
-        row("pgbench, in our engine", inside_tps, unit="tps"),
-        row(f"share of it (at least {SHARE})", shares, unit="of 1"),
+        *throughput(server),
         *dumps(server),
+        *streams(server),
     ]
-
-
-def loopback(program: str, *words: str) -> list[str]:
-    """A client in the service's container, by TCP as an app would."""
-    if words == ("--initialize", SCALE):
-        words = ("--initialize", f"--scale={SCALE}", "--quiet")
-    script = 'PGPASSWORD="$POSTGRES_PASSWORD" PGHOST=127.0.0.1 exec "$@"'
-    return ["bash", "-c", script, "bench", program, *words]
 
 
 def first_query(server: Server, name: str) -> float:
     """Seconds from the command to the answer of a first query, by a real client."""
     began = time.perf_counter()
     server.paas("postgres:create", name).ok()
-    facts = json.loads(server.paas("postgres:info", name, "--format", "json").ok().out)
-    url = facts["dsn"].replace(facts["hostname"], facts["internal-ip"])
-    with psycopg.connect(url) as connection:
+    with psycopg.connect(url(server, name)) as connection:
         connection.execute("SELECT 1")
     taken = time.perf_counter() - began
     server.paas("postgres:destroy", name, "--force").ok()
     return taken
 
 
-def rate(output: str) -> float:
-    """Transactions per second, as pgbench says them."""
-    found = re.search(r"^tps = ([0-9.]+)", output, re.MULTILINE)
-    assert found, output
-    return float(found[1])
+def url(server: Server, name: str) -> str:
+    """For who has no resolver of ours."""
+    facts = json.loads(server.paas("postgres:info", name, "--format", "json").ok().out)
+    found: str = facts["dsn"].replace(facts["hostname"], facts["internal-ip"])
+    return found
+
+
+def throughput(server: Server) -> Iterator[Row]:
+    """pgbench's TPC-B and its reads alone, from a linked app and on the host."""
+    client(server)
+    engine = Engine(server.layout)
+    image = engine.images.resolve("paas/postgres:17")
+    assert image is not None
+    server.paas("postgres:link", "warm", "load", "--no-restart").ok()
+    initialise = f"pgbench --initialize --scale={SCALE} --quiet"
+    linked(server, f'{initialise} "$DATABASE_URL" 2>&1')
+    port = str(free_port())
+    data = {
+        "PGDATA": "/var/lib/postgresql/data", "POSTGRES_USER": "postgres", "POSTGRES_DB": "db",
+        "POSTGRES_PASSWORD": "x", "PAAS_MEMORY_MB": str(MEMORY_MB),
+    }  # fmt: skip
+    login = {
+        "PGHOST": "127.0.0.1", "PGPORT": port, "PGPASSWORD": "x", "PGUSER": "postgres",
+        "PGDATABASE": "db",
+    }  # fmt: skip
+    ready = ("pg_isready", "-h", "127.0.0.1", "-p", port)
+    with (
+        chroot(engine, image, "/var/lib/postgresql") as host,
+        host.serving(("paas-postgres", "-p", port), data, ready),
+    ):
+        host.run(*initialise.split(), env=login)
+        for what, option in (("pgbench", ""), ("pgbench, reads", " --select-only")):
+            yield from compared(
+                what,
+                lambda o=option: linked(server, f'{BENCH}{o} "$DATABASE_URL"'),  # type: ignore[misc]
+                lambda o=option: host.run(*f"{BENCH}{o}".split(), env=login),  # type: ignore[misc]
+                RATE,
+            )
 
 
 def dumps(server: Server) -> Iterator[Row]:
     """Export and import through the client, beside the dump tool's own speed."""
     with tempfile.NamedTemporaryFile() as file:
-        exports = [seconds(lambda: export(server, Path(file.name))) for _ in range(3)]
-        size = Path(file.name).stat().st_size
-        script = "exec pg_dump --format=custom --no-acl --no-owner > /dev/null"
-        words = ("postgres:enter", "warm", "--", "bash", "-c", script)
-        tool = [seconds(lambda: server.paas(*words).ok()) for _ in range(3)]
-        imports = [seconds(lambda: load(server, Path(file.name))) for _ in range(2)]
+        path = Path(file.name)
+        exports = [seconds(lambda: export(server, path)) for _ in range(3)]
+        size = path.stat().st_size >> 20
+        tool = [seconds(lambda: inside(server, DUMP)) for _ in range(3)]
+        # Beside the server, from a file of its own: nothing of ours is between.
+        inside(server, f"{DUMP_TO} /var/lib/postgresql/dump")
+        restore = [seconds(lambda: inside(server, RESTORE)) for _ in range(3)]
+        imports = [seconds(lambda: load(server, path)) for _ in range(3)]
     yield row("pg_dump alone, into nothing", tool)
-    yield row(f"postgres:export ({size >> 20} MiB)", exports)
+    yield row(f"postgres:export ({size} MiB)", exports)
+    yield row("pg_restore alone, from a file", restore)
     yield row("postgres:import", imports)
+
+
+DUMP_TO = "exec pg_dump --format=custom --no-acl --no-owner >"
+DUMP = f"{DUMP_TO} /dev/null"
+RESTORE = (
+    'exec pg_restore --dbname="$PGDATABASE" --clean --if-exists --no-acl --no-owner'
+    " --single-transaction --exit-on-error /var/lib/postgresql/dump"
+)
+
+
+def inside(server: Server, script: str) -> None:
+    server.paas("postgres:enter", "warm", "--", "bash", "-c", script, timeout=600).ok()
 
 
 def export(server: Server, path: Path) -> None:
@@ -109,50 +137,49 @@ def load(server: Server, path: Path) -> None:
         subprocess.run(server.command("postgres:import", "warm"), stdin=dump, check=True)
 
 
-@contextmanager
-def outside(server: Server) -> Iterator[Callable[..., str]]:
-    """The image as a chroot with a server of its own; gives what runs a client in it."""
-    engine = Engine(server.layout)
-    image = engine.images.resolve("paas/postgres:17")
-    assert image is not None
-    folder = Path(tempfile.mkdtemp(dir=server.layout.engine_fs, prefix="bench"))
-    root, upper, port = folder / "root", folder / "upper", free_port()
-    for path in (root, upper):
-        path.mkdir()
-    engine.rootfs.overlay(image.layers, upper, root)
-    data = "/var/lib/postgresql/data"
-    real = folder / "data"
-    real.mkdir()
-    (root / "var/lib/postgresql").mkdir(parents=True, exist_ok=True)
-    subprocess.run(["mount", "--bind", real, root / "var/lib/postgresql"], check=True)
-    subprocess.run(["mount", "--bind", "/dev", root / "dev"], check=True)
-    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", root / "dev/shm"], check=True)
+def streams(server: Server) -> Iterator[Row]:
+    """How much memory the PaaS needs while more goes through than it may have."""
+    with psycopg.connect(url(server, "warm"), autocommit=True) as connection:
+        connection.execute("CREATE TABLE big (b bytea)")
+        connection.execute("ALTER TABLE big ALTER b SET STORAGE EXTERNAL")
+        connection.execute(
+            "INSERT INTO big SELECT (SELECT string_agg(sha512((n * 100000 + m)::text::bytea), '')"
+            f" FROM generate_series(1, 16384) m) FROM generate_series(1, {BIG_MIB}) n"
+        )
+    with tempfile.NamedTemporaryFile(dir=server.folder) as file:
+        path = Path(file.name)
+        out, most_out = watched(server, lambda: export(server, path))
+        size = path.stat().st_size / 2**20
+        back, most_back = watched(server, lambda: load(server, path))
+    yield row(f"export of {size:.0f} MiB that nothing compresses", [size / out], unit="MiB/s")
+    yield row("import of it", [size / back], unit="MiB/s")
+    yield row("memory of the command meanwhile, export", [most_out], unit="MiB")
+    yield row("memory of the command meanwhile, import", [most_back], unit="MiB")
 
-    def run(*words: str) -> str:
-        done = subprocess.run(
-            ["/usr/sbin/chroot", str(root), *words],
-            env={"PATH": PATH, "PGHOST": "127.0.0.1", "PGPORT": str(port), "PGPASSWORD": "x",
-                 "PGUSER": "postgres", "PGDATABASE": "db"},
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        return done.stdout
 
-    process = subprocess.Popen(
-        ["/usr/sbin/chroot", str(root), "/usr/local/bin/paas-postgres", "-p", str(port)],
-        env={"PATH": PATH, "PGDATA": data, "POSTGRES_USER": "postgres", "POSTGRES_DB": "db",
-             "POSTGRES_PASSWORD": "x", "PAAS_MEMORY_MB": str(MEMORY_MB)},
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+def watched(server: Server, action: object) -> tuple[float, float]:
+    """The seconds that `action` takes, and the most MiB of its process on the server."""
+    daemon = server.daemon_pid()
+    before, most, over = set(children(daemon)), [0], threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.02):
+            most.extend(map(peak, set(children(daemon)) - before))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
     try:
-        while subprocess.run(
-            ["/usr/sbin/chroot", str(root), "pg_isready", "-h", "127.0.0.1", "-p", str(port)],
-            env={"PATH": PATH}, stdout=subprocess.DEVNULL, check=False,
-        ).returncode:  # fmt: skip
-            time.sleep(0.1)
-        yield run
+        taken = seconds(action)  # type: ignore[arg-type]
     finally:
-        process.terminate()
-        process.wait()
-        for point in (root / "dev/shm", root / "dev", root / "var/lib/postgresql", root):
-            detach(point)
-        remove_tree(folder)
+        over.set()
+        watcher.join()
+    return taken, max(most) / 1024
+
+
+def peak(pid: int) -> int:
+    """KiB that a process had resident at most; 0 for one that is gone."""
+    try:
+        text = Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return next((int(line.split()[1]) for line in text.splitlines() if "VmHWM" in line), 0)
