@@ -16,7 +16,7 @@ from pathlib import Path
 
 from paas.engine.engine import Engine
 from paas.engine.images import Image
-from paas.engine.rootfs import detach
+from paas.engine.mounting import detach
 from paas.host.files import remove_tree
 
 PATH = "/usr/lib/postgresql/17/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
