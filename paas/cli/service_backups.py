@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import click
 
-from paas.cli.access import Access
+from paas.cli.access import Access, Denied
 from paas.cli.command import Command
 from paas.cli.options import format_option, one_word
 from paas.cli.output import columns, moment
@@ -14,6 +14,7 @@ from paas.cli.parsing import Misused
 from paas.cli.service_commands import ServiceCommands
 from paas.cli.session import Session
 from paas.model.backup import Backup
+from paas.plugin.backup_target import S3
 
 
 class BackingUp:
@@ -57,6 +58,11 @@ class BackingUp:
     def adopt(self, session: Session, service: str, source: str) -> None:
         """Take a file that another server's backup made for a backup of a service."""
         found = self._of.find(session, service)
+        if not source.startswith(S3) and not session.permissions.may(Access.ROOT):
+            raise Denied(
+                "Files of the server are named by root on the server alone",
+                resolution="Name one in a bucket: s3://BUCKET/PREFIX/FILE",
+            )
         made = session.platform.service_backups.adopt(
             found, source, actor=session.actor, report=session.report
         )

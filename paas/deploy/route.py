@@ -151,7 +151,13 @@ class Router:
         def read() -> list[Site | Exposed]:
             broken.clear()
             sites = self._sites.all(lambda app, why: broken.update({app.name: why}))
-            return [*sites, *exposed_services(self._store, self._engine, self._proxy.pairs)]
+            exposed = exposed_services(
+                self._store,
+                self._engine,
+                self._proxy.pairs,
+                lambda name, why: broken.update({name: why}),
+            )
+            return [*sites, *exposed]
 
         applied = self._proxy.sync(read)
         applied = replace(applied, quarantined=(*applied.quarantined, *sorted(broken.items())))

@@ -125,7 +125,7 @@ class ServiceBackups:
         services = self.copies.services
         services.check_keeps_data(service, "restore")
         place, _, name = source.rpartition("/")
-        target = parse_target(place or source, self.default_folder)
+        target = parse_target(place or ("/" if source.startswith("/") else source), Path())
         store = services.store
         with (
             services.copying(service, f"adopting a backup for {actor}"),

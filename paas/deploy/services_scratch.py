@@ -15,7 +15,7 @@ from paas.model.env import Secret
 from paas.model.report import Silent
 from paas.model.service import Service
 from paas.plugin.catalog import ServicePlugin
-from paas.plugin.service_runner import owner_of
+from paas.plugin.service_runner import FIRST_SECONDS, owner_of
 from paas.plugin.service_values import first_credentials, url_of
 
 
@@ -56,7 +56,7 @@ class ScratchServices:
                     operations.store.services.set_content(service.id, image.id, version, volume)
                 service = replace(service, image=image.id, volume=volume)
                 operations.engine.network.allow(owner_of_app(app.id), owner_of(service.id))
-                container = operations.runner.start(manifest, service)
+                container = operations.runner.start(manifest, service, patience=FIRST_SECONDS)
                 address = operations.engine.containers.get(container).address
                 yield url_of(manifest, service, host=str(address))
             finally:

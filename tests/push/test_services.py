@@ -396,6 +396,8 @@ def test_the_supervisor_makes_the_backups_that_are_due_in_a_bucket(
     cache.paas("backup:verify")
     assert cache.backups()[0]["verdict"] == "good"
     assert "answers 404" in cache.refused("backup:adopt", "s3://nightly/cache/absent")
+    by_key = cache.server.ssh("redis:backup:adopt cache /etc/shadow")
+    assert "by root on the server alone" in by_key.failed().text
 
 
 def good(database: Database) -> int:
