@@ -197,11 +197,11 @@ class ServiceRunner:
 
     def _tls(self, certificate: ServerCertificate | None) -> dict[str, str | Secret]:
         if certificate is None:
-            return {}
+            return {"PAAS_HOST_ADDRESS": self.host_address}
         return {
+            "PAAS_HOST_ADDRESS": self.host_address,
             "PAAS_TLS_CERTIFICATE": certificate.chain,
             "PAAS_TLS_KEY": certificate.key,
-            "PAAS_HOST_ADDRESS": self.host_address,
         }
 
     def mounts(self, manifest: ServiceManifest, service: Service) -> tuple[Mount, ...]:
