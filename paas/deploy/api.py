@@ -248,13 +248,7 @@ class Platform:
         return release.number if release else None
 
     def scale(
-        self,
-        app: App,
-        quantities: Mapping[str, int],
-        *,
-        actor: str,
-        report: Report,
-        restart: bool,
+        self, app: App, quantities: Mapping[str, int], *, actor: str, report: Report, restart: bool
     ) -> int | None:
         """Run so many instances of these process types."""
         release = self._parts.operations.scale(
