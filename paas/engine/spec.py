@@ -279,7 +279,9 @@ def _namespaces(spec: ContainerSpec) -> list[dict[str, str]]:
 def _system_mounts(spec: ContainerSpec) -> list[dict[str, Any]]:
     if spec.network == "host":
         # sysfs belongs to the network namespace: one that is not ours cannot be mounted.
-        sys = _mount("/sys", "none", "/sys", "rbind", "nosuid", "noexec", "nodev", "ro")
+        # Private: what is mounted below it would appear in the host's too, where that is shared
+        # (systemd): the container's view of control groups over the host's own.
+        sys = _mount("/sys", "none", "/sys", "rbind", "rprivate", "nosuid", "noexec", "nodev", "ro")
     else:
         sys = _mount("/sys", "sysfs", "sysfs", "nosuid", "noexec", "nodev", "ro")
     return [

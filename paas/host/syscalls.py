@@ -21,6 +21,7 @@ PathLike = str | os.PathLike[str]
 # Flags of mount and umount2.
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
 MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE, MS_SLAVE = 0x20, 0x1000, 0x4000, 1 << 18, 1 << 19
+MS_SHARED = 1 << 20
 MNT_DETACH, UMOUNT_NOFOLLOW = 2, 8
 
 # Of open_tree, move_mount and mount_setattr.

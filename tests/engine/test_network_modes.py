@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import time
+from pathlib import Path
 
 import pytest
 
 from paas.engine.network.publish import NoNetworkToPublish
+from paas.host import syscalls
 from tests.engine.machine import SECONDS, Machine
+from tests.engine.world import forked
 
 ANSWER = "while true; do echo served | nc -l -p 5000; done"
 
@@ -25,6 +29,25 @@ def test_host_has_the_links_of_the_server(machine: Machine) -> None:
     assert machine.network.interface in out
     refused = machine.run("ip", "link", "add", "x1", "type", "dummy", network="host")
     assert refused.code != 0
+
+
+def test_host_mounts_nothing_on_the_host(machine: Machine) -> None:
+    """Where the host's mounts are shared, as under systemd: a mount below /sys is one here."""
+
+    def run() -> None:
+        syscalls.unshare(syscalls.CLONE_NEWNS)
+        syscalls.mount("", "/", flags=syscalls.MS_REC | syscalls.MS_SHARED)
+        before = _mounts("/sys")
+        with machine.running("sleep", "60", network="host"):
+            assert _mounts("/sys") == before
+        assert _mounts("/sys") == before
+
+    assert os.waitstatus_to_exitcode(os.waitpid(forked(run), 0)[1]) == 0
+
+
+def _mounts(place: str) -> list[str]:
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    return [line for line in lines if line.split()[4].startswith(place)]
 
 
 def test_only_a_network_of_its_own_has_ports_to_publish(machine: Machine) -> None:
