@@ -101,7 +101,7 @@ class _Held:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection: sqlite3.Connection | None = connection
         self.owner = (os.getpid(), threading.get_ident())
-        _OPEN.add(self)
+        _OPEN.held.add(self)
 
     @property
     def is_ours(self) -> bool:
@@ -121,8 +121,14 @@ class _Held:
             _INHERITED.append(self.connection)
 
 
-_OPEN: weakref.WeakSet[_Held] = weakref.WeakSet()
-"""Per process, as what SQLite remembers is."""
+class _Opened(threading.local):
+    """What one thread has opened: another's opening and ending changes nothing of it."""
+
+    def __init__(self) -> None:
+        self.held: weakref.WeakSet[_Held] = weakref.WeakSet()
+
+
+_OPEN = _Opened()
 
 _INHERITED: list[sqlite3.Connection] = []
 """Connections of parents, kept for ever and never used."""
@@ -130,7 +136,7 @@ _INHERITED: list[sqlite3.Connection] = []
 
 def _close_before_fork() -> None:
     """Close what the forking thread has open; the next statement opens it again."""
-    for held in list(_OPEN):
+    for held in list(_OPEN.held):
         if held.is_ours and held.connection is not None and not held.connection.in_transaction:
             held.close()
 
