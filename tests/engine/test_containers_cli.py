@@ -111,12 +111,12 @@ def test_one_is_made_with_all_that_it_is_asked_for(
     (tmp_path / "shared").chmod(0o777)
     script = (
         "echo $A; id -u; pwd; ulimit -n;"
-        " cat /proc/sys/net/core/somaxconn; touch /x 2>/dev/null || echo read-only;"
+        " cat /proc/sys/net/ipv4/tcp_keepalive_time; touch /x 2>/dev/null || echo read-only;"
         " echo kept > /data/f; echo out > /shared/f; touch /scratch/x; hostname; exec sleep 600"
     )
     made = root.text(
         "containers:create", "--name", "tool", "-e", "A=b", "-u", "web", "-w", "/tmp",
-        "--ulimit", "nofile=99:100", "--sysctl", "net.core.somaxconn=77", "--read-only",
+        "--ulimit", "nofile=99:100", "--sysctl", "net.ipv4.tcp_keepalive_time=77", "--read-only",
         "-v", "data:/data", "-v", f"{tmp_path}/shared:/shared", "--tmpfs", "/scratch:size=1m",
         "-m", "64m", "--cpus", "0.5", "--pids-limit", "50", "--disk", "32m", "-p", "127.0.0.1::80",
         "--restart", "on-failure:2", "--stop-timeout", "1", "-l", "team=ours",

@@ -182,8 +182,10 @@ def test_a_device_is_slowed_for_it(machine: Machine) -> None:
 
 def test_sysctls_and_shared_memory_are_its_own(machine: Machine) -> None:
     before = Path("/proc/sys/kernel/shmmni").read_text()
-    sysctls = {"kernel.shmmni": "123", "net.core.somaxconn": "99"}
-    script = "cat /proc/sys/kernel/shmmni /proc/sys/net/core/somaxconn; busybox df -k /dev/shm"
+    sysctls = {"kernel.shmmni": "123", "net.ipv4.tcp_keepalive_time": "99"}
+    script = (
+        "cat /proc/sys/kernel/shmmni /proc/sys/net/ipv4/tcp_keepalive_time; busybox df -k /dev/shm"
+    )
     output = machine.run("sh", "-c", script, sysctls=sysctls, shm_bytes=8 * MIB)
     words = output.text.split()
     assert words[:2] == ["123", "99"]
