@@ -180,6 +180,7 @@ class Supervisor:
 
     def _clean(self) -> None:
         self._parts.metrics.prune()
+        self._parts.storage.warn()
         freed = self._parts.housekeeping.run()
         if freed is not None and freed.layers:
             mib = freed.bytes >> 20

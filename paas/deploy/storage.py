@@ -16,6 +16,9 @@ from paas.model.storage import Mounted, Volume
 from paas.store.storage import VolumeInUse
 from paas.store.store import Store
 
+TOO_LARGE = "volume too large"
+AGAIN_SECONDS = 86400.0
+
 MountsOf = Callable[[App, str], tuple[Mount, ...]]
 """What a container of an app and process type has mounted."""
 
@@ -84,6 +87,18 @@ class Storage:
     def size(self, volume: Volume) -> int:
         """Bytes that it takes on the disk."""
         return self._volumes.size(_kept(volume.name))
+
+    def warn(self) -> None:
+        """Add an event for each volume that is larger than it should stay, once a day."""
+        for volume in self.store.storage.list():
+            used = self.size(volume) if volume.bytes is not None else 0
+            if volume.bytes is None or used <= volume.bytes:
+                continue
+            detail = f"{volume.name} has {used:,} bytes, of {volume.bytes:,}"
+            for app in [name for _, name in self.store.storage.users(volume.name)] or [""]:
+                last = self.store.events.last(app, TOO_LARGE)
+                if last is None or self.engine.clock.now() - last.at >= AGAIN_SECONDS:
+                    self.store.events.add("supervisor", app, TOO_LARGE, detail)
 
     def export(self, name: str, target: int) -> None:
         """Write a volume as a tar stream to a descriptor."""

@@ -20,6 +20,7 @@ TROUBLE = frozenset(
         "drain lost lines",
         "not alive",
         "start failed",
+        "volume too large",
     }
 )
 """The events that somebody should hear of."""

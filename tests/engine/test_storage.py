@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -138,6 +139,22 @@ def test_a_backup_there_and_back(paas: Paas) -> None:
     assert [path.name for path in top.iterdir()] == ["kept"]
     assert (top.stat().st_uid, top.stat().st_mode & 0o7777) == (1000, 0o750)
     assert "of 1.0 kB (too large)" in paas("storage:list", "--quiet").out
+
+
+def test_a_volume_that_grew_too_large_is_said_once_a_day(paas: Paas) -> None:
+    storage, events = paas.platform.storage, paas.store.events
+    paas("storage:create", "data", "--size", "1k")
+    paas("storage:mount", "shop", "data:/data")
+    paas("storage:create", "any")
+    storage.warn()
+    assert events.last("shop", "volume too large") is None
+    for name in ("data", "any"):
+        paas("storage:import", name, "--force", input=archive("kept", b"x" * 3000))
+    storage.warn()
+    storage.warn()
+    [event] = [one for one in events.tail(99) if one.what == "volume too large"]
+    assert event.app == "shop"
+    assert re.fullmatch(r"data has [0-9,]+ bytes, of 1,[0-9]{3}", event.detail)
 
 
 def test_an_apps_mounts_end_with_it_and_its_volume_stays(paas: Paas) -> None:
