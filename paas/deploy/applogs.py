@@ -130,25 +130,17 @@ def _time(line: Line) -> str:
     return datetime.fromtimestamp(line.at / 1e9, UTC).isoformat(timespec="microseconds")
 
 
-def prune(
-    directory: Path,
-    running: set[str],
-    *,
-    count: int,
-    size: int,
-    oldest: float,
-    without: str | None = None,
-) -> None:
-    """Delete the logs of ended containers beyond so many, so many bytes, or written last
-    before `oldest` (epoch seconds); never that of a running one, nor of the type `without`.
+def ended(directory: Path, running: set[str]) -> list[Path]:
+    """The logs of containers that run no more."""
+    return [path for path in directory.glob("*.log") if container_of(path) not in running]
+
+
+def prune(found: Iterable[Path], *, count: int, size: int, oldest: float) -> None:
+    """Delete logs of ended containers beyond so many, so many bytes, or written last before
+    `oldest` (epoch seconds).
     """
-    ended = [
-        path
-        for path in directory.glob("*.log")
-        if container_of(path) not in running and type_of(path) != without
-    ]
     room, kept, gone = size, 0, []
-    for path in sorted(ended, key=lambda path: path.stat().st_mtime, reverse=True):
+    for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True):
         room -= logs.size(path)
         if kept >= count or room < 0 or path.stat().st_mtime < oldest:
             gone.append(path)

@@ -14,7 +14,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from paas.deploy.applogs import container_of, type_of
 from paas.deploy.cron import Cron, Due
 from paas.deploy.detached import STOP_SECONDS
 from paas.deploy.draft import Draft
@@ -29,7 +28,7 @@ from paas.errors import NotFound, PaasError
 from paas.host.database import Unique
 from paas.host.files import FileLock
 from paas.model.app import App
-from paas.model.cron import RETAIN_RUNS, Concurrency, CronRun, CronTask, RunStatus
+from paas.model.cron import Concurrency, CronRun, CronTask, RunStatus
 
 CRON = "cron"
 """The process type of runs: of their limits, mounts and logs."""
@@ -219,23 +218,6 @@ class CronRuns:
             if DETACHED in container.labels and container.id not in running:
                 engine.containers.remove(container.id)
         self.cron.tidy()
-
-    def retain(self, app: App) -> None:
-        """Forget runs beyond those whose record is kept, with what they said."""
-        store = self.pipeline.store
-        store.cron.retain(app.id, store.settings.value(RETAIN_RUNS, app.id))
-        kept = {run.container for run in store.cron.history(app.id)}
-        directory = log_directory(self.pipeline.layout, app.id)
-        found = [path for path in directory.glob("*.log") if type_of(path) == CRON]
-        logs.remove([path for path in found if self._is_gone(container_of(path), kept)])
-
-    def _is_gone(self, container: str, kept: set[str]) -> bool:
-        # A process type of an app may be called so too: its instances are no runs.
-        try:
-            self.pipeline.engine.containers.get(container)
-        except ContainerNotFound:
-            return container not in kept
-        return False
 
     def _alone(self, app_id: int) -> FileLock:
         """Held by whoever begins a run of an app, until its container runs."""

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from paas.deploy import applogs
 from paas.deploy.attempt import Attempts
-from paas.deploy.cron_runs import CRON, CronRuns
 from paas.deploy.running import log_directory
 from paas.engine.engine import Engine
 from paas.engine.gc import Collected
 from paas.host.files import remove_tree
 from paas.model.app import App
+from paas.model.cron import RETAIN_RUNS
 from paas.model.layout import Layout
 from paas.model.logsettings import RETAIN_AGE, RETAIN_COUNT, RETAIN_SIZE
 from paas.model.settings import KEEP_RELEASES
@@ -32,7 +32,6 @@ class Housekeeping:
     store: Store
     engine: Engine
     attempts: Attempts
-    cron_runs: CronRuns
 
     def run(self) -> Collected | None:
         """Free what can be; None when the engine was busy building, for another time."""
@@ -43,18 +42,26 @@ class Housekeeping:
         return self.collect()
 
     def _prune_logs(self, app: App) -> None:
-        # First, and apart from the others': what runs each minute pushes no instance's out.
-        self.cron_runs.retain(app)
         directory, settings = log_directory(self.layout, app.id), self.store.settings
         running = {one.id for one in self.engine.containers.list()}
-        applogs.prune(
-            directory,
-            running | {one.container for one in self.store.instances.list(app.id)},
-            count=settings.value(RETAIN_COUNT, app.id),
-            size=settings.value(RETAIN_SIZE, app.id),
-            oldest=self.engine.clock.now() - settings.value(RETAIN_AGE, app.id),
-            without=CRON,
-        )
+        running |= {one.container for one in self.store.instances.list(app.id)}
+        found = applogs.ended(directory, running)
+        self.store.cron.retain(app.id, settings.value(RETAIN_RUNS, app.id))
+        # Apart from the others': what runs each minute pushes no instance's out.
+        runs = {run.container for run in self.store.cron.history(app.id)}
+        for paths, count in (
+            ([path for path in found if applogs.container_of(path) in runs], len(runs)),
+            (
+                [path for path in found if applogs.container_of(path) not in runs],
+                settings.value(RETAIN_COUNT, app.id),
+            ),
+        ):
+            applogs.prune(
+                paths,
+                count=count,
+                size=settings.value(RETAIN_SIZE, app.id),
+                oldest=self.engine.clock.now() - settings.value(RETAIN_AGE, app.id),
+            )
         kept = {applogs.container_of(path) for path in directory.glob("*.log")}
         self.store.instances.forget_releases(app.id, kept | running)
 

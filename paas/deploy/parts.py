@@ -226,7 +226,7 @@ class Parts:
     @cached_property
     def housekeeping(self) -> Housekeeping:
         """Frees old releases, images, layers, logs and deploys."""
-        return Housekeeping(self.layout, self.store, self.engine, self.attempts, self.cron_runs)
+        return Housekeeping(self.layout, self.store, self.engine, self.attempts)
 
     @cached_property
     def images(self) -> ServerImages:

@@ -13,10 +13,12 @@ import pytest
 from paas.deploy.cron import Due
 from paas.deploy.cron_runs import StillRuns
 from paas.deploy.parts import Parts
+from paas.deploy.running import log_directory
 from paas.engine.container import ContainerNotFound
 from paas.errors import PaasError
 from paas.model.app import App
-from paas.model.cron import Concurrency, CronRun, CronTask, RunStatus
+from paas.model.cron import RETAIN_RUNS, Concurrency, CronRun, CronTask, RunStatus
+from paas.model.logsettings import RETAIN_COUNT
 from paas.store.cron import Planned
 from tests.engine.world import Step, World, killed_at, steps_of
 from tests.push.outcome import eventually
@@ -205,6 +207,27 @@ def test_a_run_whose_machine_ended_is_lost_and_not_begun_again(world: World, app
         eventually(lambda: now(world, run).status is RunStatus.LOST)
     assert "lost" in world.parts.store.events.tail(1, "shop")[0].what
     assert world.parts.store.cron.running(app.id) == []
+
+
+def test_logs_of_runs_and_of_instances_push_each_other_out_of_nothing(
+    world: World, app: App
+) -> None:
+    store, cron_runs = world.parts.store, world.parts.cron_runs
+    store.settings.set(app.id, RETAIN_COUNT.name, "1")
+    store.settings.set(app.id, RETAIN_RUNS.name, "2")
+    task = CronTask("echo kept", NEVER)
+    runs = [cron_runs.follow(begun(world, app, task), lambda _: None) for _ in range(3)]
+    # A process type may be called so, too; this one has ended last.
+    instance = log_directory(world.layout, app.id) / f"cron.1.{'a' * 32}.log"
+    instance.write_text("2026-01-01T00:00:00.000000001+00:00 stdout F web\n")
+    world.parts.housekeeping.run()
+    assert [[line.text for line in cron_runs.lines(run)] for run in runs] == [
+        [],
+        ["kept"],
+        ["kept"],
+    ]
+    assert instance.exists()
+    assert [run.id for run in store.cron.history(app.id, task.id)] == [runs[2].id, runs[1].id]
 
 
 def run_steps(steps: list[Step]) -> list[Step]:

@@ -11,7 +11,7 @@ import pytest
 
 from paas.cli.logs import parse_since
 from paas.cli.parsing import Misused
-from paas.deploy.applogs import NoSuchProcess, Releases, Wanted, prune, show
+from paas.deploy.applogs import NoSuchProcess, Releases, Wanted, ended, prune, show
 from paas.model.layout import Layout
 from paas.store.store import Store
 
@@ -108,7 +108,7 @@ def test_logs_are_kept_by_count_size_and_age(
         path = write(tmp_path, f"web.1.{container}", (at, "x" * 30))
         os.utime(path, (at, at))
     given = {"count": 9, "size": 999, "oldest": 0.0} | limits
-    prune(tmp_path, {"running"}, **given)  # type: ignore[arg-type]
+    prune(ended(tmp_path, {"running"}), **given)  # type: ignore[arg-type]
     assert {path.name.split(".")[2] for path in tmp_path.glob("*.log")} == kept
 
 
