@@ -21,6 +21,9 @@ from tests.push.outcome import eventually
 from tests.push.server import Server
 from tests.push.writers import Connect, writing
 
+pytestmark = pytest.mark.timeout(300)
+"""RabbitMQ takes ten seconds to start when the machine is busy, and is started often here."""
+
 WRITTEN = 200
 LASTING = pika.BasicProperties(delivery_mode=2)
 
