@@ -52,11 +52,11 @@ def test_it_is_shown_with_all_that_it_may_touch_before_it_is_used(gate: Outcome)
 REFUSED = {
     "refuse": ["refuses: not on a Friday", "ask again on Monday"],
     "fail": ["it is broken", "it failed: it exited with code 3"],
-    "hang": ["it failed: it took longer than 2 s"],
+    "hang": ["it failed: it took longer than 4 s"],
     "garbage": ["it failed: its answer is not JSON: '<html>what?</html>'"],
     "unknown": ["it failed: its answer has the field 'approve'"],
     "flood": ["it failed: its answer is longer than 256 KiB"],
-    "memory": ["it failed: it ran out of its 256 MiB of memory"],
+    "memory": ["it failed: it ran out of its 64 MiB of memory"],
 }
 
 
