@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-from tests.engine.world import die, forked
+from tests.killing import die, forked
 
 DOORS = {
     "host/cgroup": {"Group.create", "Group.kill", "Group.thaw", "_set_frozen", "_remove_directory"},

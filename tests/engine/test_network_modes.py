@@ -12,7 +12,7 @@ import pytest
 from paas.engine.network.publish import NoNetworkToPublish
 from paas.host import syscalls
 from tests.engine.machine import SECONDS, Machine
-from tests.engine.world import forked
+from tests.killing import forked
 
 ANSWER = "while true; do echo served | nc -l -p 5000; done"
 
