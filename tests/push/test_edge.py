@@ -9,6 +9,8 @@ import socket
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -185,18 +187,14 @@ def open_socket(app: App) -> ClientConnection:
     return connect(f"ws://{app.name}.{DOMAIN}/", sock=plain, compression=None, proxy=None)
 
 
-def open_events(app: App) -> http.client.HTTPResponse:
+@contextmanager
+def open_events(app: App) -> Iterator[list[tuple[float, bytes]]]:
+    """The lines of a stream of events so far, and when each came; at the end, all there were."""
     connection = http.client.HTTPConnection("127.0.0.1", app.server.http_port, timeout=30)
     host = f"{app.name}.{DOMAIN}"
     connection.request("GET", "/events", headers={"Host": host, "Accept": "text/event-stream"})
-    return connection.getresponse()
-
-
-def test_streams_survive_a_deploy_whose_end_counts_the_requests(edge: App) -> None:
-    """Until they close, or the time to drain is over."""
-    done = threading.Event()
-    edge.ssh("checks:set {} drain-seconds 5").ok()
-    events, heard = open_events(edge), []
+    events = connection.getresponse()
+    heard: list[tuple[float, bytes]] = []
 
     def listen() -> None:
         while line := events.readline():
@@ -204,13 +202,24 @@ def test_streams_survive_a_deploy_whose_end_counts_the_requests(edge: App) -> No
 
     listener = threading.Thread(target=listen)
     listener.start()
+    try:
+        yield heard
+    finally:
+        listener.join()
+        connection.close()
+
+
+def test_streams_survive_a_deploy_whose_end_counts_the_requests(edge: App) -> None:
+    """Until they close, or the time to drain is over."""
+    done = threading.Event()
+    edge.ssh("checks:set {} drain-seconds 5").ok()
 
     def ask() -> None:
         while not done.is_set():
             visit(edge, f"{edge.name}.{DOMAIN}")
 
     visitor = threading.Thread(target=ask)
-    with open_socket(edge) as client:
+    with open_events(edge) as heard, open_socket(edge) as client:
         client.send("a")
         assert client.recv(10) == "1 a"
         visitor.start()
@@ -224,8 +233,6 @@ def test_streams_survive_a_deploy_whose_end_counts_the_requests(edge: App) -> No
         switched = time.monotonic()
         with pytest.raises(ConnectionClosed):
             client.recv(30)
-    listener.join(30)
-    events.close()
     assert {line for _, line in heard} == {b"data: 1\n", b"\n"}
     assert heard[-1][0] > switched
     found = re.search(r"([\d,]+) requests served meanwhile, (\d+) failed", pushed.text)
