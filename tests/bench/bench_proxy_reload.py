@@ -119,6 +119,7 @@ def _plain(layout: Layout, proxy: Proxy) -> None:
     proxy.pairs.keep(pair)
     site_file = layout.proxy / "current/sites/hello.conf"
     changed = re.sub(r"[0-9a-f]{64}", pair.certificate.fingerprint, site_file.read_text())
+    site_file.unlink()  # it may be a link to that of an earlier generation
     site_file.write_text(changed)
     os.kill(_master(layout), signal.SIGHUP)
     time.sleep(0.3)
