@@ -112,14 +112,20 @@ class Certificates:
                 self._store.certificates.remove(app.id, new.fingerprint)
             self._router.publish(report)
             raise
+        used = self._router.certified(app)
         with self._store.transaction():
-            for old in self._store.certificates.list(app.id):
-                if _replaces(new, old):
-                    self._store.certificates.remove(app.id, old.fingerprint)
+            known = self._store.certificates.list(app.id)
+            replaced = [old.fingerprint for old in known if _replaces(new, old)]
+            for fingerprint in replaced:
+                self._store.certificates.remove(app.id, fingerprint)
             self._store.events.add(
                 actor, app.name, "certificate added", f"{new.source}: {', '.join(new.names)}"
             )
-        self._router.publish(report)
+        if used.keys() & set(replaced):
+            self._router.publish(report)
+        else:
+            # The sites are as they are: what was replaced served nobody any more.
+            self._router.forget_pairs()
         self._warn_of_uncovered(app, report)
 
     def remove(self, app: App, which: str | None, *, actor: str, report: Report) -> list[str]:

@@ -164,8 +164,7 @@ class Router:
         for name, reason in applied.quarantined:
             report.warn(f"The proxy configuration of {name} is left out: {reason}")
         self._left_out = dict(applied.quarantined)
-        if not applied.quarantined:
-            self._forget_pairs()
+        self.forget_pairs()
         return applied
 
     def left_out(self, app: App) -> str | None:
@@ -197,8 +196,13 @@ class Router:
                     resolution="The old release keeps serving. Mend the file and push again.",
                 )
 
-    def _forget_pairs(self) -> None:
-        """Remove the keys of certificates that no app has any more."""
+    def forget_pairs(self) -> None:
+        """Remove the keys of certificates that no app has any more.
+
+        Not while a site is left out: in its place an earlier text may name any of them.
+        """
+        if self._left_out:
+            return
         pairs = self._proxy.pairs
         if pairs.others(self._fingerprints()):
             # Certificates are added in a transaction too: none is between file and row.
