@@ -89,6 +89,8 @@ class Letsencrypt:
         with self._lock(app):
             refused = None
             if not self._is_current(app, None):
+                # An app that was made a moment ago may not be known to the proxy yet.
+                self._router.publish(report)
                 refused = self._issue(app, actor=actor, report=report)
             with self._store.transaction():
                 self._store.settings.set(app.id, AUTO.name, None)

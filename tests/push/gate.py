@@ -10,9 +10,9 @@ import http.client
 import json
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from tests.push.pebble import Pebble
@@ -27,7 +27,12 @@ class Reply:
 
     status: int
     body: bytes
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: Sequence[tuple[str, str]] = ()
+
+    @property
+    def is_certificate(self) -> bool:
+        kinds = (value for name, value in self.headers if name == "Content-Type")
+        return any(kind.startswith("application/pem-certificate-chain") for kind in kinds)
 
 
 Mood = Callable[[str, str, Reply], Reply]
@@ -48,28 +53,24 @@ def limiting(name: str, seconds: int) -> Mood:
             "type": "urn:ietf:params:acme:error:rateLimited",
             "detail": "too many certificates already issued",
         }
-        headers = reply.headers | {
-            "Retry-After": str(seconds),
-            "Content-Type": "application/problem+json",
-        }
-        return Reply(429, json.dumps(problem).encode(), headers)
+        nonce = [each for each in reply.headers if each[0] == "Replay-Nonce"]
+        told = [("Retry-After", str(seconds)), ("Content-Type", "application/problem+json")]
+        return Reply(429, json.dumps(problem).encode(), [*nonce, *told])
 
     return mood
 
 
 def failing(path: str, _payload: str, reply: Reply) -> Reply:
     """Is out of order, as its own web server says."""
-    page = {"Content-Type": "text/html"}
-    return Reply(500, b"<h1>Oops</h1>", page) if "order" in path else reply
+    page = Reply(500, b"<h1>Oops</h1>", [("Content-Type", "text/html")])
+    return page if "order" in path else reply
 
 
 def swapping(chain: bytes) -> Mood:
     """Hands out somebody else's certificate."""
 
     def mood(_path: str, _payload: str, reply: Reply) -> Reply:
-        if reply.headers.get("Content-Type", "").startswith("application/pem"):
-            return Reply(reply.status, chain, reply.headers)
-        return reply
+        return Reply(reply.status, chain, reply.headers) if reply.is_certificate else reply
 
     return mood
 
@@ -110,7 +111,7 @@ class Gate:
         )
         connection.request(method, path, body, headers)
         answer = connection.getresponse()
-        kept = {name: value for name in KEPT if (value := answer.headers.get(name))}
+        kept = [each for each in answer.getheaders() if each[0] in KEPT]
         reply = Reply(answer.status, answer.read(), kept)
         connection.close()
         return self.mood(path, _payload(body), reply)
@@ -129,7 +130,7 @@ class Passing(BaseHTTPRequestHandler):
             headers["Content-Type"] = self.headers["Content-Type"]
         reply = self.gate.passed_on(self.command, self.path, headers, body)
         self.send_response(reply.status)
-        for name, value in reply.headers.items():
+        for name, value in reply.headers:
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(reply.body)))
         self.end_headers()

@@ -16,7 +16,7 @@ from paas.model.certificate import Certificate, Source
 from paas.model.layout import Layout
 from paas.model.letsencrypt import CHALLENGE, EMAIL, SERVER
 from paas.model.renewing import FIRST_WAIT_S, LONGEST_WAIT_S, wait_after
-from paas.model.report import Silent
+from paas.model.report import Report, Silent
 from paas.plugin.acme.failure import AcmeFailed
 from paas.proxy.listening import Listening
 from paas.proxy.proxy import Proxy
@@ -37,6 +37,9 @@ class Hands:
 
     def domains(self, _: App) -> list[str]:
         return self.names
+
+    def publish(self, _: Report) -> None:
+        """There is no proxy."""
 
 
 @dataclass
