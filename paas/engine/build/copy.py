@@ -156,3 +156,4 @@ def _copy_unpacked(target: Target, place: str, unpacked: Extracted) -> None:
     tree = TreeSource(unpacked.tree)
     for one in select(tree, "/") or ():
         _copy_directory(target, tree, one, place.rstrip("/") or "/", unpacked.implied)
+    target.finish()

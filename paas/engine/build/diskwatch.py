@@ -12,7 +12,8 @@ LOOK_SECONDS = 0.2
 
 
 class DiskWatch:
-    """While it is entered, `end` is called once when the disk has no more room.
+    """While it is entered, `end` is called when the disk has no more room, again and again:
+    what it ends may not have begun.
 
     It looks from a thread of its own; `end` has to bear that.
     """
@@ -37,4 +38,3 @@ class DiskWatch:
             if self._disk.room() == 0:
                 self.full = True
                 self._end()
-                return

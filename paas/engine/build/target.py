@@ -221,7 +221,10 @@ class Target:
                 os.mkdir(name, 0o755, dir_fd=above)
             except FileExistsError:
                 # A link that leads to nothing: what it leads to is made.
-                return self._ensure(self._link_at(path) or path)
+                link = self._link_at(path)
+                if link is None:
+                    raise CannotCopy(f"cannot copy to non-directory: {path}") from None
+                return self._ensure(link)
             uid, gid = self._attributes.owner or (0, 0)
             os.chown(name, uid, gid, dir_fd=above, follow_symlinks=False)
             # Not narrowed by the umask, and not what --chmod says (as in BuildKit).

@@ -193,6 +193,9 @@ def test_a_link_at_the_destination_is_written_through_but_one_below_is_replaced(
 
 def test_what_is_in_the_way_is_said(rig: Rig) -> None:
     contents: dict[str, str | bytes] = {"a": "A", "d/x/y": "", "e/lib/f": "", "g/dir": ""}
+    circle = "RUN ln -s x/../../l /l && ln -s ../m/y /m\n"
+    assert "COPY: /x/../.. is no path of a file" in failure(rig, f"{circle}COPY a /l\n", contents)
+    assert "too many symbolic links at /m" in failure(rig, f"{circle}COPY a /m\n", contents)
     assert failure(rig, "COPY a /old/file/x\n", contents) == (
         "COPY: cannot copy to non-directory: /old/file"
     )
@@ -290,6 +293,14 @@ def test_what_a_stage_lacks_is_said(rig: Rig) -> None:
 def archive(kind: str) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode=f"w:{kind}") as tar:  # type: ignore[call-overload]
+        folder = tarfile.TarInfo("d")
+        folder.type, folder.mode, folder.uid, folder.mtime = (
+            tarfile.DIRTYPE,
+            0o711,
+            5,
+            1_500_000_000,
+        )
+        tar.addfile(folder)
         for name, content, mode in (("x/f", b"F", 0o640), ("g", b"G", 0o644)):
             member = tarfile.TarInfo(name)
             member.size, member.mode, member.uid, member.mtime = (
@@ -306,12 +317,15 @@ def archive(kind: str) -> bytes:
 def test_add_unpacks_an_archive(rig: Rig, kind: str) -> None:
     data = archive(kind)
     image = rig.build(
-        FROM + "ADD a.tar /u\nADD --unpack=false a.tar /plain\nCOPY a.tar /copied\nADD t /old/\n",
+        FROM + "ADD --chown=7 a.tar /u\nADD --unpack=false a.tar /plain\nCOPY a.tar /copied\n"
+        "ADD t /old/\n",
         {"a.tar": data, "t": "text"},
     )
     found = rig.look_all(image)
     assert found["u/x/f"] == Seen("file", 0o640, (5, 0), b"F", 1_500_000_000)
+    assert found["u/d"] == Seen("dir", 0o711, (5, 0), mtime=1_500_000_000)
     assert found["u/g"].content == b"G"
+    assert found["u"].owner == (7, 7)
     assert found["plain"].content == found["copied"].content == data
     assert found["old/t"].content == b"text"
 
