@@ -53,7 +53,7 @@ def parse_declaration(text: str, name: str) -> Declaration:
     """Read a `buildpack.toml`; `name` is its path for messages. Raises `InvalidBuildpack`."""
     try:
         table = tomllib.loads(text).get("paas", {})
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise InvalidBuildpack(f"{name}: not valid TOML: {error}") from None
     if not isinstance(table, Mapping):
         raise InvalidBuildpack(f"{name}: paas must be a table")

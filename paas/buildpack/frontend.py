@@ -20,7 +20,7 @@ def is_front_end(package_json: str | None) -> bool:
     """
     try:
         found = json.loads(package_json or "")
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     if not isinstance(found, dict):
         return False

@@ -102,5 +102,5 @@ def _of_service(path: Path) -> bool:
     """Whether it describes a service: a plugin may be something else, and a broken file any."""
     try:
         return "service" in tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError):
         return True

@@ -131,7 +131,7 @@ def parse_manifest(text: str, path: str) -> ServiceManifest:
     """Read a plugin.toml; `path` is its name for messages. Raises `InvalidManifest`."""
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise _invalid(f"{path}: not valid TOML: {error}") from None
     try:
         return _manifest(Fields(document, path))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from paas.buildpack.declaration import Declaration, InvalidBuildpack, parse_declaration
 
@@ -36,3 +38,11 @@ def test_a_foreign_one_declares_nothing() -> None:
 def test_all_fields_are_read() -> None:
     text = '[paas]\ndetect = ["a.*"]\npackages = ["g++"]\ndependencies = ["r/*.txt"]'
     assert parse_declaration(text, "x") == Declaration(("a.*",), ("g++",), ("r/*.txt",))
+
+
+@given(st.text() | st.sampled_from(["a=" + "[" * 100_000, "[paas]\n" * 2, "paas = 1"]))
+def test_any_text_is_read_or_refused(text: str) -> None:
+    try:
+        parse_declaration(text, "x/buildpack.toml")
+    except InvalidBuildpack as error:
+        assert error.brief.startswith("x/buildpack.toml: ")

@@ -30,3 +30,7 @@ def test_what_may_have_a_server_is_none(text: str | None) -> None:
 
 def test_a_bundler_without_a_server_is_one() -> None:
     assert is_front_end(json.dumps(VITE))
+
+
+def test_a_bottomless_one_is_none() -> None:
+    assert not is_front_end("[" * 100_000)

@@ -331,7 +331,7 @@ class Paas:
         finally:
             for descriptor in opened:
                 os.close(descriptor)
-        return Said(code, paths[1].read_bytes(), paths[2].read_text())
+        return Said(code, paths[1].read_bytes(), paths[2].read_text(errors="replace"))
 
     def let_in(self, name: str, *, admin: bool) -> Caller:
         """A user with one key, both called `name`."""

@@ -108,3 +108,13 @@ def test_a_bundle_is_a_file_for_each_variable() -> None:
 def test_for_people_values_are_in_one_column() -> None:
     assert exported({"A": "1", "LONG": "2"}, "pretty") == "A:     1\nLONG:  2\n"
     assert json.loads(exported({"A": "1"}, "json-list")) == [{"name": "A", "value": "1"}]
+
+
+@given(st.recursive(st.none() | st.text() | st.integers() | st.floats(), lambda inner:
+       st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8))  # fmt: skip
+def test_any_json_is_texts_or_refused(document: object) -> None:
+    try:
+        found = imported(json.dumps(document), "json")
+    except InvalidEnvironment:
+        return
+    assert all(isinstance(value, str) for value in found.values())

@@ -54,3 +54,14 @@ def test_other_commands_keep_what_looks_like_a_path() -> None:
 @given(st.lists(st.text(st.characters(exclude_characters="\0")), min_size=1))
 def test_what_a_shell_quoted_comes_out_as_it_was(words: list[str]) -> None:
     assert parse_command("config:set " + shlex.join(words)) == ("config:set", *words)
+
+
+@given(st.text())
+def test_any_text_is_words_or_refused_in_one_sentence(text: str) -> None:
+    try:
+        words = parse_command(text)
+    except CommandUnreadable as error:
+        assert error.resolution
+    else:
+        assert words
+        assert all(isinstance(word, str) for word in words)

@@ -142,3 +142,29 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         parse_app_json(text)
     except (InvalidAppJson, InvalidHealthcheck) as error:
         assert error.brief.startswith("app.json")
+
+
+KEYS = [
+    "healthchecks", "formation", "scripts", "env", "environments", "buildpacks", "addons", "cron",
+    "name", "stack",
+]  # fmt: skip
+INNER = [
+    "web", "quantity", "predeploy", "postdeploy", "dokku", "test", "url", "value", "required",
+    "generator", "plan", "as", "schedule", "command", "attempts", "type", "path", "release",
+]  # fmt: skip
+shapes = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 2000) | st.text(max_size=8) | st.floats(),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(INNER), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(st.dictionaries(st.sampled_from(KEYS), shapes))
+def test_a_file_of_any_shape_is_read_or_refused(document: dict[str, object]) -> None:
+    try:
+        parse_app_json(json.dumps(document))
+    except PaasError as error:
+        assert error.brief.startswith("app.json")

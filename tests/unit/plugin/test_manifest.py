@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from paas.host.content import content
 from paas.model.limits import MIB
@@ -129,3 +132,35 @@ def test_an_addon_is_found_by_heroku_s_name(addon: str, name: str) -> None:
 
 def test_an_addon_nobody_makes_is_none() -> None:
     assert Catalog(content("plugins")).by_addon("heroku-kafka") is None
+
+
+LINES = GOOD.splitlines()
+TOML = st.one_of(
+    st.integers().map(str),
+    st.booleans().map(lambda value: str(value).lower()),
+    st.text().map(json.dumps),
+    st.lists(st.text()).map(json.dumps),
+    st.sampled_from(["{}", "[[]]", "1979-05-27", "nan", "inf", "-1e400", "[" * 5000]),
+)
+
+
+@given(st.sampled_from(range(len(LINES))), TOML)
+def test_a_field_of_any_other_value_is_read_or_refused(line: int, value: str) -> None:
+    key, equals, _ = LINES[line].partition("=")
+    changed = [*LINES]
+    changed[line] = f"{key}{equals}{value}"
+    read_or_refused("\n".join(changed))
+
+
+@given(st.text() | st.sampled_from(["a=" + "[" * 100_000, "[" * 100_000, GOOD * 2]))
+def test_any_text_is_read_or_refused(text: str) -> None:
+    read_or_refused(text)
+
+
+def read_or_refused(text: str) -> None:
+    try:
+        manifest = parse_manifest(text, "x/plugin.toml")
+    except InvalidManifest as error:
+        assert error.brief.startswith("x/plugin.toml: ")
+    else:
+        assert manifest.commands["ready"]
