@@ -160,6 +160,26 @@ def test_two_contradictory_commands_at_once_are_one_after_the_other(world: World
 # -- checks ------------------------------------------------------------------------------------
 
 
+def test_what_was_unset_stays_away(world: World) -> None:
+    """However the app is started again afterwards: nothing remembers a deleted secret."""
+    app = deployed(world, "forgets")
+    operations, store = Parts(world.layout).operations, world.parts.store
+
+    def change(values: dict[str, str], unset: list[str]) -> None:
+        operations.apply_config(app, values, unset, actor="ann", report=Silent(), restart=True)
+
+    change({"SECRET": "hunter2"}, [])
+    change({}, ["SECRET"])
+    operations.restart(store.apps.get("forgets"), None, actor="ann", report=Silent())
+    scale(world, app, 2)
+    scale(world, app, 1)
+    set_version(world, app, 7)
+    live = store.releases.get(app.id, store.apps.get("forgets").live or 0)
+    assert "SECRET" not in {*store.config.get(app.id), *live.config}
+    [instance] = [one for one in store.instances.list(app.id) if one.state is InstanceState.LIVE]
+    in_container(world, instance.container, 'test -z "$SECRET" && test "$VERSION" = 7')
+
+
 def test_an_instance_that_is_not_ready_gets_no_requests_until_it_is(world: World) -> None:
     app = world.app("readiness")
     check = Healthcheck(probe=Probe.READINESS, attempts=1, wait_s=0.1, path="/up", timeout_s=1)
