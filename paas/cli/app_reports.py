@@ -34,14 +34,14 @@ FIELDS = (
 def report(session: Session, app: App | None, form: str, only: str | None) -> None:
     """Show what one app is, or what all are."""
     apps = session.apps() if app is None else [app]
-    found = {one.name: fields(session, one) for one in apps}
+    counts = session.store.releases.counts()
+    found = {one.name: fields(session, one, counts.get(one.id, 0)) for one in apps}
     show_report(session, "app", found, form, only)
 
 
-def fields(session: Session, app: App) -> dict[str, str]:
+def fields(session: Session, app: App, releases: int) -> dict[str, str]:
     """Each of `FIELDS`, as text; no secrets."""
-    releases = session.store.releases.list(app.id)
-    live = next((one for one in releases if one.number == app.live), None)
+    live = session.store.releases.get(app.id, app.live) if app.live is not None else None
     source, metadata = _source(live)
     values = (
         moment(app.created_at),
@@ -53,7 +53,7 @@ def fields(session: Session, app: App) -> dict[str, str]:
         str(session.layout.repo(app.id)),
         _bool(session.store.locks.find(app.id) is not None),
         live.version if live else "",
-        str(len(releases)),
+        str(releases),
         _formation(live.formation if live else session.store.config.formation(app.id)),
     )
     return dict(zip(FIELDS, values, strict=True))

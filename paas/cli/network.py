@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 import click
 
 from paas.cli.access import Access
@@ -90,8 +92,9 @@ def set_property(
 
 def report(session: Session, app: App | None, form: str) -> None:
     """Print the networks, links and names of an app, or of all."""
-    apps = [app] if app else session.apps()
-    found = [(each, _report(session, each)) for each in apps]
+    everyone = session.apps()
+    visible = {each.name for each in everyone}
+    found = [(each, _report(session, each, visible)) for each in ([app] if app else everyone)]
     if form == "json":
         documents = [{"app": each.name, **properties} for each, properties in found]
         session.output.json(documents[0] if app else documents)
@@ -117,8 +120,8 @@ def unlink(session: Session, app: App, other: str) -> None:
     session.report.step(f"{app.name} does not reach {target.name} by a link any more")
 
 
-def _report(session: Session, app: App) -> dict[str, list[str]]:
-    networks, visible = session.platform.networks, {each.name for each in session.apps()}
+def _report(session: Session, app: App, visible: Set[str]) -> dict[str, list[str]]:
+    networks = session.platform.networks
     return {
         "networks": list(networks.of(app)),
         "links": [name for name in networks.linked(app) if name in visible],

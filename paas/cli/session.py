@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 from paas.cli.access import Access, Permissions
 from paas.cli.command import Table
@@ -44,9 +45,9 @@ class Session:
     publish_keys: Callable[[], None]
     force: bool = False
 
-    @property
+    @cached_property
     def platform(self) -> Platform:
-        """The deploy layer; opened by the commands that need it."""
+        """The deploy layer; opened by the commands that need it, once."""
         return self.open_platform()
 
     @property

@@ -162,9 +162,8 @@ class ServerImages:
     def _users(self) -> dict[str, list[str]]:
         """For each image the releases and containers that need it, in words."""
         users: dict[str, list[str]] = defaultdict(list)
-        for app in self._store.apps.list():
-            for release in self._store.releases.list(app.id):
-                users[release.image].append(f"app {app.name} {release.version}")
+        for image, app, number in self._store.releases.needing():
+            users[image].append(f"app {app} v{number}")
         for plugin in self._store.plugins.enabled():
             users[plugin.image].append(f"plugin {plugin.name}")
         for container in self.engine.containers.list():

@@ -109,6 +109,8 @@ class Networks:
     def linked(self, app: App) -> Sequence[str]:
         """The apps that an app may open connections to, by a link."""
         targets = self.engine.network.links.targets_of(owner_of(app.id))
+        if not targets:
+            return []
         return [each.name for each in self.store.apps.list() if owner_of(each.id) in targets]
 
     def _shown(self, owner: str) -> str:

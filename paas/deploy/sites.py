@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from weakref import WeakKeyDictionary
 
 from paas.deploy.hosts import Hosts, implied
 from paas.host.clock import Clock
@@ -47,13 +48,24 @@ class World:
 
     @classmethod
     def of(cls, store: Store) -> World:
-        """What the database says now."""
+        """What the database says now; made once for as long as it says the same."""
+        state = store.state
+        known = _KNOWN.get(store)
+        if known is not None and state is not None and known[0] == state:
+            return known[1]
         apps, settings = store.apps.list(), store.settings.snapshot()
-        return cls(apps, settings, _hosts(store, apps, settings), store.ports.all())
+        world = cls(apps, settings, _hosts(store, apps, settings), store.ports.all())
+        if state is not None:
+            _KNOWN[store] = state, world
+        return world
 
     @cached_property
     def by_id(self) -> Mapping[int, App]:
         return {app.id: app for app in self.apps}
+
+
+_KNOWN: WeakKeyDictionary[Store, tuple[Hashable, World]] = WeakKeyDictionary()
+"""A report of all apps asks for each: with hundreds of them, that would be for ever."""
 
 
 def _hosts(store: Store, apps: Iterable[App], settings: Snapshot) -> Hosts:

@@ -6,6 +6,7 @@ command opens its own (https://sqlite.org/howtocorrupt.html, section 2.6).
 
 from __future__ import annotations
 
+import itertools
 import os
 import sqlite3
 import threading
@@ -100,6 +101,7 @@ class _Held:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection: sqlite3.Connection | None = connection
+        self.number = next(_NUMBERS)
         self.owner = (os.getpid(), threading.get_ident())
         _OPEN.held.add(self)
 
@@ -119,6 +121,9 @@ class _Held:
         # what the parent still uses.
         if self.connection is not None and self.owner[0] != os.getpid():
             _INHERITED.append(self.connection)
+
+
+_NUMBERS = itertools.count()
 
 
 class _Opened(threading.local):
@@ -183,6 +188,18 @@ class Database:
         connection = self._open()
         with self._told():
             return int(connection.execute(sql, values).lastrowid or 0)
+
+    @property
+    def state(self) -> tuple[int, int, int] | None:
+        """The same for as long as nobody has changed anything; None inside a transaction.
+
+        Others' changes are told by SQLite's data_version, our own by its count of them.
+        """
+        connection = self._open()
+        if connection.in_transaction or self._own.held is None:
+            return None
+        [version] = self.execute("PRAGMA data_version")
+        return self._own.held.number, version[0], connection.total_changes
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

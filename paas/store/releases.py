@@ -100,6 +100,11 @@ class Releases:
         )
         return [self._release(row) for row in rows]
 
+    def counts(self) -> Mapping[int, int]:
+        """How many releases each app has, by its id."""
+        rows = self._db.execute("SELECT app_id, count(*) AS number FROM releases GROUP BY app_id")
+        return {row["app_id"]: row["number"] for row in rows}
+
     def latest(self, app_id: int) -> Release | None:
         """The release with the highest number, live or not."""
         rows = self._db.execute(
@@ -113,6 +118,14 @@ class Releases:
             "SELECT snippet FROM releases WHERE app_id = ? AND number = ?", (app_id, number)
         )
         return str(rows[0]["snippet"]) if rows else ""
+
+    def needing(self) -> Sequence[tuple[str, str, int]]:
+        """Image, app and number of every release: without unsealing what else they hold."""
+        rows = self._db.execute(
+            "SELECT image, apps.name AS app, number FROM releases JOIN apps ON apps.id = app_id"
+            " ORDER BY app_id, number DESC"
+        )
+        return [(row["image"], row["app"], row["number"]) for row in rows]
 
     def images(self) -> set[str]:
         """Every image some release needs: what garbage collection must leave."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager
 from importlib.resources import files
 
@@ -73,6 +73,11 @@ class Store:
         self.links = Links(self._db)
         self.backups = Backups(self._db, vault, now)
         self.exposures = Exposures(self._db, vault)
+
+    @property
+    def state(self) -> Hashable:
+        """The same for as long as nothing in it changes; None inside a transaction."""
+        return self._db.state
 
     def transaction(self) -> AbstractContextManager[None]:
         """BEGIN IMMEDIATE … COMMIT; one inside another is part of the outer one."""

@@ -235,3 +235,29 @@ def test_another_thread_that_opens_it_takes_no_lock_away(tmp_path: Path, db: Dat
     ask = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT 1 FROM notes'); c.close()"  # noqa: E501
     subprocess.run([sys.executable, "-c", ask, tmp_path / "db"], check=True)
     assert (tmp_path / "db-wal").exists()
+
+
+def test_its_state_is_the_same_until_somebody_changes_something(
+    db: Database, tmp_path: Path
+) -> None:
+    state = db.state
+    assert state is not None
+    texts(db)
+    assert db.state == state
+    db.execute("INSERT INTO notes (text) VALUES ('ours')")
+    mine = db.state
+    assert mine != state
+    with closing(sqlite3.connect(tmp_path / "db", isolation_level=None)) as other:
+        other.execute("INSERT INTO notes (text) VALUES ('theirs')")
+    assert db.state not in (state, mine)
+
+
+def test_its_state_is_nobody_s_inside_a_transaction(db: Database) -> None:
+    with pytest.raises(ZeroDivisionError), db.transaction():
+        db.execute("INSERT INTO notes (text) VALUES ('undone')")
+        assert db.state is None
+        raise ZeroDivisionError
+    undone = db.state
+    assert undone is not None
+    db.execute("INSERT INTO notes (text) VALUES ('done')")
+    assert db.state != undone
