@@ -12,6 +12,9 @@ from paas.host.processes import ProgramMissing, run
 
 ANSWER_S = 3.0
 
+CROWD = 100
+"""Logins at once that a team of people and machines may come to."""
+
 
 def check(user: str) -> str:
     """Ask sshd what it would do with the login user, and whether it listens."""
@@ -29,7 +32,7 @@ def check(user: str) -> str:
     if not greets(port):
         remedy = "systemctl start ssh" if BOOTED.is_dir() else "/usr/sbin/sshd"
         raise Unwell(f"nobody answers on port {port}", f"Start it: {remedy}")
-    return f"answers on port {port} and takes keys of {user}"
+    return f"answers on port {port} and takes keys of {user}{few_at_once(options)}"
 
 
 def sshd_options(text: str) -> dict[str, list[str]]:
@@ -58,6 +61,14 @@ def keys_refused(options: Mapping[str, Iterable[str]], user: str) -> tuple[str, 
     if allowed and user not in allowed and "*" not in allowed:
         return f"AllowUsers does not name {user}", f"Add it {config}"
     return None
+
+
+def few_at_once(options: Mapping[str, Iterable[str]]) -> str:
+    """What to know where a crowd would be refused: `MaxStartups` is start:rate:full."""
+    start = " ".join(options.get("maxstartups", [])).partition(":")[0]
+    if not start.isdecimal() or int(start) >= CROWD:
+        return ""
+    return f"; refuses some of more than {start} logins at once (MaxStartups)"
 
 
 def greets(port: int) -> bool:

@@ -94,6 +94,19 @@ def test_an_sshd_as_the_distributions_ship_it() -> None:
     assert sshd.keys_refused(sshd.sshd_options(text), "paas") is None
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("maxstartups 10:30:100", "more than 10 logins at once"),
+        ("maxstartups 100:30:200", ""),
+        ("", ""),
+    ],
+)
+def test_a_crowd_that_sshd_would_refuse_is_told_of(line: str, said: str) -> None:
+    found = sshd.few_at_once(sshd.sshd_options(f"port 22\n{line}\n"))
+    assert (said in found, bool(found)) == (True, bool(said))
+
+
 @contextmanager
 def greeter(line: bytes) -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as server:
