@@ -23,8 +23,18 @@ _LINE = re.compile(r"[\w@.+/=-]+ [A-Za-z0-9+/=]+")
 
 def write_authorized_keys(layout: Layout, keys: Iterable[Key]) -> None:
     """Let exactly these keys in. Root's file, which sshd reads on each login."""
-    lines = "".join(f"{authorized_line(layout, key)}\n" for key in keys)
-    write_atomic(layout.ssh / "authorized_keys", HEADER + lines, mode=0o644)
+    write_atomic(layout.ssh / "authorized_keys", _text(layout, keys), mode=0o644)
+
+
+def mend_authorized_keys(layout: Layout, keys: Iterable[Key]) -> None:
+    """The same where the file says something else: a command was killed beside its commit."""
+    path, wanted = layout.ssh / "authorized_keys", _text(layout, keys)
+    if not path.exists() or path.read_text() != wanted:
+        write_atomic(path, wanted, mode=0o644)
+
+
+def _text(layout: Layout, keys: Iterable[Key]) -> str:
+    return HEADER + "".join(f"{authorized_line(layout, key)}\n" for key in keys)
 
 
 def authorized_line(layout: Layout, key: Key) -> str:

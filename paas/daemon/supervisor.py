@@ -15,6 +15,7 @@ from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from functools import partial
 
+from paas.daemon.authorized_keys import mend_authorized_keys
 from paas.daemon.cron_watch import CronWatch
 from paas.daemon.duties import BackUp, Clean, Heal, HealService, Probe, Renew, Retire, Tidy
 from paas.daemon.jobs import Jobs
@@ -153,6 +154,7 @@ class Supervisor:
             parts.engine.network.ensure,
             self._settle_abandoned,
             parts.router.mend,
+            lambda: mend_authorized_keys(self._layout, parts.store.keys.list()),
             self._healing.reap,
             parts.detached.settle,
             parts.cron_runs.sweep,
