@@ -232,6 +232,7 @@ stage_program() {
     fi
     ln -sfn "versions/$id" "$program/next"
     mv -T "$program/next" "$program/staged"
+    prune_versions
 }
 
 # The first version is simply used; a later one has to prove itself, or the earlier one stays.
@@ -245,7 +246,6 @@ use_program() {
     fi
     ln -sfn "$program/current/paas" "$command.new"
     mv -T "$command.new" "$command"
-    prune_versions
 }
 
 build_program() {

@@ -316,8 +316,11 @@ class Database:
 def copy_database(source: Path, target: Path) -> None:
     """Make `target` what `source` is, in one transaction of `target`'s; both may be open.
 
-    Source: https://sqlite.org/backup.html. Raises `DatabaseUnwritable`, `DatabaseBroken`.
+    A new one is root's alone, as what it is copied from. Source:
+    https://sqlite.org/backup.html. Raises `DatabaseUnwritable`, `DatabaseBroken`.
     """
+    if not target.exists():
+        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     with (
         told(target),
         closing(sqlite3.connect(source, timeout=BUSY_SECONDS)) as origin,

@@ -80,6 +80,17 @@ def test_one_at_a_time(make: Callable[[str], Installed]) -> None:
         raise AssertionError("two upgrade at once")
 
 
+def test_what_is_kept_is_for_root_alone(make: Callable[[str], Installed]) -> None:
+    one = make("private")
+    record = Record(str(one.versions.program), "old", "new")
+    one.trial.begin(record)
+    one.trial.keep(record)
+    one.trial.copies()
+    databases = list(one.layout.upgrade.rglob("*.db"))
+    assert len(databases) == 4
+    assert {path.stat().st_mode & 0o777 for path in databases} == {0o600}
+
+
 def test_nobody_goes_back_while_somebody_upgrades(make: Callable[[str], Installed]) -> None:
     one = make("live")
     with one.trial.held("test"):
