@@ -32,6 +32,14 @@ COMMANDS = (
 def measure(server: Server) -> Sequence[Row]:
     """Alternate them all, so that each sees the same machine."""
     fill(server)
+    try:
+        return [*over_ssh(server), *on_the_server(server)]
+    finally:
+        empty(server)
+
+
+def over_ssh(server: Server) -> Sequence[Row]:
+    """Beside what a login costs that runs nothing."""
     server.let_in_as_root()
     ssh = [str(server.folder / "client/ssh")]
     bare: list[float] = []
@@ -47,7 +55,6 @@ def measure(server: Server) -> Sequence[Row]:
             row(f"{command}, on top of it", [one - floor for one in samples], target=TARGET)
             for command, samples in taken.items()
         ),
-        *on_the_server(server),
     ]
 
 
@@ -86,6 +93,15 @@ def fill(server: Server) -> None:
                     actor="bench",
                 )
             store.domains.add(app.id, f"www.shop{number}.example")
+    store.close()
+
+
+def empty(server: Server) -> None:
+    """Take it all away again: other benchmarks are of a server with few apps."""
+    store = Store(server.layout)
+    with store.transaction():
+        for number in range(APPS):
+            store.apps.destroy(f"shop{number}")
     store.close()
 
 
