@@ -78,7 +78,7 @@ PEERS: dict[str, tuple[str, ...]] = {
         "::test_it_is_said_from_three_weeks_before_the_end_and_once_a_day",
     ),
     "15 backups that do not run or cannot be restored": (
-        "push/test_services.py::test_the_supervisor_makes_the_backups_that_are_due",
+        "push/test_services.py::test_the_supervisor_makes_the_backups_that_are_due_in_a_bucket",
         "push/test_services.py"
         "::test_a_backup_is_checked_by_restoring_it_and_brings_the_data_back",
         "push/test_services.py::test_a_backup_whose_target_is_down_is_recorded_as_bad",
