@@ -24,7 +24,7 @@ from paas.model.limits import MIB
 from paas.model.names import CONFIG_KEY
 from paas.plugin.fields import Fields
 from paas.plugin.hookspecs import HOOKS, Hook
-from paas.plugin.manifest import TABLES, InvalidManifest, ServiceManifest, parse_manifest
+from paas.plugin.manifest import InvalidManifest, ServiceManifest, parse_manifest
 from paas.plugin.proxyrule import ProxyRule, proxy_rule
 
 NAME = re.compile(r"(?=.{1,30}$)[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -195,8 +195,8 @@ def _declaration(top: Fields, service: ServiceManifest | None, *, bundled: bool)
     verbs = [each.name for each in service.extra] if service else []
     _refuse_twice(top, "command", [rule.name for rule in found.commands] + verbs)
     if service is not None:
-        top.skip(*TABLES)
-        plugin.skip("title")
+        # What is not known of all its tables, `parse_manifest` has refused.
+        top.skip_all()
     for each in (top, plugin, run, permissions):
         each.finish()
     if not (found.hooks or found.commands or found.proxy or found.builder or service):

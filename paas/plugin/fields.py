@@ -109,6 +109,10 @@ class Fields:
         """Leave fields of this table to whoever else reads the document."""
         self._seen.update(keys)
 
+    def skip_all(self) -> None:
+        """Leave all of it to whoever else reads the document."""
+        self._seen.update(self._values)
+
     def has(self, key: str) -> bool:
         """Whether the field is there."""
         return key in self._values

@@ -50,10 +50,8 @@ revoke    no longer lets them in, and ends their connections
 """
 
 
-TABLES = ("service", "link", "credentials", "environment", "commands", "rotation", "extra")
-"""What of a plugin.toml makes it a service's; the rest is `paas.plugin.declaration`'s."""
-
 OTHER_TABLES = ("run", "permissions", "setting", "hook", "command", "proxy", "builder")
+"""What of a plugin.toml is not about its service, but `paas.plugin.declaration`'s."""
 
 
 class InvalidManifest(PaasError):

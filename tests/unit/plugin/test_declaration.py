@@ -189,6 +189,18 @@ def test_the_bundled_ones_and_the_examples_are_right() -> None:
         assert parse_declaration(path.read_text(), str(path)).name == path.parent.name
 
 
+def test_all_that_a_datastore_may_say_an_installed_one_may() -> None:
+    text = (EXAMPLES / "parrot/plugin.toml").read_text()
+    found = parse_declaration(text + "\n[rotation]\nnew-user = true\n", "p")
+    assert found.service is not None
+    assert found.service.new_user
+    for wrong in ("[rotaton]\nnew-user = true\n", "[rotation]\nnew = true\n"):
+        with pytest.raises(InvalidManifest, match="is not known"):
+            parse_declaration(f"{text}\n{wrong}", "p")
+    with pytest.raises(InvalidManifest, match="link is not known"):
+        parse_declaration(GOOD + "\n[link]\n", "p")
+
+
 def test_an_installed_datastore_is_one_beside_the_bundled_and_takes_no_name_of_theirs() -> None:
     folders = {"parrot": EXAMPLES / "parrot", "redis": EXAMPLES / "parrot"}
     catalog = Catalog(content("plugins"), lambda: folders)
