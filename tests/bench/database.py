@@ -14,7 +14,7 @@ from tests.push import apps
 from tests.push.server import Server
 
 APP = "load"
-ROUNDS = 5
+ROUNDS = 3
 SHARE = 0.95
 SECONDS = 6
 CLIENTS = 8
