@@ -277,12 +277,12 @@ def test_several_databases_and_extensions(db: Database) -> None:
 
 
 def test_the_client_gets_a_terminal(db: Database, cache: Database) -> None:
-    assert "42" in typed(db, b"db=#", b"SELECT 40 + 2;\n\\q\n")
-    assert '"PONG"' in typed(cache, b"127.0.0.1:6379>", b"ECHO PONG\nquit\n")
+    typed(db, b"db=#", b"SELECT 40 + 2;", b"42", b"\\q")
+    typed(cache, b"127.0.0.1:6379>", b"ECHO PONG", b'"PONG"', b"quit")
 
 
-def typed(database: Database, prompt: bytes, keys: bytes) -> str:
-    """What a person sees who connects on a terminal and, at the prompt, types `keys`."""
+def typed(database: Database, prompt: bytes, question: bytes, answer: bytes, end: bytes) -> None:
+    """Connect on a terminal as a person does, who types at the prompt and reads the answer."""
     master, slave = pty.openpty()
     command = database.server.command(f"{database.plugin}:connect", database.name)
     environment = admin_environment({"TERM": "xterm", "PAGER": "cat"})
@@ -290,20 +290,28 @@ def typed(database: Database, prompt: bytes, keys: bytes) -> str:
         command, stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True
     )
     os.close(slave)
-    seen = b""
     try:
-        # Not before: what is typed while a terminal is made raw is lost.
-        while prompt not in seen:
-            seen += os.read(master, 4096)
-        os.write(master, keys)
+        # Each line at its prompt: what is typed while a terminal is made raw is lost.
+        read_until(master, prompt)
+        os.write(master, question + b"\r")
+        read_until(master, answer, prompt)
+        os.write(master, end + b"\r")
         with contextlib.suppress(OSError):  # EIO: nobody has the other end any more
-            while data := os.read(master, 4096):
-                seen += data
+            while os.read(master, 4096):
+                continue
         assert process.wait(30) == 0
     finally:
         os.close(master)
         process.kill()
-    return seen.decode()
+
+
+def read_until(terminal: int, *texts: bytes) -> None:
+    """Read until all of `texts` have come, one behind the other."""
+    seen = b""
+    for text in texts:
+        while text not in seen:
+            seen += os.read(terminal, 4096)
+        seen = seen.partition(text)[2]
 
 
 def test_two_services_of_one_name(db: Database) -> None:
