@@ -211,13 +211,15 @@ after() {
     printf '\nEverything was shown\n'
 }
 
-# Whatever on this machine has our name: files, users, mounts, networks, control groups.
+# Whatever on this machine has our name: files, users, mounts, networks, control groups. Not
+# counted are the backups of /etc/passwd and its like (passwd(5)), and the directory in which all
+# paas of a machine say which networks are taken: it is in memory, and empty.
 leftovers() {
     find / -xdev \( -path "$PWD" -o -path $STATE -o -path /var/log/journal -o -path /proc \) -prune \
         -o -name '*paas*' -print
-    grep -rlw paas /etc 2>/dev/null || true
+    grep -rlw --exclude='*-' paas /etc 2>/dev/null || true
     grep paas /proc/self/mountinfo || true
-    find /run /sys/fs/cgroup -name '*paas*' 2>/dev/null || true
+    find /run /sys/fs/cgroup -path /run/paas-networks -prune -o -name '*paas*' -print 2>/dev/null || true
     ip -o link show | grep paas || true
     ip netns list | grep paas || true
     nft list tables | grep paas || true
