@@ -213,7 +213,7 @@ after() {
 
 # Whatever on this machine has our name: files, users, mounts, networks, control groups. Not
 # counted are the backups of /etc/passwd and its like (passwd(5)), and the directory in which all
-# paas of a machine say which networks are taken: it is in memory, and empty.
+# paas of a machine say which networks are taken, with its lock: it is in memory.
 leftovers() {
     find / -xdev \( -path "$PWD" -o -path $STATE -o -path /var/log/journal -o -path /proc \) -prune \
         -o -name '*paas*' -print
