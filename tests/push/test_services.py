@@ -390,7 +390,8 @@ def test_the_supervisor_makes_the_backups_that_are_due_in_a_bucket(
         store.backups.schedule(replace(schedule, next_at=0.0))
         eventually(lambda n=number: good(cache) >= n and due_later(store), within=60)
     store.close()
-    eventually(lambda: len(list(kept.iterdir())) == 1, within=30)
+    eventually(lambda: len(cache.backups()) == 1, within=30)
+    assert len(list(kept.iterdir())) == 1
     cache.paas("backup:unschedule")
     [newest] = cache.backups()
     assert newest["bytes"] == (kept / str(newest["file"])).stat().st_size
