@@ -183,10 +183,10 @@ class Machine:
         """The lines of a container's log."""
         return logs.tail(self.logs / f"{container}.log", 1000)
 
-    def wait_for_line(self, container: str, text: str) -> None:
-        """Until the container wrote a line with `text`."""
+    def wait_for_line(self, container: str, text: str, times: int = 1) -> None:
+        """Until the container wrote that many lines with `text`."""
         deadline = time.monotonic() + SECONDS
-        while not any(text in line for line in self.log_of(container)):
+        while sum(text in line for line in self.log_of(container)) < times:
             assert time.monotonic() < deadline, self.log_of(container)
             time.sleep(0.01)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -55,9 +56,11 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def workshop() -> Iterator[Workshop]:
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
     """Where the fixture apps are built meanwhile."""
-    workshop = Workshop()
+    folder = tmp_path_factory.getbasetemp()
+    # The workers of a run have folders of their own in one of the run.
+    workshop = Workshop(folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder)
     yield workshop
     workshop.stop()
 
