@@ -220,7 +220,7 @@ def test_kill_9_and_a_power_failure_lose_nothing_that_was_acknowledged(
     with channel(rabbit) as open_channel:
         open_channel.queue_declare("killed", durable=True)
     # Messages are confirmed, queues are not: Mnesia logs them a moment later.
-    sync = ("rabbitmqctl", "eval", "mnesia:sync_log().")
+    sync = ("env", "-u", "RABBITMQ_DEFAULT_PASS", "rabbitmqctl", "eval", "mnesia:sync_log().")
     server.paas("containers:exec", rabbit.container(), *sync).ok()
 
     with writing(rows(maria, "killed")) as commits, writing(messages(rabbit, "killed")) as sent:
