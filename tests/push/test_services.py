@@ -120,7 +120,7 @@ def test_when_the_power_fails_the_app_and_every_acknowledged_commit_come_back(
     assert commits.written <= {row[0] for row in db.query("SELECT n FROM power")}
     eventually(lambda: redis.Redis.from_url(cache.url).ping(), within=40)
     assert sets.written <= set(map(int, redis.Redis.from_url(cache.url).smembers("power")))
-    eventually(lambda: notes.get("/notes").text == "before\nbetween\n", within=40)
+    eventually(lambda: notes.get("/notes").text == "before\nbetween\n", within=80)
     assert int(notes.get("/readers").text) >= 2
     # Once live, what app.json declares is not made again.
     assert notes.ssh("postgres:app-links {}").ok().out == f"{notes.name}\n"
