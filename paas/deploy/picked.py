@@ -2,55 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
 
-from paas.engine.build.context import Context, ContextEntry, blob_id
+from paas.engine.build.context import Context, ContextEntry
+from paas.engine.build.withfile import WithFile
 
 
-class Picked:
+class Picked(WithFile):
     """`paths` of another context (files, with the directories above them) and one text more."""
 
     def __init__(self, context: Context, paths: Iterable[str], name: str, text: str) -> None:
         """`name` is the path of the text, which hides a file of that name."""
-        self._context = context
+        super().__init__(context, name, text.encode())
         self._paths = list(paths)
-        self._name = name
-        self._text = text.encode()
 
-    @property
-    def mtime(self) -> int:
-        """Seconds since the epoch."""
-        return self._context.mtime
-
-    def entries(self) -> Mapping[str, ContextEntry]:
-        """The chosen ones, a directory before what is in it, and the text."""
-        return self._entries
-
-    @cached_property
-    def _entries(self) -> dict[str, ContextEntry]:
+    def _others(self) -> Mapping[str, ContextEntry]:
+        """The chosen ones, a directory before what is in it."""
         wanted = {prefix for path in self._paths for prefix in _prefixes(path)}
-        found = {path: entry for path, entry in self._context.entries().items() if path in wanted}
-        mode = stat.S_IFREG | 0o644
-        size = len(self._text)
-        found[self._name] = ContextEntry(self._name, mode, blob_id(self._text), size)
-        return found
-
-    def read(self, path: str) -> bytes:
-        """Contents of a file, target of a link."""
-        return self._text if path == self._name else self._context.read(path)
-
-    def copy_to(self, path: str, descriptor: int) -> None:
-        """Write a file's contents to an open one."""
-        if path != self._name:
-            self._context.copy_to(path, descriptor)
-            return
-        view = memoryview(self._text)
-        while view:
-            view = view[os.write(descriptor, view) :]
+        return {path: entry for path, entry in self._context.entries().items() if path in wanted}
 
 
 class Gathered:

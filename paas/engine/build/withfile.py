@@ -31,7 +31,10 @@ class WithFile:
     def _entries(self) -> dict[str, ContextEntry]:
         mode, digest = stat.S_IFREG | 0o644, blob_id(self._data)
         added = ContextEntry(self._path, mode, digest, len(self._data))
-        return {**self._context.entries(), self._path: added}
+        return {**self._others(), self._path: added}
+
+    def _others(self) -> Mapping[str, ContextEntry]:
+        return self._context.entries()
 
     def read(self, path: str) -> bytes:
         """The contents of a file, the target of a link. Raises KeyError."""
