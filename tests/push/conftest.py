@@ -17,13 +17,11 @@ LOG_LINES = 40
 
 
 FIXTURES = "test_fixtures.py"
-LAST = (FIXTURES, "test_crash.py")
-"""What others give time to, and what ends the server's processes when all else was asked."""
 
-
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put these at the end; the order is otherwise kept."""
-    items.sort(key=lambda item: LAST.index(item.path.name) if item.path.name in LAST else -1)
+    """Put what others give time to behind all rings; the order is otherwise kept."""
+    items.sort(key=lambda item: item.path.name == FIXTURES)
 
 
 def tail_of(path: Path) -> str:

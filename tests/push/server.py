@@ -35,6 +35,7 @@ StrictModes refuses keys below one."""
 
 DOMAIN = "test.example"
 UP_SECONDS = 100.0
+PURGE_SECONDS = 600.0
 
 BOOT_LIMIT_SECONDS = 8
 """Far more than `plain` needs on a busy machine."""
@@ -136,7 +137,7 @@ class Server:
         options = (*ports, "--domain", DOMAIN, "--no-stack")
         done = self.paas("up", *options, timeout=UP_SECONDS).ok()
         # The supervisor settles in on its own: what it mounts is nobody's residue.
-        eventually(lambda: any((self.layout.run / "idmap").iterdir()))
+        eventually(lambda: any(path.is_mount() for path in (self.layout.run / "idmap").iterdir()))
         return done
 
     def give_up_soon(self) -> None:
@@ -160,14 +161,15 @@ class Server:
         keys.write_bytes((self.folder / "id.pub").read_bytes())
         keys.chmod(0o600)
 
-    def down(self, *args: str) -> Outcome:
-        return self.paas("down", *args)
+    def down(self) -> Outcome:
+        return self.paas("down")
 
     def destroy(self) -> None:
         """Take it all away; what cannot be taken away is an error of the test run."""
         if self.sshd is not None:
             self.sshd.stop()
-        purged = self.down("--purge", "--force")
+        # A workshop's layers are gigabytes, and the disk is others' first.
+        purged = self.paas("down", "--purge", "--force", timeout=PURGE_SECONDS)
         shutil.rmtree(self.folder, ignore_errors=purged.code != 0)
         purged.ok()
 
