@@ -46,9 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(ring)
         if ring in NEEDS_ROOT and os.geteuid() != 0:
             item.add_marker(pytest.mark.skip(reason=f"the {ring} ring needs root"))
-    items.sort(
-        key=lambda item: RINGS.index(ring_of(item.path) or RINGS[-1]), reverse=SHARED_OUT
-    )
+    items.sort(key=lambda item: RINGS.index(ring_of(item.path) or RINGS[-1]), reverse=SHARED_OUT)
 
 
 def in_ci() -> bool:

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -66,8 +66,17 @@ class Call:
     def __exit__(self, *_: object) -> None:
         self._undo.close()
 
-    def begin(self, command: Sequence[str], last: Sequence[str], pid_file: Path) -> Identity:
-        """Have the runtime make the process. Raises `RuntimeFailed` with its words."""
+    def begin(
+        self,
+        command: Sequence[str],
+        last: Sequence[str],
+        pid_file: Path,
+        meanwhile: Callable[[], object] = lambda: None,
+    ) -> Identity:
+        """Have the runtime make the process, and do `meanwhile` beside it.
+
+        Raises `RuntimeFailed` with the runtime's words, and what `meanwhile` raises.
+        """
         words = list(command)
         console = None
         errors = os.memfd_create("runtime", os.MFD_CLOEXEC)
@@ -82,7 +91,7 @@ class Call:
         self._undo.callback(log.unlink, missing_ok=True)
         runtime = self._bundler.runtime
         options = ["--log-format", "json", "--log", str(log)]
-        full = runtime.command(*options, *words, *last, creating=command[0] == "create")
+        full = runtime.command(*options, *words, *last)
         call = processes.spawn(
             full,
             stdin=given[0],
@@ -90,8 +99,10 @@ class Call:
             stderr=given[2],
             pass_fds=self._pass_fds,
             cgroup=self._bundler.cgroups.monitor(self._bundle.id).create(),
+            preexec=runtime.hiding() if command[0] == "create" else None,
         )
         try:
+            meanwhile()
             if console is not None and self._terminal is not None:
                 master = console.receive(call)
                 if master is not None:

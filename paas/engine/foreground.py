@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from paas.engine.bundler import Bundler, Content
@@ -188,12 +189,17 @@ class Foreground:
             undo.callback(self._bundler.destroy, spec.id)
             bundle = self._bundler.make(spec, content, terminal=terminal is not None)
             record = bundle.known_record()
-            address = self._bundler.give_address(record, bundle)
+            addresses: list[IPv4Address] = []
+
+            def give_address() -> None:
+                if address := self._bundler.give_address(record, bundle):
+                    addresses.append(address)
+
             with self._orphans.adopted(), Call(self._bundler, bundle, streams, terminal) as call:
                 pid_file = bundle.init_pid_file
                 command = ["create", "--bundle", str(bundle.path), "--pid-file", str(pid_file)]
-                init = call.begin(command, [spec.id], pid_file)
-                live = Live(init, None, str(address) if address else None, time.time())
+                init = call.begin(command, [spec.id], pid_file, give_address)
+                live = Live(init, None, next(map(str, addresses), None), time.time())
                 bundle.write_live(live)
                 self._bundler.wire(record, init.pid)
                 if terminal is None:

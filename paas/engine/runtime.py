@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from paas.engine.spec import ContainerSpec, Mount
 from paas.engine.userns import UserRange
 from paas.engine.users import User
 from paas.errors import PaasError
-from paas.host import files, processes
+from paas.host import files, processes, syscalls
 from paas.host.cgroups import Cgroups
 from paas.model.layout import Layout
 from paas.model.limits import MIB, Limits
@@ -82,6 +82,18 @@ class Runtime:
         if options:
             prefix += ["/bin/sh", str(SHIM), *options]
         return prefix, self._program
+
+    def hiding(self) -> Callable[[], None] | None:
+        """What a child of ours does before it becomes a creating call without the prefix.
+
+        The same, and 6 ms sooner than by the three programs of it.
+        """
+        return self._hide if self.hidden else None
+
+    def _hide(self) -> None:
+        syscalls.unshare(syscalls.CLONE_NEWNS)
+        syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_SLAVE)
+        syscalls.umount(self.hidden)
 
     @property
     def _program(self) -> list[str]:

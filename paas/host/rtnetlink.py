@@ -55,6 +55,11 @@ def up(index: int) -> Message:
     return NEWLINK, 0, _LINK.pack(0, 0, index, IFF_UP, IFF_UP)
 
 
+def down(index: int) -> Message:
+    """Set a link down."""
+    return NEWLINK, 0, _LINK.pack(0, 0, index, 0, IFF_UP)
+
+
 def delete(name: str) -> Message:
     """Delete a link, and with it a veth's other end."""
     return DELLINK, 0, _LINK.pack(0, 0, 0, 0, 0) + _attribute(_IFNAME, name.encode() + b"\0")

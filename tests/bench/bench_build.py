@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from paas.engine.build.buildhost import BuildHost
-from tests.bench.dockerd import CLIENT, PROGRAM, dockerd
+from tests.bench.dockerd import PROGRAM, dockerd
 from tests.bench.figures import Row, row, seconds
 from tests.engine.build.buildah import Buildah
 from tests.engine.build.rig import BASE, Rig, base_archive
@@ -78,7 +78,7 @@ def builders(folder: Path) -> Iterator[dict[str, Build]]:
                 *("--ulimit=nofile=1024:1024", str(path)),
             ),
         }
-        if PROGRAM.exists() and Path(CLIENT).exists():
+        if PROGRAM is not None:
             (folder / "docker").mkdir()
             docker = stack.enter_context(dockerd(folder / "docker"))
             docker.run("import", os.fspath(base), BASE)

@@ -39,7 +39,7 @@ def measure(server: Server) -> Sequence[Row]:
     eventually(lambda: len(watched(server)) >= INSTANCES)
     time.sleep(2)  # What the start left to do is done by then, and is no part of rest.
     own = list(family(server.daemon_pid()))
-    memory = sum(map(pss, own)) / MIB
+    memory = sum(pss(pid) for pid in own if alive(pid)) / MIB
     used = {pid: cpu(pid) for pid in own}
     time.sleep(IDLE_SECONDS)
     share = {pid: 100 * (cpu(pid) - used[pid]) / IDLE_SECONDS for pid in own if alive(pid)}

@@ -18,6 +18,7 @@ LOG_LINES = 40
 
 FIXTURES = "test_fixtures.py"
 
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put what others give time to behind all rings; the order is otherwise kept."""

@@ -21,7 +21,7 @@ from paas.daemon.services import STACK
 from paas.model.layout import Layout
 from tests.push.outcome import Outcome, eventually, run
 from tests.push.repository import Files, Repository
-from tests.push.residue import Residue, difference, residue
+from tests.push.residue import Residue, difference, mounts, residue
 from tests.push.sshd import Sshd, free_port, make_key
 from tests.push.stacks import borrow
 
@@ -137,7 +137,7 @@ class Server:
         options = (*ports, "--domain", DOMAIN, "--no-stack")
         done = self.paas("up", *options, timeout=UP_SECONDS).ok()
         # The supervisor settles in on its own: what it mounts is nobody's residue.
-        eventually(lambda: any(path.is_mount() for path in (self.layout.run / "idmap").iterdir()))
+        eventually(lambda: any("/idmap/" in point for point in mounts(self.layout)))
         return done
 
     def give_up_soon(self) -> None:

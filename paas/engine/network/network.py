@@ -164,6 +164,7 @@ class Network:
             uplink = uplink6(self.interface)
             plan6 = self._plan6 if uplink else None
             self._router.ensure(plan6)
+            self._router.sweep(lease.address for lease in self._leases.list())
             with Netlink() as net:
                 around = self._surroundings(net)
                 self._host.ensure(net, around)

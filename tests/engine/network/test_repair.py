@@ -26,6 +26,7 @@ from tests.engine.network.world import (
     connect,
     nft,
 )
+from tests.push.outcome import eventually
 
 WEB = "app:1/web"
 
@@ -162,6 +163,34 @@ def test_killed_in_the_middle_of_attach(world: World, step: int) -> None:
     world.network.detach("web")
     slot, second = serving(world)
     works(world, slot, second)
+
+
+def test_a_namespace_that_outlives_its_container_is_cut_off_and_swept(world: World) -> None:
+    """Somebody joined it, or holds it open: the kernel does not end it with the container."""
+    slot, kept = serving(world)
+    instance = world.instance("left")
+    name = world.network.plan.interface_of(world.address("left"))
+    assert ask(instance.namespace, INTERNET, 80).startswith("internet")
+    world.network.detach("left")
+    with pytest.raises(OSError, match="No route to host"):
+        connect(instance.namespace, INTERNET, 80)
+    assert name in router_links(world)
+    world.network.ensure()
+    assert name not in router_links(world)
+    works(world, slot, kept)
+
+
+def test_a_veth_goes_with_the_namespace(world: World) -> None:
+    instance = Instance()
+    name = world.network.plan.interface_of(world.network.attach("gone", instance.pid))
+    instance.end()
+    world.network.detach("gone")
+    eventually(lambda: name not in router_links(world))
+
+
+def router_links(world: World) -> set[str]:
+    with netlink.inside(world.network._router.path), Netlink() as net:
+        return {link.name for link in net.links()}
 
 
 def kill_after(calls: int) -> None:
