@@ -1,4 +1,4 @@
-"""The command that shows what was done, when and by whom."""
+"""The commands of the journal: what was done, when and by whom, and how much of it is kept."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import click
 
 from paas.cli.access import Access
 from paas.cli.command import Command, Names
-from paas.cli.options import format_option
+from paas.cli.options import format_option, one_word
 from paas.cli.output import moment
 from paas.cli.session import Session
 from paas.model.app import App
 from paas.model.harmless import harmless
+from paas.model.logsettings import EVENT_SETTINGS, EVENTS_AGE, EVENTS_COUNT
+from paas.model.processes import UnknownProperty
 from paas.store.events import Event
 
 DEFAULT_COUNT = 100
@@ -32,6 +34,20 @@ def events(session: Session, app: App | None, num: int, form: str, *, tail: bool
         session.request.channel.end_with_client()
         for one in _following(session, app, found[-1].id if found else None):
             _show(session, one, form)
+
+
+def change(session: Session, key: str, value: str | None) -> None:
+    """Set how much is kept; without a value it is as at first."""
+    setting = EVENT_SETTINGS.get(key)
+    if setting is None:
+        raise UnknownProperty(key, list(EVENT_SETTINGS))
+    if value is not None:
+        setting.parse(value)
+    with session.store.transaction():
+        session.store.settings.set(None, setting.name, value)
+        # What shortens the journal is told in it.
+        session.store.events.add(session.actor, "", "events:set", f"{key} {value or ''}".strip())
+    session.report.step(f"Setting {key} to {value}" if value is not None else f"Unsetting {key}")
 
 
 def _following(session: Session, app: App | None, last: int | None) -> Iterator[Event]:
@@ -92,5 +108,14 @@ COMMANDS = (
             format_option(),
         ),
         description="With --tail, JSON is one object a line.",
+    ),
+    Command(
+        "events:set",
+        "Set how much of what was done is kept on record",
+        Access.ADMIN,
+        change,
+        arguments=(one_word("key", "PROPERTY"), one_word("value", "VALUE", required=False)),
+        description="; ".join(f"{key}: {each.help}" for key, each in EVENT_SETTINGS.items())
+        + f". {EVENTS_COUNT.default} and {EVENTS_AGE.default / 86400:.0f}d unless set.",
     ),
 )

@@ -158,8 +158,16 @@ def logs(session: Session, name: str, num: int) -> None:
         session.output.line(line)
 
 
-def hooks(session: Session) -> None:
+def hooks(session: Session, form: str) -> None:
     """Print every hook: when it is called, and what it is told."""
+    if form == "json":
+        session.output.json(
+            [
+                {"name": one.name, "asked": one.asked, "events": one.events, "text": one.text}
+                for one in HOOKS.values()
+            ]
+        )
+        return
     for hook in HOOKS.values():
         what = "may refuse" if hook.asked else f"told of: {', '.join(hook.events)}"
         session.output.line(f"{hook.name} ({what})")
@@ -359,6 +367,7 @@ COMMANDS = (
         "Print every hook that a plugin may have",
         Access.VIEW,
         hooks,
+        options=(format_option(),),
     ),
     Command(
         "plugin:new",

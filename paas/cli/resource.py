@@ -31,6 +31,7 @@ def limit(
     disk: str | None,
     process_type: str | None,
     no_restart: bool,
+    form: str,
 ) -> None:
     """Show limits, or change them."""
     kind = _kind(process_type)
@@ -38,7 +39,7 @@ def limit(
     if any(given.values()):
         _apply(session, app, _parsed(kind, LIMITS, given), no_restart=no_restart)
     else:
-        _show(session, app, kind, "limits", LIMITS)
+        _show(session, app, kind, "limits", LIMITS, form)
 
 
 def reserve(
@@ -49,13 +50,14 @@ def reserve(
     cpu: str | None,
     process_type: str | None,
     no_restart: bool,
+    form: str,
 ) -> None:
     """Show reservations, or change them."""
     kind, given = _kind(process_type), {"memory": memory, "cpu": cpu}
     if any(given.values()):
         _apply(session, app, _parsed(kind, RESERVATIONS, given), no_restart=no_restart)
     else:
-        _show(session, app, kind, "reservations", RESERVATIONS)
+        _show(session, app, kind, "reservations", RESERVATIONS, form)
 
 
 def limit_clear(
@@ -99,11 +101,16 @@ def _parsed(
     return values
 
 
-def _show(session: Session, app: App | None, kind: str, what: str, table: Table) -> None:
+def _show(  # noqa: PLR0913, PLR0917 (one for each word)
+    session: Session, app: App | None, kind: str, what: str, table: Table, form: str
+) -> None:
     scope = None if app is None else app.id
+    texts = {name: session.store.processes.get(scope, kind, table[name].name) for name in table}
+    if form == "json":
+        session.output.json(texts)
+        return
     whose = "every app" if app is None else app.name
     session.report.result(f"{what} of {whose}{f' ({kind})' if kind else ' (defaults)'}")
-    texts = {name: session.store.processes.get(scope, kind, table[name].name) for name in table}
     for line in columns([(f"{name}:", text or "") for name, text in texts.items()]):
         session.report.detail(line)
 
@@ -168,7 +175,7 @@ def _options(table: Table) -> tuple[click.Option, ...]:
         click.Option([f"--{name}"], metavar="AMOUNT", help=f"{setting.help}; {CLEAR} removes it.")
         for name, setting in table.items()
     ]
-    return (*each, _process_type(), no_restart_option())
+    return (*each, _process_type(), no_restart_option(), format_option())
 
 
 def _process_type() -> click.Option:

@@ -13,7 +13,7 @@ from paas.cli.output import columns, moment
 from paas.cli.parsing import Misused
 from paas.cli.service_commands import ServiceCommands
 from paas.cli.session import Session
-from paas.model.backup import Backup
+from paas.model.backup import Backup, Schedule
 from paas.plugin.backup_target import S3
 
 
@@ -87,24 +87,28 @@ class BackingUp:
         target: str | None,
         keep: int,
         keep_days: int,
+        form: str,
         *,
         verify: bool,
     ) -> None:
         """Back a service up from time to time, or say when that is done."""
         found = self._of.find(session, service)
         if cron is None:
-            self._show_schedule(session, found.id)
+            self._show_schedule(session, found.id, form)
             return
         made = session.platform.service_backups.schedule(
             found, cron, target or "", (keep, keep_days), verify=verify
         )
         session.report.step(f"The next backup of {service} is on {moment(made.next_at)}")
 
-    def _show_schedule(self, session: Session, service_id: int) -> None:
-        for one in session.store.backups.schedules():
-            if one.service_id == service_id:
-                keep = f"keep {one.keep_count or 'all'} and {one.keep_days or 'all'} days"
-                session.output.line(f"{one.cron}  {one.target}  {keep}  next {moment(one.next_at)}")
+    def _show_schedule(self, session: Session, service_id: int, form: str) -> None:
+        found = [one for one in session.store.backups.schedules() if one.service_id == service_id]
+        if form == "json":
+            session.output.json([_plan(one) for one in found])
+            return
+        for one in found:
+            keep = f"keep {one.keep_count or 'all'} and {one.keep_days or 'all'} days"
+            session.output.line(f"{one.cron}  {one.target}  {keep}  next {moment(one.next_at)}")
 
     def unschedule(self, session: Session, service: str) -> None:
         """Back a service up no more by itself."""
@@ -145,6 +149,17 @@ def _entry(one: Backup) -> dict[str, object]:
         "file": one.file,
         "version": one.version,
         "scheduled": one.scheduled,
+    }
+
+
+def _plan(one: Schedule) -> dict[str, object]:
+    return {
+        "cron": one.cron,
+        "target": one.target,
+        "keep": one.keep_count,
+        "keep_days": one.keep_days,
+        "verify": one.verify,
+        "next": moment(one.next_at),
     }
 
 
@@ -204,7 +219,9 @@ def backups(of: ServiceCommands) -> Iterator[Command]:
                          help="And how long; 0 for ever."),
             click.Option(["--verify/--no-verify"], default=True,
                          help="Restore each once, to be sure."),
+            format_option(),
         ),
+        description="Without a cron expression: shows what is scheduled.",
     )  # fmt: skip
     yield of.command(
         "backup:unschedule",

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import click
 
 from paas.cli.access import Access
 from paas.cli.command import Command
-from paas.cli.options import words
+from paas.cli.options import format_option, words
+from paas.cli.output import columns
 from paas.cli.parsing import END_OF_OPTIONS, Misused
 from paas.cli.service_commands import ServiceCommands
 from paas.cli.session import Session
+from paas.errors import PaasError
 from paas.host.streams import write_all
 from paas.host.terminal import is_terminal
+from paas.model.names import shown
 from paas.plugin.manifest import Extra
 
 CHUNK = 1 << 20
+
+
+class NotAList(PaasError):
+    """What a command of a plugin wrote is not the list that its plugin.toml says it is."""
 
 
 class Talking:
@@ -76,6 +83,22 @@ class Talking:
         """Run a command that only this plugin has."""
         return self._run(session, service, extra.name, argv, None)
 
+    def listing(
+        self, extra: Extra, session: Session, service: str, argv: tuple[str, ...], form: str
+    ) -> int:
+        """Run one that answers with a list: a table, or JSON."""
+        found = self._of.find(session, service)
+        answer = session.platform.service_talk.answer(found, extra.name, argv)
+        for line in answer.errors.splitlines():
+            session.report.warn(line)
+        rows = [_row(extra, line) for line in answer.output.splitlines()]
+        if form == "json":
+            session.output.json([_entry(extra, row) for row in rows])
+            return answer.code
+        for line in columns(rows) if rows else ():
+            session.output.line(line)
+        return answer.code
+
     def _run(
         self,
         session: Session,
@@ -95,6 +118,21 @@ class Talking:
         found = self._of.find(session, service)
         session.request.channel.end_with_client()
         session.platform.service_talk.logs(found, lines=num, follow=tail, out=session.output.data)
+
+
+def _row(extra: Extra, line: str) -> list[str]:
+    values = line.split("\t")
+    if len(values) != len(extra.columns):
+        raise NotAList(
+            f"{shown(line)} is not {' and '.join(extra.columns)}, parted by a tab",
+            resolution="It is what a command of the plugin wrote: tell who makes it.",
+        )
+    return values
+
+
+def _entry(extra: Extra, row: Sequence[str]) -> object:
+    """A list of one column is one of texts."""
+    return row[0] if len(row) == 1 else dict(zip(extra.columns, row, strict=True))
 
 
 def _behind(argv: tuple[str, ...]) -> tuple[str, ...]:
@@ -159,8 +197,9 @@ def talk(of: ServiceCommands) -> Iterator[Command]:
             extra.name,
             extra.summary,
             Access.DEPLOY,
-            functools.partial(do.extra, extra),
+            functools.partial(do.listing if extra.columns else do.extra, extra),
             arguments=(words("argv", "NAME", required=False),),
+            options=(format_option(),) if extra.columns else (),
         )
 
 

@@ -1,4 +1,4 @@
-"""Freeing what is no longer needed: old releases, their images, layers, logs, deploys."""
+"""Freeing what is no longer needed: releases, images, layers, logs, deploys, events."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ from paas.host.files import remove_tree
 from paas.model.app import App
 from paas.model.cron import RETAIN_RUNS
 from paas.model.layout import Layout
-from paas.model.logsettings import RETAIN_AGE, RETAIN_COUNT, RETAIN_SIZE
+from paas.model.logsettings import (
+    EVENTS_AGE,
+    EVENTS_COUNT,
+    RETAIN_AGE,
+    RETAIN_COUNT,
+    RETAIN_SIZE,
+)
 from paas.model.settings import KEEP_RELEASES
 from paas.store.store import Store
 
@@ -39,7 +45,13 @@ class Housekeeping:
             self.store.releases.keep(app.id, self.store.settings.value(KEEP_RELEASES, app.id))
             self._prune_logs(app)
             self._prune_deploys(app)
+        self._prune_events()
         return self.collect()
+
+    def _prune_events(self) -> None:
+        value = self.store.settings.value
+        oldest = self.engine.clock.now() - value(EVENTS_AGE)
+        self.store.events.keep(count=value(EVENTS_COUNT), oldest=oldest)
 
     def _prune_logs(self, app: App) -> None:
         directory, settings = log_directory(self.layout, app.id), self.store.settings

@@ -11,7 +11,7 @@ from paas.host.terminal import Terminal
 from paas.model.env import Secret
 from paas.model.service import Service
 from paas.plugin.manifest import ServiceManifest
-from paas.plugin.service_runner import SHELL, NotRunning, log_directory
+from paas.plugin.service_runner import SHELL, Answer, NotRunning, log_directory
 from paas.plugin.service_values import environment
 
 
@@ -39,6 +39,13 @@ class ServiceTalk:
         env = environment(manifest, _of_database(service, database))
         container = self.container(service)
         return self.operations.runner.attached(container, [*args, *words], terminal, env)
+
+    def answer(self, service: Service, command: str, words: Sequence[str]) -> Answer:
+        """The same without input, and what it says. Raises `NotRunning`, `NoSuchAbility`."""
+        manifest = self.operations.manifest(service)
+        args = self._args(manifest, command)
+        env = environment(manifest, service)
+        return self.operations.runner.ask(self.container(service), [*args, *words], env)
 
     def enter(self, service: Service, words: Sequence[str], terminal: Terminal) -> int:
         """Run a shell, or `words`, beside the server."""

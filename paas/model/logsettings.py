@@ -1,6 +1,8 @@
-"""How much of the output of an app's ended instances is kept."""
+"""How much is kept of the output of ended instances, and of the journal of events."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from paas.model.duration import parse_duration
 from paas.model.limits import MIB
@@ -14,3 +16,18 @@ RETAIN_AGE = Setting(
     "retain-age", parse_duration, 30 * 86400.0, "For how long those logs are kept", app=True
 )
 LOG_SETTINGS: tuple[Setting[int] | Setting[float], ...] = (RETAIN_COUNT, RETAIN_SIZE, RETAIN_AGE)
+
+EVENTS_COUNT = Setting(
+    "events-retain-count",
+    whole(1, 1_000_000),
+    10_000,
+    "How many events are kept of each app, and of the server",
+)
+EVENTS_AGE = Setting(
+    "events-retain-age", parse_duration, 365 * 86400.0, "For how long events are kept"
+)
+EVENT_SETTINGS: Mapping[str, Setting[int] | Setting[float]] = {
+    "retain-count": EVENTS_COUNT,
+    "retain-age": EVENTS_AGE,
+}
+"""By the word of `events:set`."""

@@ -7,7 +7,7 @@
     [credentials]  user, database: texts; a password is always generated
     [environment]  variables of the container, and of every command in it
     [commands]     argv of each command, run in the container
-    [[extra]]      further commands of this plugin alone: name, summary, run
+    [[extra]]      further commands of this plugin alone: name, summary, run, columns
 
 Texts may hold `{name}`, `{user}`, `{password}`, `{database}`, `{host}`, `{port}`, `{scheme}`,
 `{memory_mb}` and `{version}`; nothing in them is given to a shell.
@@ -60,11 +60,16 @@ class InvalidManifest(PaasError):
 
 @dataclass(frozen=True)
 class Extra:
-    """A command that only this plugin has; what is typed behind the name is added to `run`."""
+    """A command that only this plugin has; what is typed behind the name is added to `run`.
+
+    One with `columns` answers with a list: each line has a value for each of them, parted by
+    tabs.
+    """
 
     name: str
     summary: str
     run: tuple[str, ...]
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -206,6 +211,7 @@ def _extra(table: Fields) -> Extra:
         table.text("name", pattern=re.compile(r"[a-z][a-z-]*")),
         table.text("summary"),
         table.words("run"),
+        table.words("columns", default=(), pattern=re.compile(r"[a-z][a-z_]*")),
     )
     table.finish()
     return extra

@@ -55,6 +55,18 @@ class Events:
         )
         return [event_of(row) for row in rows]
 
+    def keep(self, *, count: int, oldest: float) -> None:
+        """Drop what is older than `oldest` (epoch seconds), and all but the newest `count` of
+        each app and of the server. Ids go on behind those that were dropped.
+        """
+        # By app: one that crashes all the time pushes nobody else's out.
+        self._db.execute(
+            "DELETE FROM events WHERE at < :oldest OR id IN (SELECT id FROM"
+            " (SELECT id, row_number() OVER (PARTITION BY app ORDER BY id DESC) AS place"
+            "  FROM events) WHERE place > :count)",
+            {"oldest": oldest, "count": count},
+        )
+
     def newest(self) -> int:
         """The id of the last event there is; 0 when there is none."""
         [row] = self._db.execute("SELECT ifnull(max(id), 0) AS newest FROM events")

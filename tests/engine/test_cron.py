@@ -6,6 +6,7 @@ import os
 import re
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 
 import pytest
@@ -18,8 +19,9 @@ from paas.engine.container import ContainerNotFound
 from paas.errors import PaasError
 from paas.model.app import App
 from paas.model.cron import RETAIN_RUNS, Concurrency, CronRun, CronTask, RunStatus
-from paas.model.logsettings import RETAIN_COUNT
+from paas.model.logsettings import EVENTS_AGE, EVENTS_COUNT, RETAIN_COUNT
 from paas.store.cron import Planned
+from paas.store.store import Store
 from tests.engine.world import Step, World, killed_at, steps_of
 from tests.push.outcome import eventually
 
@@ -228,6 +230,22 @@ def test_logs_of_runs_and_of_instances_push_each_other_out_of_nothing(
     ]
     assert instance.exists()
     assert [run.id for run in store.cron.history(app.id, task.id)] == [runs[2].id, runs[1].id]
+
+
+def test_housekeeping_prunes_the_journal_by_count_and_age(world: World, app: App) -> None:
+    store = world.parts.store
+    with closing(Store(world.layout, lambda: time.time() - 2 * 3600)) as earlier:
+        earlier.events.add("ann", "flapping", "crash 0")
+    for number in range(1, 5):
+        store.events.add("ann", "flapping", f"crash {number}")
+    kept = partial(store.events.tail, 9, "flapping")
+    store.settings.set(None, EVENTS_AGE.name, "1h")
+    world.parts.housekeeping.run()
+    assert [one.what for one in kept()] == ["crash 1", "crash 2", "crash 3", "crash 4"]
+    store.settings.set(None, EVENTS_COUNT.name, "3")
+    world.parts.housekeeping.run()
+    assert [one.what for one in kept()] == ["crash 2", "crash 3", "crash 4"]
+    assert store.events.tail(1, app.name) != []
 
 
 def run_steps(steps: list[Step]) -> list[Step]:

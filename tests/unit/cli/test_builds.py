@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import pty
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -15,6 +18,7 @@ from paas.deploy.receive import LOG
 from paas.host.clock import SystemClock
 from paas.model.app import App
 from paas.model.deploy import Stage
+from paas.model.logsettings import EVENTS_AGE, EVENTS_COUNT
 from paas.model.report import Silent
 from paas.model.role import Role
 from tests.unit.cli.caller import Paas
@@ -107,3 +111,54 @@ def test_a_follower_sees_only_what_comes_later(paas: Paas) -> None:
     assert [one.what for one in events.after(seen)] == ["new", "other"]
     assert [one.what for one in events.after(seen, ["x"])] == ["new"]
     assert events.after(events.newest()) == []
+
+
+@contextmanager
+def followed(paas: Paas, app: str) -> Iterator[Callable[[], str]]:
+    """What `events -t` of an app says, the last event first, a line a call."""
+    reader, writer = os.pipe()
+
+    def follow() -> None:
+        paas("events", app, "-t", "-n", "1", stdout=writer)
+        os.close(writer)
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    with os.fdopen(reader) as lines:
+        yield lambda: lines.readline().rstrip("\n").split("  ")[-1]
+    while thread.is_alive():
+        # It ends with the next line that it has for nobody.
+        paas.store.events.add("ann", app, "end")
+        thread.join(0.05)
+
+
+def test_who_follows_the_journal_misses_nothing_while_it_is_pruned(
+    paas: Paas, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("paas.cli.events.FOLLOW_SECONDS", 0.01)
+    events = paas.store.events
+    events.add("ann", app.name, "before")
+    with followed(paas, app.name) as next_line:
+        assert next_line() == "before"
+        for number in range(3):
+            # All of it goes, also the event that was shown last.
+            events.keep(count=1, oldest=time.time() + 1)
+            assert events.tail(9) == []
+            events.add("ann", app.name, f"{number}")
+            assert next_line() == f"{number}"
+
+
+def test_how_much_of_the_journal_is_kept_is_an_admin_s_to_say(paas: Paas, app: App) -> None:
+    bob = paas.let_in("bob", admin=False)
+    paas.store.users.give("bob", app.id, Role.OWNER)
+    assert "may not run" in paas("events:set", "retain-count", "1", caller=bob).err
+    for line in (("retain-count", "0"), ("retain-age", "never"), ("retain-colour", "1")):
+        assert paas("events:set", *line).code != 0, line
+    value = paas.store.settings.value
+    assert (value(EVENTS_COUNT), value(EVENTS_AGE)) == (10_000, 365 * 86400.0)
+    assert paas("events:set", "retain-count", "7").code == 0
+    assert paas("events:set", "retain-age", "30d").code == 0
+    assert (value(EVENTS_COUNT), value(EVENTS_AGE)) == (7, 30 * 86400.0)
+    assert paas("events:set", "retain-age").code == 0
+    assert value(EVENTS_AGE) == 365 * 86400.0
+    assert [one.what for one in paas.store.events.tail(3)] == ["events:set"] * 3

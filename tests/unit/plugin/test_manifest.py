@@ -38,6 +38,9 @@ ready = ["true"]
 """
 
 
+EXTRA = "[[extra]]\nname = 'x'\nsummary = 'x'\nrun = ['x']\n"
+
+
 def test_what_is_declared_is_what_is_read() -> None:
     manifest = parse_manifest(GOOD, "counter/plugin.toml")
     assert (manifest.name, manifest.port, manifest.data) == ("counter", 7000, "/data")
@@ -68,6 +71,8 @@ def test_what_is_declared_is_what_is_read() -> None:
         ("ready =", 'redy = ["x"]\nready =', "commands.redy is no command; there are"),
         ("[commands]", "[surprise]\na = 1\n[commands]", "x/plugin.toml: surprise is not known"),
         ("[link]", "[[extra]]\nname = 'X'\n[link]", "extra[0].name cannot be 'X'"),
+        ("[link]", f"{EXTRA}columns = 'name'\n[link]", "extra[0].columns must be a list of texts"),
+        ("[link]", f"{EXTRA}columns = ['A B']\n[link]", "extra[0].columns cannot"),
         ("[link]", "[expose]\ntls = 'us'\n[link]", "expose.tls cannot be 'us'"),
         ("[link]", "[expose]\nport = 1\n[link]", "expose.port is not known; there are"),
     ],
