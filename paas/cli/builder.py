@@ -52,7 +52,7 @@ def change(session: Session, app: App, key: str, value: str | None) -> None:
         raise Misused(f"{shown(key)} is not one of {', '.join(names)}")
     if value is not None:
         setting.parse(value)
-    session.store.settings.set(app.id, key, value)
+    session.keep(app, key, value, "builder:set", key)
     done = f"Setting {key} to {value}" if value else f"Unsetting {key}"
     session.report.step(f"{done} for {app.name}")
 
@@ -131,6 +131,7 @@ def _change_argument(session: Session, app: App, value: str | None) -> None:
         if text is not None:
             values[name] = text
         settings.set(app.id, BUILD_ARGS.name, json.dumps(values) if values else None)
+        session.note(app, "builder:set", f"{ARGUMENT} {name}".rstrip())
     done = f"Setting {ARGUMENT} {name}" if text is not None else f"Unsetting {ARGUMENT} {name}"
     session.report.step(f"{done.rstrip()} for {app.name}")
 

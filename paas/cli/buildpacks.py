@@ -95,6 +95,7 @@ def _change(session: Session, app: App, change: Change) -> None:
         found: list[str] = [*settings.value(BUILDPACKS, app.id)]
         change(found)
         settings.set(app.id, BUILDPACKS.name, dump(found))
+        session.note(app, "buildpacks changed", " ".join(str(parse_source(one)) for one in found))
     session.report.step(f"Buildpacks of {app.name}, from its next build on:")
     for line in _numbered(found) or ["(none: what its repository says)"]:
         session.report.detail(line)

@@ -75,10 +75,11 @@ def change(
     """Change how an app is served over HTTPS."""
     if https_redirect is None and hsts_seconds is None:
         raise Misused("Give --https-redirect or --hsts-seconds")
-    for setting, text in ((HTTPS_REDIRECT, https_redirect), (HSTS_SECONDS, hsts_seconds)):
-        if text is not None:
-            setting.parse(text)
-            session.store.settings.set(app.id, setting.name, text)
+    with session.store.transaction():
+        for setting, text in ((HTTPS_REDIRECT, https_redirect), (HSTS_SECONDS, hsts_seconds)):
+            if text is not None:
+                setting.parse(text)
+                session.keep(app, setting.name, text, "certs:set", setting.name)
     session.platform.certificates.publish(session.report)
 
 

@@ -67,6 +67,7 @@ def _switch(session: Session, app: App, processes: tuple[str, ...], mode: Checks
                     session.store.processes.set(app.id, kind, name, None)
         for kind in kinds:
             session.store.processes.set(app.id, kind, CHECKS.name, mode.value)
+        session.note(app, f"checks {mode.value}", " ".join(names))
     whom = ", ".join(names) or "all process types"
     session.report.step(f"Checks of {app.name} are {mode.value} for {whom}")
 
@@ -78,7 +79,7 @@ def change(session: Session, app: App | None, key: str, value: str | None) -> No
         raise Misused(f"{shown(key)} is not one of {', '.join(PROPERTIES)}")
     if value is not None:
         setting.parse(value)
-    session.store.settings.set(None if app is None else app.id, setting.name, value)
+    session.keep(app, setting.name, value, "checks:set", key)
     whose = "every app" if app is None else app.name
     session.report.step(
         f"{f'Setting {key} to {value}' if value else f'Unsetting {key}'} for {whose}"

@@ -346,7 +346,7 @@ COMMANDS = (
     Command(
         "config:bundle",
         "Write a tar archive of one file for each config var",
-        Access.VIEW,
+        Access.DEPLOY,
         bundle,
         Names.APP_OR_GLOBAL,
         options=(merged_option(),),

@@ -121,7 +121,7 @@ def change(session: Session, app: App | None, key: str, value: str | None) -> No
         setting.parse(value)
     scope = None if app is None else app.id
     with session.store.transaction():
-        session.store.settings.set(scope, setting.name, value)
+        session.keep(app, setting.name, value, "cron:set", key)
         # Other moments count from now on: none of them was missed.
         session.store.cron.begin_anew(scope)
     session.platform.wake()

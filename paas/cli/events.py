@@ -43,10 +43,7 @@ def change(session: Session, key: str, value: str | None) -> None:
         raise UnknownProperty(key, list(EVENT_SETTINGS))
     if value is not None:
         setting.parse(value)
-    with session.store.transaction():
-        session.store.settings.set(None, setting.name, value)
-        # What shortens the journal is told in it.
-        session.store.events.add(session.actor, "", "events:set", f"{key} {value or ''}".strip())
+    session.keep(None, setting.name, value, "events:set", key)
     session.report.step(f"Setting {key} to {value}" if value is not None else f"Unsetting {key}")
 
 

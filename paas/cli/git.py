@@ -89,6 +89,7 @@ def allow_host(session: Session, host: str) -> None:
     with session.store.transaction():
         hosts = [*settings.value(GIT_HOSTS)]
         settings.set(None, GIT_HOSTS.name, json.dumps(sorted({*hosts, name})))
+        session.note(None, "git host allowed", name)
     count = sshclient.learn(session.layout, name, int(port or 22))
     session.report.step(f"{name} may be fetched from; {count} ssh keys of it are known")
 

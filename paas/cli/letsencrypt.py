@@ -50,7 +50,7 @@ def change(session: Session, app: App | None, key: str, value: str | None) -> No
     parsed = None if value is None else setting.text(value)
     if setting.name in FILES and parsed is not None and not Path(parsed).is_file():
         raise Misused(f"There is no file {shown(parsed)} on the server")
-    session.store.settings.set(app.id if app else None, setting.name, parsed)
+    session.keep(app, setting.name, parsed, "letsencrypt:set", key)
     done = f"Setting {key} to {parsed}" if value is not None else f"Unsetting {key}"
     session.report.step(f"{done} for {app.name if app else 'all apps'}")
 
@@ -66,6 +66,7 @@ def _keep_binding_key(session: Session, app: App | None, value: str | None) -> N
         if not re.fullmatch(r"[A-Za-z0-9_-]{16,}={0,2}", secret):
             raise Misused("That is not a base64url key, as authorities hand them out")
     session.platform.letsencrypt.authorities.keep_binding_key(secret)
+    session.note(None, "letsencrypt:set", BINDING_KEY)
     session.report.step("The key of the external account is " + ("kept" if secret else "forgotten"))
 
 

@@ -60,7 +60,7 @@ def change(session: Session, app: App | None, key: str, value: str | None) -> No
         raise UnknownProperty(key, [each.name for each in LOG_SETTINGS])
     if value is not None:
         setting.parse(value)
-    session.store.settings.set(None if app is None else app.id, key, value)
+    session.keep(app, key, value, "logs:set", key)
     done = f"Setting {key} to {value}" if value is not None else f"Unsetting {key}"
     session.report.step(f"{done} for {'every app' if app is None else app.name}")
 

@@ -110,7 +110,9 @@ def change(
     if value is not None:
         setting.parse(value)
     kind = EVERY_TYPE if process_type is None else parse_process_type(process_type)
-    session.store.processes.set(None if app is None else app.id, kind, key, value)
+    with session.store.transaction():
+        session.store.processes.set(None if app is None else app.id, kind, key, value)
+        session.note(app, "ps:set", f"{kind} {key} {value or ''}".strip())
     whose = f"{'every app' if app is None else app.name}{_of(process_type)}"
     done = f"Setting {key} to {value}" if value is not None else f"Unsetting {key}"
     session.report.step(f"{done} for {whose}")

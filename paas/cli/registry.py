@@ -32,12 +32,14 @@ def login(session: Session, registry: str, username: str) -> None:
         )
     password = session.read_input(MOST_PASSWORD).decode("utf-8", "surrogateescape").rstrip("\r\n")
     _engine(session).login(registry, username, password)
+    session.note(None, "registry:login", f"{registry} {username}")
     session.report.step(f"Logged in to {registry} as {username}")
 
 
 def logout(session: Session, registry: str) -> None:
     """Forget a login."""
     _engine(session).logout(registry)
+    session.note(None, "registry:logout", registry)
     session.report.step(f"Logged out of {registry}")
 
 
@@ -79,6 +81,7 @@ def change(
     if authority is not None:
         settings = _with_authority(session, settings, registry, authority)
     registries.save(engine.settings_file, settings)
+    session.note(None, "registry:set", registry)
     session.report.step(f"{registry} is set")
 
 

@@ -80,7 +80,7 @@ def retain(session: Session, app: App | None, count: str | None) -> None:
         return
     kept = KEEP_RELEASES.parse(count)
     with session.store.transaction():
-        settings.set(scope, KEEP_RELEASES.name, count)
+        session.keep(app, KEEP_RELEASES.name, count, "releases:retain", count)
         if app is not None:
             session.store.releases.keep(app.id, kept)
     whose = "every app" if app is None else app.name

@@ -101,7 +101,7 @@ def _parsed(
     return values
 
 
-def _show(  # noqa: PLR0913, PLR0917 (one for each word)
+def _show(
     session: Session, app: App | None, kind: str, what: str, table: Table, form: str
 ) -> None:
     scope = None if app is None else app.id
@@ -138,6 +138,7 @@ def _apply(
         with session.store.transaction():
             for (kind, name), value in values.items():
                 session.store.processes.set(None, kind, name, value)
+                session.note(None, "resources set", f"{kind} {name} {value or ''}".strip())
         session.report.step("Each app takes it up with its next deploy or ps:restart")
         return
     session.report.step(f"Setting resources of {app.name}")

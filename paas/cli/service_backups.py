@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import click
 
@@ -14,6 +14,7 @@ from paas.cli.parsing import Misused
 from paas.cli.service_commands import ServiceCommands
 from paas.cli.session import Session
 from paas.model.backup import Backup, Schedule
+from paas.model.service import Service
 from paas.plugin.backup_target import S3
 
 
@@ -97,7 +98,7 @@ class BackingUp:
             self._show_schedule(session, found.id, form)
             return
         made = session.platform.service_backups.schedule(
-            found, cron, target or "", (keep, keep_days), verify=verify
+            found, cron, target or "", (keep, keep_days), verify=verify, actor=session.actor
         )
         session.report.step(f"The next backup of {service} is on {moment(made.next_at)}")
 
@@ -112,7 +113,9 @@ class BackingUp:
 
     def unschedule(self, session: Session, service: str) -> None:
         """Back a service up no more by itself."""
-        session.store.backups.unschedule(self._of.find(session, service).id)
+        with session.store.transaction():
+            session.store.backups.unschedule(self._of.find(session, service).id)
+            session.note(None, f"{self._of.noun}:backup:unschedule", service)
         session.report.step(f"{service} is no longer backed up by itself")
 
     def auth(
@@ -126,15 +129,20 @@ class BackingUp:
         """Set the key of a bucket, its secret from standard input; without one forget it."""
         found = self._of.find(session, service)
         if key is None:
-            session.store.backups.set_credentials(found, {})
+            self._keep_key(session, found, {})
             session.report.step(f"Forgot the key of {service}'s bucket")
             return
         secret = session.read_input(4096).decode("utf-8", "replace").strip()
         if not secret:
             raise Misused("The secret is read from standard input, which is empty")
         values = {"key": key, "secret": secret, "region": region or "", "endpoint": endpoint or ""}
-        session.store.backups.set_credentials(found, values)
+        self._keep_key(session, found, values)
         session.report.step(f"Set the key of {service}'s bucket")
+
+    def _keep_key(self, session: Session, service: Service, values: Mapping[str, str]) -> None:
+        with session.store.transaction():
+            session.store.backups.set_credentials(service, values)
+            session.note(None, f"{self._of.noun}:backup:auth", service.name)
 
 
 def _entry(one: Backup) -> dict[str, object]:

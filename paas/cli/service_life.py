@@ -160,19 +160,22 @@ class Life:
         """Change what the next start of a service is made with."""
         found = self._of.find(session, service)
         services = session.store.services
-        match key:
-            case "memory":
-                bytes_ = parse_memory(value) if value else self._of.manifest.memory
-                services.set_memory(found.id, bytes_)
-            case "config-options":
-                services.set_options(found.id, shlex.split(value or ""))
-            case "custom-env":
-                pairs = dict(_pair(word) for word in shlex.split(value or ""))
-                services.set_environment(found, pairs)
-            case _:
-                raise Misused(
-                    f"{shown(key)} cannot be set", resolution=f"There are {', '.join(SETTABLE)}."
-                )
+        with session.store.transaction():
+            match key:
+                case "memory":
+                    bytes_ = parse_memory(value) if value else self._of.manifest.memory
+                    services.set_memory(found.id, bytes_)
+                case "config-options":
+                    services.set_options(found.id, shlex.split(value or ""))
+                case "custom-env":
+                    pairs = dict(_pair(word) for word in shlex.split(value or ""))
+                    services.set_environment(found, pairs)
+                case _:
+                    raise Misused(
+                        f"{shown(key)} cannot be set",
+                        resolution=f"There are {', '.join(SETTABLE)}.",
+                    )
+            session.note(None, f"{self._of.noun}:set", f"{service} {key}")
         session.report.step(f"Set {key} of {service}; {self._of.noun}:restart takes it up")
 
 

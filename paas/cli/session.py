@@ -65,6 +65,19 @@ class Session:
         """The caller's name, for releases and events."""
         return self.caller.actor
 
+    def note(self, app: App | None, what: str, detail: str = "") -> None:
+        """Record in the journal what the caller does; `detail` holds no secret."""
+        self.store.events.add(self.actor, app.name if app is not None else "", what, detail)
+
+    def keep(self, app: App | None, name: str, value: str | None, what: str, word: str) -> None:
+        """Set a setting of an app or of the server, and record it as `what`: its word, its value.
+
+        None unsets it.
+        """
+        with self.store.transaction():
+            self.store.settings.set(app.id if app is not None else None, name, value)
+            self.note(app, what, f"{word} {value or ''}".rstrip())
+
     def apps(self) -> list[App]:
         """The apps that the caller may see."""
         return [app for app in self.store.apps.list() if self.permissions.may(Access.VIEW, app)]

@@ -39,7 +39,9 @@ def update(session: Session, stack: str | None) -> None:
 
 def choose(session: Session, app: App, stack: str) -> None:
     """Build an app on a stack, from its next build on."""
-    session.platform.stacks.choose(app, stack)
+    with session.store.transaction():
+        session.platform.stacks.choose(app, stack)
+        session.note(app, "stack:set", stack)
     session.report.step(f"{app.name} is built on {stack} from its next build on")
 
 

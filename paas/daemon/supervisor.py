@@ -159,6 +159,7 @@ class Supervisor:
             parts.detached.settle,
             parts.cron_runs.sweep,
             parts.drains.sweep,
+            parts.storage.sweep,
             parts.engine.containers.release,
             parts.engine.containers.rotate_logs,
             parts.engine.builder.recover,

@@ -138,12 +138,17 @@ class Certificates:
         ]
         if not found:
             raise NoCertificate(f"App {app.name} has no {'such ' if which else ''}certificate")
+        names = self.forget(app, found, actor=actor)
+        self._router.publish(report)
+        return names
+
+    def forget(self, app: App, found: Sequence[Certificate], *, actor: str) -> list[str]:
+        """Take certificates from an app; served they are until `publish`. Their names."""
         names = list(dict.fromkeys(name for each in found for name in each.names))
         with self._store.transaction():
             for each in found:
                 self._store.certificates.remove(app.id, each.fingerprint)
             self._store.events.add(actor, app.name, "certificate removed", ", ".join(names))
-        self._router.publish(report)
         return names
 
     def of(self, app: App) -> list[Served]:

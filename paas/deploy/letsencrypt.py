@@ -95,6 +95,7 @@ class Letsencrypt:
             with self._store.transaction():
                 self._store.settings.set(app.id, AUTO.name, None)
                 self._store.renewals.enable(app.id)
+                self._store.events.add(actor, app.name, "letsencrypt enabled")
             if refused is not None:
                 self._note(app, actor, refused)
                 for line in (refused.brief, *refused.details, "They are tried again later."):
@@ -249,11 +250,13 @@ class Letsencrypt:
     # -- what there is -------------------------------------------------------------------------
 
     def _end(self, app: App, *, actor: str, report: Report) -> None:
+        # Together: a certificate that stayed would be served, and renewed by nobody.
         with self._store.transaction():
             self._store.renewals.disable(app.id)
             self._store.settings.set(app.id, AUTO.name, "off")
-        for certificate in self._issued(app):
-            self._certificates.remove(app, certificate.fingerprint, actor=actor, report=report)
+            self._certificates.forget(app, self._issued(app), actor=actor)
+            self._store.events.add(actor, app.name, "letsencrypt disabled")
+        self._certificates.publish(report)
 
     def _nameable(self, app: App) -> list[str]:
         """The domains to certify. HTTP-01 cannot show control of a wildcard."""

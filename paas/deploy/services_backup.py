@@ -177,7 +177,14 @@ class ServiceBackups:
     # -- by themselves ---------------------------------------------------------------------
 
     def schedule(
-        self, service: Service, cron: str, target: str, keep: tuple[int, int], *, verify: bool
+        self,
+        service: Service,
+        cron: str,
+        target: str,
+        keep: tuple[int, int],
+        *,
+        verify: bool,
+        actor: str,
     ) -> Schedule:
         """Back up a service by a cron expression. `keep` is a count and days; 0 is all.
 
@@ -189,7 +196,11 @@ class ServiceBackups:
         open_target(place, backups.credentials(service))
         next_at = next_after(cron, self.clock.now())
         made = Schedule(service.id, cron, place, keep[0], keep[1], verify, next_at)
-        backups.schedule(made)
+        store = self.copies.services.store
+        with store.transaction():
+            backups.schedule(made)
+            what = f"{service.plugin}:backup:schedule"
+            store.events.add(actor, "", what, f"{service.name} {cron} {place}")
         return made
 
     def due(self) -> list[Schedule]:

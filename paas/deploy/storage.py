@@ -18,6 +18,8 @@ from paas.store.store import Store
 
 TOO_LARGE = "volume too large"
 AGAIN_SECONDS = 86400.0
+KEPT = "storage."
+"""Before the name of each in the engine."""
 
 MountsOf = Callable[[App, str], tuple[Mount, ...]]
 """What a container of an app and process type has mounted."""
@@ -48,9 +50,11 @@ class Storage:
         self, name: str, *, owner: tuple[int, int] | None, mode: int, size: int | None, actor: str
     ) -> None:
         """Make a volume. Without an `owner` it begins as the image says that first uses it."""
-        with self.store.transaction():
+        with self._volumes.making(), self.store.transaction():
             self.store.storage.create(name, size)
             uid, gid = owner or (0, 0)
+            # What is there is a destroyed one's, whose end was cut short: it never comes back.
+            self._volumes.remove(_kept(name))
             self._volumes.create(_kept(name), uid=uid, gid=gid, mode=mode)
             if owner is not None:
                 self._volumes.settle(_kept(name))
@@ -59,11 +63,22 @@ class Storage:
     def destroy(self, name: str, *, actor: str) -> None:
         """Remove a volume and all in it. Raises `VolumeInUse`, `VolumeBusy`."""
         self.check_unused(name)
-        with self.store.transaction():
-            self.store.storage.destroy(name)
-            self.store.events.add(actor, "", "volume destroyed", name)
-        # Killed in between, nobody knows the files any more: `create` finds and keeps them.
-        self._volumes.remove(_kept(name))
+        with self._volumes.ending():
+            with self.store.transaction():
+                self.store.storage.destroy(name)
+                self.store.events.add(actor, "", "volume destroyed", name)
+            # Killed in between it is nobody's, and the next `sweep` takes it away.
+            self._volumes.discard(_kept(name))
+        self._volumes.sweep()
+
+    def sweep(self) -> None:
+        """End what killed commands left: files of volumes that are no more, or not yet."""
+        with self._volumes.ending():
+            known = {_kept(volume.name) for volume in self.store.storage.list()}
+            for name in self._volumes.list():
+                if name.startswith(KEPT) and name not in known:
+                    self._volumes.discard(name)
+        self._volumes.sweep()
 
     def check_unused(self, name: str) -> None:
         """Raises `VolumeInUse` while an app has it mounted, `VolumeUnknown`."""
@@ -147,4 +162,4 @@ class Storage:
 
 def _kept(name: str) -> str:
     """The engine's name: what builds keep there is not in the way."""
-    return f"storage.{name}"
+    return f"{KEPT}{name}"

@@ -6,6 +6,7 @@ the container's own ids, whichever range it has today.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 from contextlib import suppress
@@ -19,9 +20,12 @@ from paas.engine.spec import Mount
 from paas.engine.userns import UserRange
 from paas.errors import NotFound, PaasError
 from paas.host import files, syscalls
+from paas.host.files import FileLock
 from paas.model.layout import Layout
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,127}")
+LEFT = re.compile(r"\.([0-9]+|import)$")
+"""How what is beside a volume is called, while it is made, filled and taken away."""
 
 
 class InvalidVolumeName(PaasError):
@@ -36,6 +40,16 @@ class UnsafePath(PaasError):
     """A part of a volume leads elsewhere."""
 
 
+class BeingReplaced(PaasError):
+    """Somebody else is giving the volume other files."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"The volume {name} is being imported into by somebody else",
+            resolution="Wait until that has ended, and try again.",
+        )
+
+
 class NoSuchDirectory(PaasError):
     """A directory of the host to be mounted is none."""
 
@@ -45,7 +59,18 @@ class Volumes:
 
     def __init__(self, layout: Layout, rootfs: Rootfs) -> None:
         self._directory = layout.engine_fs / "volumes"
+        self._lock = layout.locks / "volumes"
         self._rootfs = rootfs
+
+    def making(self) -> FileLock:
+        """Held by who makes a volume that is not written down yet: nobody takes it for
+        nobody's.
+        """
+        return FileLock(self._lock, "making a volume", shared=True)
+
+    def ending(self) -> FileLock:
+        """Held by who takes volumes away, for a moment; while nobody makes any."""
+        return FileLock(self._lock, "removing volumes")
 
     def create(self, name: str, *, uid: int = 0, gid: int = 0, mode: int = 0o755) -> Path:
         """Make a volume, owned by an id of the container; one that exists stays as it is.
@@ -57,17 +82,18 @@ class Volumes:
         # Resolved through the idmapped tree by containers' ids; the tree itself is behind
         # a directory that only root passes.
         self._directory.chmod(0o755)
-        beside = self._directory / f".{name}.{os.getpid()}"
-        beside.mkdir(mode=0o700)
-        os.chown(beside, uid, gid)
-        beside.chmod(mode)
-        try:
-            # Never replaces one with content, and an empty one only by its equal.
-            beside.rename(path)
-        except OSError:
-            beside.rmdir()
-            if not path.is_dir():
-                raise
+        with self.making():
+            beside = self._directory / f".{name}.{os.getpid()}"
+            beside.mkdir(mode=0o700)
+            os.chown(beside, uid, gid)
+            beside.chmod(mode)
+            try:
+                # Never replaces one with content, and an empty one only by its equal.
+                beside.rename(path)
+            except OSError:
+                beside.rmdir()
+                if not path.is_dir():
+                    raise
         files.sync_directory(self._directory)
         return path
 
@@ -128,9 +154,7 @@ class Volumes:
         No container may have it mounted: it would keep what was there. Raises `CopyFailed`.
         """
         path = self._existing(name)
-        beside = path.with_name(f".{name}.import")
-        files.remove_tree(beside)
-        beside.mkdir(mode=0o700)
+        beside, held = self._beside(name)
         try:
             kept = path.stat()
             os.chown(beside, kept.st_uid, kept.st_gid)
@@ -141,6 +165,35 @@ class Volumes:
             syscalls.renameat2(beside, path, syscalls.RENAME_EXCHANGE)
         finally:
             files.remove_tree(beside)
+            os.close(held)
+
+    def _beside(self, name: str) -> tuple[Path, int]:
+        """An empty directory for what is to become a volume, and the descriptor that says that
+        somebody works on it. Raises `BeingReplaced`.
+        """
+        beside = self._path(name).with_name(f".{name}.import")
+        with self.ending():
+            if beside.exists() and not _is_nobody_s(beside):
+                raise BeingReplaced(name)
+            files.remove_tree(beside)
+            beside.mkdir(mode=0o700)
+            held = os.open(beside, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            fcntl.flock(held, fcntl.LOCK_EX)
+        return beside, held
+
+    def discard(self, name: str) -> None:
+        """Take a volume away at once, for `sweep` to delete. For who holds `ending`."""
+        path = self._path(name)
+        if path.is_dir():
+            path.rename(path.with_name(f".{name}.{os.getpid()}"))
+
+    def sweep(self) -> None:
+        """Delete what was discarded, and what those left who were killed."""
+        with self.ending():
+            found = [path for path in self._directory.glob(".*") if LEFT.search(path.name)]
+            doomed = [path for path in found if _is_nobody_s(path)]
+        for path in doomed:
+            files.remove_tree(path)
 
     @staticmethod
     def _ground(path: Path) -> Ground:
@@ -177,6 +230,18 @@ class Volumes:
                 resolution="Use lower-case letters, digits, dots, dashes and underscores.",
             )
         return self._directory / name
+
+
+def _is_nobody_s(directory: Path) -> bool:
+    """Whether nobody works on it who has not been killed."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
 
 
 def _open_below(top: Path, subpath: str) -> int:

@@ -280,7 +280,11 @@ def test_a_dump_goes_out_and_in_unharmed_and_half_of_one_changes_nothing(db: Dat
 
 def test_several_databases_and_extensions(db: Database) -> None:
     assert db.paas("databases", "second").split() == ["db", "postgres", "second"]
-    assert "pgcrypto" in db.paas("extensions", "pgcrypto")
+    assert json.loads(db.paas("databases", "--format", "json")) == ["db", "postgres", "second"]
+    db.refused("databases", "second")
+    listed = db.paas("extensions", "pgcrypto", "--format", "json")
+    assert [one["name"] for one in json.loads(listed)] == ["pgcrypto", "plpgsql"]
+    assert "pgcrypto  1." in db.paas("extensions")
     words = ("postgres:connect", "--database", "second", "db", "--", "-At")
     said = db.server.paas(*words, input=b"SELECT current_database()").ok()
     assert said.out == "second\n"
