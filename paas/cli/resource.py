@@ -21,7 +21,7 @@ CLEAR = "clear"
 Table = Mapping[str, ProcessSetting[Any]]
 
 
-def limit(
+def limit(  # noqa: PLR0913 (one for each option)
     session: Session,
     app: App | None,
     *,

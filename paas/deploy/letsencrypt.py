@@ -250,13 +250,15 @@ class Letsencrypt:
     # -- what there is -------------------------------------------------------------------------
 
     def _end(self, app: App, *, actor: str, report: Report) -> None:
+        issued = self._issued(app)
         # Together: a certificate that stayed would be served, and renewed by nobody.
         with self._store.transaction():
             self._store.renewals.disable(app.id)
             self._store.settings.set(app.id, AUTO.name, "off")
-            self._certificates.forget(app, self._issued(app), actor=actor)
             self._store.events.add(actor, app.name, "letsencrypt disabled")
-        self._certificates.publish(report)
+            if issued:
+                self._certificates.forget(app, issued, actor=actor)
+        self._router.publish(report)
 
     def _nameable(self, app: App) -> list[str]:
         """The domains to certify. HTTP-01 cannot show control of a wildcard."""

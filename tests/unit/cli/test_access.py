@@ -10,6 +10,7 @@ import pytest
 from paas.cli.access import Access
 from paas.cli.command import Command, Names, Table
 from paas.model.caller import Caller
+from paas.model.env import Secret
 from paas.model.role import Role
 from tests.unit.cli.caller import KEY, ROOT, Paas, every_command
 
@@ -127,6 +128,25 @@ def test_nothing_of_other_apps_is_shown(shop: Paas) -> None:
             assert SECRET_APP not in said.out + said.err, command.name
     assert shop("apps:list", "--quiet", caller=bob).lines == ["shop"]
     assert shop("complete", "config:get", "", caller=bob).lines == ["shop"]
+
+
+def test_who_only_looks_is_told_no_secret(shop: Paas) -> None:
+    """Every command that a viewer may run, with the real functions."""
+    bob, app, value = member(shop, Role.VIEWER), shop.store.apps.get("shop"), "n0b0dy-s"
+    shop.store.config.set(app.id, {"TOKEN": value})
+    release = shop.store.releases.add(
+        app.id, image="i", commit=None, config={"TOKEN": Secret(value)}, processes={},
+        formation={"web": 1}, health={}, reason="Deploy", actor="ann",
+    )  # fmt: skip
+    shop.store.apps.set_live(app.id, release.number)
+    assert shop("builder:set", "shop", "build-arg", f"KEY={value}").code == 0
+    for command in EVERY:
+        if command.access is Access.VIEW:
+            said = shop(*words(command, "shop"), caller=bob)
+            assert value.encode() not in said.stdout + said.err.encode(), command.name
+    for name in ("config:show", "config:bundle"):
+        assert value in shop(name, "shop", caller=KEY).out
+        assert "You may not run" in shop(name, "shop", caller=bob).err
 
 
 def test_who_makes_an_app_owns_it(shop: Paas) -> None:
