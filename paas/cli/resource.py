@@ -101,9 +101,7 @@ def _parsed(
     return values
 
 
-def _show(
-    session: Session, app: App | None, kind: str, what: str, table: Table, form: str
-) -> None:
+def _show(session: Session, app: App | None, kind: str, what: str, table: Table, form: str) -> None:
     scope = None if app is None else app.id
     texts = {name: session.store.processes.get(scope, kind, table[name].name) for name in table}
     if form == "json":
