@@ -98,25 +98,19 @@ class Plan:
         """The half of the prefix that stable addresses are from."""
         return IPv4Network(f"{self.prefix[FIRST_SERVICE]}/17")
 
-    def instances_after(self, cursor: int) -> Iterator[IPv4Address]:
-        """Every instance address once, beginning behind number `cursor`."""
-        yield from self._after(cursor, FIRST_INSTANCE, FIRST_SERVICE)
-
     def services_after(self, cursor: int) -> Iterator[IPv4Address]:
-        yield from self._after(cursor, FIRST_SERVICE, END)
+        """Every service address once, beginning behind number `cursor`."""
+        start = cursor + 1 if FIRST_SERVICE <= cursor + 1 < END else FIRST_SERVICE
+        for number in (*range(start, END), *range(FIRST_SERVICE, start)):
+            yield self.prefix[number]
 
     def number(self, address: IPv4Address) -> int:
-        """The place of an address in the prefix; `cursor` of the iterators."""
+        """The place of an address in the prefix; `cursor` of the iterator."""
         return int(address) - int(self.prefix.network_address)
 
     def interface_of(self, address: IPv4Address) -> str:
         """The name, in the router, of the veth to the instance with `address`."""
         return f"i{self.number(address):04x}"
-
-    def _after(self, cursor: int, first: int, end: int) -> Iterator[IPv4Address]:
-        start = cursor + 1 if first <= cursor + 1 < end else first
-        for number in (*range(start, end), *range(first, start)):
-            yield self.prefix[number]
 
 
 def choose_prefix(taken: Iterable[IPv4Network], instance: str) -> IPv4Network:

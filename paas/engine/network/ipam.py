@@ -5,8 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from paas.engine.network.addresses import Plan, PoolExhausted
+from paas.engine.network.addresses import FIRST_INSTANCE, FIRST_SERVICE, Plan, PoolExhausted
 from paas.host.database import Database
+
+_TAKE = """
+    WITH taken AS (SELECT number FROM leases UNION SELECT number FROM backends),
+        candidates (number) AS (
+            SELECT :first UNION SELECT number + 1 FROM cursor UNION SELECT number + 1 FROM taken
+        )
+    INSERT INTO leases (container, owner, number)
+    SELECT :container, :owner, number FROM candidates
+    WHERE number >= :first AND number < :end AND number NOT IN (SELECT number FROM taken)
+    ORDER BY number <= (SELECT number FROM cursor), number LIMIT 1
+    ON CONFLICT (container) DO NOTHING
+"""
+"""The first free number behind the cursor is the cursor's next one or that of a taken one."""
+
+_MOVE = """
+    UPDATE cursor SET number = :number
+    WHERE (:number - number + :end - :first) % (:end - :first) < (:end - :first) / 2
+"""
+"""On to what was handed out last, never back: who took an earlier one may come later."""
 
 _OPEN = """
     SELECT source, target FROM network_links UNION
@@ -37,17 +56,18 @@ class Leases:
         An address that a service still leads to is not handed out: the traffic of one app
         would reach another. Nor is one soon after it was given back.
         """
-        with self._db.transaction():
-            held = self.find(container)
-            if held is not None:
-                return held
-            number = self._next()
-            self._db.execute(
-                "INSERT INTO leases (container, owner, number) VALUES (?, ?, ?)",
-                (container, owner, number),
-            )
-            self._db.execute("UPDATE cursor SET number = ?", (number,))
-        return Lease(container, owner, self._plan.prefix[number])
+        held = self.find(container)
+        if held is not None:
+            return held
+        # By one statement each: a transaction of several keeps the database locked while its
+        # thread waits for its turn among others, and those then wait for the lock in vain.
+        bounds = {"first": FIRST_INSTANCE, "end": FIRST_SERVICE}
+        self._db.execute(_TAKE, {"container": container, "owner": owner, **bounds})
+        held = self.find(container)
+        if held is None:
+            raise PoolExhausted("instance")
+        self._db.execute(_MOVE, {"number": self._plan.number(held.address), **bounds})
+        return held
 
     def find(self, container: str) -> Lease | None:
         rows = self._db.execute("SELECT * FROM leases WHERE container = ?", (container,))
@@ -64,20 +84,6 @@ class Leases:
             self._lease(row["container"], row["owner"], row["number"])
             for row in self._db.execute("SELECT * FROM leases ORDER BY number")
         ]
-
-    def _next(self) -> int:
-        taken = {
-            row["number"]
-            for row in self._db.execute(
-                "SELECT number FROM leases UNION SELECT number FROM backends"
-            )
-        }
-        cursor = int(self._db.execute("SELECT number FROM cursor")[0]["number"])
-        for address in self._plan.instances_after(cursor):
-            number = self._plan.number(address)
-            if number not in taken:
-                return number
-        raise PoolExhausted("instance")
 
     def _lease(self, container: str, owner: str, number: int) -> Lease:
         return Lease(container, owner, self._plan.prefix[number])

@@ -8,6 +8,8 @@ import pytest
 
 from paas.engine.network.addresses import (
     CANDIDATES,
+    FIRST_INSTANCE,
+    FIRST_SERVICE,
     POOL,
     Backend,
     Plan,
@@ -18,6 +20,7 @@ from paas.engine.network.addresses import (
 )
 
 PLAN = Plan(IPv4Network("10.203.0.0/16"))
+INSTANCES = [PLAN.prefix[number] for number in range(FIRST_INSTANCE, FIRST_SERVICE)]
 
 
 def test_no_candidate_is_left() -> None:
@@ -63,7 +66,7 @@ def test_two_dozen_live_beside_each_other() -> None:
 
 def test_the_parts_do_not_overlap() -> None:
     fixed = {PLAN.host, PLAN.router, PLAN.resolver}
-    instances = set(PLAN.instances_after(0))
+    instances = set(INSTANCES)
     services = set(PLAN.services_after(0))
     assert not fixed & instances
     assert not instances & services
@@ -73,14 +76,14 @@ def test_the_parts_do_not_overlap() -> None:
 
 
 def test_addresses_rotate_and_wrap() -> None:
-    after = PLAN.instances_after(0x200)
-    assert next(after) == IPv4Address("10.203.2.1")
-    last = next(PLAN.instances_after(0x7FFF))
-    assert last == IPv4Address("10.203.1.0")
+    after = PLAN.services_after(0x8200)
+    assert next(after) == IPv4Address("10.203.130.1")
+    last = next(PLAN.services_after(0xFFFF))
+    assert last == IPv4Address("10.203.128.0")
 
 
 def test_interface_names_fit_the_kernel() -> None:
-    names = {PLAN.interface_of(address) for address in PLAN.instances_after(0)}
+    names = {PLAN.interface_of(address) for address in INSTANCES}
     assert len(names) == 0x7F00
     assert max(map(len, names)) < 16
 
