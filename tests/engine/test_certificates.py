@@ -32,7 +32,7 @@ from paas.proxy.nginx import NginxFailed
 from paas.proxy.presented import presented
 from paas.proxy.proxy import Proxy
 from paas.proxy.site import Listener, Site, SiteOptions, SiteState, Tls
-from tests.authority import Issued, bundle, intermediate, issue, leaf, root
+from tests.authority import DAY, Issued, bundle, intermediate, issue, leaf, root
 from tests.engine.tlsscan import (
     ALPN,
     HEARTBEAT,
@@ -230,6 +230,21 @@ def test_many_certificates_are_looked_up_and_a_damaged_one_harms_nobody(
     proxy.pairs.forget_others([good.certificate.fingerprint])
     assert len(list((layout.proxy / "certificates").iterdir())) == 3
     assert proxy.apply(sites[:1]).reloaded
+
+
+def test_a_certificate_that_expired_meanwhile_is_shown_on_and_the_site_served(
+    proxy: Proxy,
+) -> None:
+    """Clients say that it has expired; a site that is gone would say nothing."""
+    given = read_pair(bundle(leaf("a.test", ends=-0.5)), time.time() - 0.75 * DAY)
+    proxy.apply([site(proxy, "a", given), site(proxy, "b", pair("b.test"))])
+    with pytest.raises(ssl.SSLCertVerificationError, match="certificate has expired"):
+        shown("a.test")
+    assert presented("127.0.0.1", HTTPS, "a.test") == given.certificate.fingerprint
+    proxy.stop()
+    assert proxy.start()
+    assert presented("127.0.0.1", HTTPS, "a.test") == given.certificate.fingerprint
+    assert ask("b.test").status == 200
 
 
 def test_an_unknown_name_gets_no_handshake_and_no_name_neither(proxy: Proxy) -> None:

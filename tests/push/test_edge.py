@@ -7,6 +7,7 @@ import json
 import re
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -248,6 +249,75 @@ def test_streams_survive_a_deploy_whose_end_counts_the_requests(edge: App) -> No
         return bool(metrics["classes"]["2xx"] and metrics["p99_ms"] and metrics["bytes"])
 
     eventually(counted)
+
+
+GRPC = """
+import http.server, os, grpc
+from concurrent.futures import ThreadPoolExecutor
+
+class Said(grpc.GenericRpcHandler):
+    def service(self, call):
+        return grpc.stream_stream_rpc_method_handler(self.answer)
+
+    def answer(self, words, context):
+        version = open("VERSION", "rb").read().strip()
+        for word in words:
+            yield version + b" " + word
+
+server = grpc.server(ThreadPoolExecutor(4), handlers=[Said()])
+server.add_insecure_port("0.0.0.0:50051")
+server.start()
+address = ("0.0.0.0", int(os.environ["PORT"]))
+http.server.ThreadingHTTPServer(address, http.server.SimpleHTTPRequestHandler).serve_forever()
+"""
+
+GRPC_CLIENT = """
+import sys, grpc
+
+def lines():
+    for line in sys.stdin:
+        yield line.strip().encode()
+
+with grpc.insecure_channel(f"127.0.0.1:{sys.argv[1]}") as channel:
+    for said in channel.stream_stream("/said/Said")(lines(), timeout=60):
+        print(said.decode(), flush=True)
+"""
+
+
+@contextmanager
+def open_call(port: int) -> Iterator[subprocess.Popen[str]]:
+    """A stream both ways, a line each; in a process of its own, which its threads end with."""
+    command = [sys.executable, "-c", GRPC_CLIENT, str(port)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as client:
+        yield client
+        client.communicate(timeout=30)
+        assert client.returncode == 0
+
+
+def say(client: subprocess.Popen[str], word: str) -> str:
+    assert client.stdin is not None
+    assert client.stdout is not None
+    client.stdin.write(f"{word}\n")
+    client.stdin.flush()
+    return client.stdout.readline().strip()
+
+
+def test_a_grpc_stream_survives_a_deploy(server: Server, app: App) -> None:
+    install = "RUN apt-get -qq update && apt-get -qq install -y --no-install-recommends"
+    dockerfile = f"{apps.STACK}{install} python3-grpcio >/dev/null\nCOPY . .\nCMD python3 app.py\n"
+    files = {"app.py": GRPC, "Dockerfile": dockerfile}
+    app.push(files | {"VERSION": "1"}).ok()
+    app.ssh("checks:set {} drain-seconds 20").ok()
+    port = free_port()
+    app.ssh(f"ports:add {{}} grpc:{port}:50051").ok()
+    with open_call(port) as first:
+        assert say(first, "a") == "1 a"
+        app.push({"VERSION": "2"}).ok()
+        with open_call(port) as second:
+            assert say(second, "b") == "2 b"
+        assert say(first, "c") == "1 c"
 
 
 BROWSER = (
