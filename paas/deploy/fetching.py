@@ -7,6 +7,7 @@ administrator named their host: a URL in a repository must not reach what is ins
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
 import re
@@ -30,6 +31,7 @@ from paas.errors import PaasError
 from paas.host import syscalls
 from paas.host.disk import file_size_limit
 from paas.host.files import remove_tree, write_atomic
+from paas.host.waiting import TookTooLong, at_most
 from paas.model.layout import Layout
 from paas.model.report import Report
 
@@ -40,6 +42,9 @@ _SSH = re.compile(
 )
 MAX_PACK = 128 << 20
 """Bytes of what is fetched to be looked at: a plugin is some kilobytes."""
+
+TREE_SECONDS, FETCH_SECONDS = 120.0, 1200.0
+"""What a server may take to send that, and to send an app or a buildpack."""
 
 CONFIG = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n"
 
@@ -77,7 +82,7 @@ class Fetcher:
         try:
             self._prepare(path)
             with file_size_limit(MAX_PACK):
-                commit = self.fetch(source, path)
+                commit = self.fetch(source, path, TREE_SECONDS)
             objects = Objects(path / "objects", path / "objects", self._as_git)
             name, found = peel(objects, commit)
             report.detail(f"Commit {name[:8]}")
@@ -85,22 +90,30 @@ class Fetcher:
         finally:
             remove_tree(path)
 
-    def fetch(self, source: GitSource, repository: Path) -> str:
+    def fetch(self, source: GitSource, repository: Path, seconds: float = FETCH_SECONDS) -> str:
         """Bring one commit into a bare repository of the git user's; its id.
 
-        Raises `FetchFailed`, also for a ref that is not there.
+        Raises `FetchFailed`, also for a ref that is not there, and for a server that has not
+        sent it all after so many seconds.
         """
         client, path = self._client(source)
         wants = _Wants(source)
         try:
-            with self._as_git(), Repo(str(repository)) as target:
+            with at_most(seconds), self._as_git(), Repo(str(repository)) as target:
                 client.fetch(path, target, determine_wants=wants, depth=1)
+        except TookTooLong:
+            raise FetchFailed(
+                f"{source} could not be fetched in {seconds:g} seconds",
+                resolution="Check that its server answers, and that the URL is the right one.",
+            ) from None
         except (HangupException, GitProtocolError, NotGitRepository, HttpFailed) as error:
             raise FetchFailed(
                 f"{source} could not be fetched: {str(error)[:300] or type(error).__name__}",
                 resolution="Check the URL and the ref, and for ssh the key: paas git:public-key.",
             ) from error
         except DAMAGES as error:
+            if isinstance(error, OSError) and error.errno == errno.EFBIG:
+                raise FetchFailed(f"{source} is larger than {MAX_PACK >> 20} MiB") from None
             raise FetchFailed(f"{source}: what came is damaged: {str(error)[:200]}") from error
         return wants.found
 

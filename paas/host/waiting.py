@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import time
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NoReturn, TypeVar
 
 T = TypeVar("T")
 
@@ -23,3 +25,31 @@ def wait_until(look: Callable[[], T], seconds: float, step_s: float = STEP_S) ->
         if found or time.monotonic() >= deadline:
             return found
         time.sleep(step_s)
+
+
+class TookTooLong(Exception):
+    """The time of `at_most` is over."""
+
+
+@contextmanager
+def at_most(seconds: float) -> Iterator[None]:
+    """The block ends after so many seconds, whatever it waits for. Raises `TookTooLong`.
+
+    setitimer(2): a signal interrupts each system call that waits. For the main thread alone.
+    A timer that was set before goes on behind the block.
+    """
+    began = time.monotonic()
+    handler = signal.signal(signal.SIGALRM, _ring)
+    left, interval = signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler)
+        if left:
+            passed = time.monotonic() - began
+            signal.setitimer(signal.ITIMER_REAL, max(left - passed, STEP_S), interval)
+
+
+def _ring(_signal: int, _frame: object) -> NoReturn:
+    raise TookTooLong

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -77,6 +78,32 @@ def serving(folder: Path) -> Iterator[str]:
         finally:
             server.shutdown()
             thread.join()
+
+
+@contextmanager
+def silent() -> Iterator[str]:
+    """The URL of a server that takes a connection and sends, without end, next to nothing."""
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=_drip, args=(server, over))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        finally:
+            over.set()
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+def _drip(server: socket.socket, over: threading.Event) -> None:
+    try:
+        client, _ = server.accept()
+    except OSError:
+        return
+    with client, suppress(OSError):
+        client.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+        while not over.wait(0.1):
+            client.sendall(b"x")
 
 
 def publish(folder: Path, name: str, files: Files, environment: dict[str, str]) -> Repository:
