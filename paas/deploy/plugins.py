@@ -98,6 +98,8 @@ class PluginOperations:
             if name in taken_names or (name in bundled_names() and not source.bundled):
                 raise BadPlugin(f"{name} is the name of something that paas has itself")
             self._files().keep(taken)
+            # Of an earlier one of that name, which was told of something to its very end.
+            forget(self._layout, name)
             with self._store.transaction():
                 ref = source.git.ref if source.git else None
                 self._store.plugins.add(name, str(source), ref or "", taken.version, actor)
@@ -164,8 +166,9 @@ class PluginOperations:
                 self._store.plugins.remove(name)
                 self._note(actor, "plugin:uninstall", name)
             self._tidy()
-            forget(self._layout, name)
+            # In this order: what is ended may be about to say something.
             self._programs.end(name)
+            forget(self._layout, name)
         self._router.publish(report)
 
     def configure(self, name: str, values: Mapping[str, Secret | None], *, actor: str) -> None:

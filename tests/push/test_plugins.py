@@ -6,14 +6,20 @@ One example of each kind is in `tests/fixtures/plugins`; nothing of them is mock
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from paas.buildpack.source import GitSource
+from paas.deploy import fetching
+from paas.deploy.fetching import Fetcher, FetchFailed
+from paas.model.report import Silent
 from tests.push import apps, gitserver
 from tests.push.app import App, new_app
 from tests.push.outcome import eventually
@@ -132,6 +138,26 @@ def test_a_builder_builds_what_it_knows(server: Server, app: App) -> None:
         assert "by the plugin shout" in app.push({"shout.txt": "again", "Procfile": ""}).ok().text
     missing = app.push({"X": "1"}).failed()
     assert "The builder shout was selected, and no enabled plugin has it" in missing.text
+
+
+def test_one_in_python_checks_counts_builds_and_answers(server: Server, app: App) -> None:
+    app.repository.commit({"census.txt": "one\n", "two words": "2\n"})
+    with enabled(server, "census"):
+        refused = app.push().failed()
+        assert "The plugin census (pre-build) refuses: there are spaces in names" in refused.text
+        assert "two words" in refused.text
+        app.repository.git("mv", "two words", "two").ok()
+        # What it raises is for whoever pushes to read, and refuses as it declares.
+        raised = app.push({"two": b"\xff"})
+        assert raised.code == 1
+        assert "UnicodeDecodeError" in raised.text
+        assert "The plugin census (pre-release) refuses: it failed: it exited with" in raised.text
+        pushed = app.push({"two": "2\n"}).ok()
+        assert f"Building {app.name} by the plugin census" in pushed.text
+        assert "6 letters" in pushed.text
+        assert app.serves("2 files")
+        told = json.loads(app.ssh("census:show {} a 'b c'").ok().out)
+        assert told == {"app": app.name, "release": 1, "words": ["a", "b c"]}
 
 
 def test_a_datastore_is_a_toml_and_has_every_command(server: Server, app: App) -> None:
@@ -256,6 +282,34 @@ def test_hostile_repositories_leave_nothing(server: Server) -> None:
     assert (
         json.loads(server.paas("plugin:list", "--format", "json").ok().out)[0]["state"] == "bundled"
     )
+
+
+# dulwich leaves to the collector what it could not write.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_repository_without_end_or_answer_is_given_up(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `plugin:install` does first, with less patience than it has there."""
+    folder = server.folder / "endless-git"
+    folder.mkdir()
+    published(folder, "large", {"noise": os.urandom(3 << 20)}, server)
+    fetcher = Fetcher(server.layout, ["127.0.0.1"])
+    monkeypatch.setattr(fetching, "MAX_PACK", 2 << 20)
+    with gitserver.serving(folder) as url, gitserver.silent() as nothing:
+        for address, patience, words in (
+            (f"{url}/large", 60.0, "is larger than 2 MiB"),
+            (f"{nothing}/x", 1.0, "could not be fetched in 1 seconds"),
+        ):
+            monkeypatch.setattr(fetching, "TREE_SECONDS", patience)
+            began = time.monotonic()
+            with (
+                pytest.raises(FetchFailed, match=words),
+                fetcher.tree(GitSource(address), server.layout.plugins, Silent()),
+            ):
+                pytest.fail("It was fetched")
+            assert time.monotonic() - began < 10
+            assert list(server.layout.plugins.iterdir()) == []
+    shutil.rmtree(folder)
 
 
 def test_the_skeleton_works_as_it_comes_and_the_bundled_scan_refuses(

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
+from paas.engine.container import ContainerNotFound
+from paas.engine.engine import Engine
+from paas.plugin.foreign import owner_of
 from tests.push.app import App, new_app
 from tests.push.outcome import Outcome, eventually
-from tests.push.plugins import EXAMPLES, SERVE
+from tests.push.plugins import EXAMPLES, SERVE, enabled
 from tests.push.server import Server
+from tests.push.test_crash import children
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +97,51 @@ def test_a_later_hook_stops_it_as_well_and_nothing_new_is_left(server: Server, s
     assert shop.ssh("config:get {} TOKEN").code != 0
     assert shop.serves("gated by")
     eventually(lambda: len(server.residue()["containers"]) == before)
+
+
+def asleep(server: Server, plugin: str) -> int:
+    """The first process of a plugin's container whose program sleeps; 0 while there is none."""
+    engine = Engine(server.layout)
+    for one in engine.containers.list():
+        with suppress(ContainerNotFound):
+            pid = engine.containers.status(one.id).pid if one.owner == owner_of(plugin) else 0
+            for child in children(pid) if pid else ():
+                if Path(f"/proc/{child}/cmdline").read_bytes().startswith(b"sleep"):
+                    return pid
+    return 0
+
+
+def kill(server: Server, plugin: str) -> None:
+    """SIGKILL to what is asked, in the middle of it."""
+    os.kill(eventually(lambda: asleep(server, plugin)), signal.SIGKILL)
+
+
+@pytest.mark.usefixtures("gate")
+def test_one_that_is_killed_while_it_is_asked_refuses_if_it_may(server: Server, shop: App) -> None:
+    before = server.residue()
+    shop.repository.commit({"GATE": "pre-release hang\n"})
+    push = shop.repository.start_push()
+    kill(server, "gate")
+    said = push.communicate(timeout=30)[0].decode()
+    assert push.returncode != 0
+    assert "The plugin gate (pre-release) refuses: it failed: it exited with code 137" in said
+    assert shop.serves("gated by")
+    server.settles_to(before)
+
+
+@pytest.mark.usefixtures("gate")
+def test_one_that_is_killed_and_may_not_refuse_is_a_warning(server: Server, shop: App) -> None:
+    with enabled(server, "watch"):
+        shop.push({"GATE": ""}).ok()
+        before = server.residue()
+        shop.repository.commit({"WATCH": "wait"})
+        push = shop.repository.start_push()
+        kill(server, "watch")
+        said = push.communicate(timeout=30)[0].decode()
+        assert push.returncode == 0, said
+        assert "The plugin watch (pre-release) failed: it exited with code 137" in said
+        eventually(lambda: len(server.residue()["containers"]) == len(before["containers"]))
+    shop.push({"WATCH": ""}).ok()
 
 
 @pytest.mark.usefixtures("gate")
