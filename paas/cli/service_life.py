@@ -202,7 +202,12 @@ def life(of: ServiceCommands) -> Iterator[Command]:
     do = Life(of)
     title = of.manifest.title
     yield of.command(
-        "create", f"Create a {title} service", Access.DEPLOY, do.create, options=_wishes(of)
+        "create",
+        f"Create a {title} service",
+        Access.DEPLOY,
+        do.create,
+        options=_wishes(of),
+        description=f"{of.manifest.description}.",
     )
     yield of.command(
         "destroy",

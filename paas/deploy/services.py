@@ -165,7 +165,11 @@ class ServiceOperations:
             volume = f"service-{service.id}-1"
             self.store.services.set_content(service.id, image.id, service.version, volume)
         service = replace(service, image=image.id, volume=volume)
+        self.images.check(plugin.manifest, service)
         self.run(service, plugin.manifest, patience=FIRST_SECONDS)
+        self.store.services.set_content(
+            service.id, image.id, self.runner.true_version(plugin.manifest, service), volume
+        )
         self.store.events.add(actor, "", f"{service.plugin}:create", service.name)
         return self.get(service.plugin, service.name)
 

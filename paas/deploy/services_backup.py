@@ -144,7 +144,9 @@ class ServiceBackups:
     def _as_was(self, service: Service, backup: Backup, report: Report) -> Service:
         """The service in the version that the backup is of: a dump loads there for certain."""
         services = self.copies.services
-        if backup.version == service.version:
+        known = services.manifest(service).major(backup.version)
+        # The name of an image need not say which it was.
+        if backup.version == service.version or not known:
             return service
         plugin = services.catalog.get(service.plugin)
         image = services.images.get(plugin, backup.version, "", report)

@@ -142,8 +142,9 @@ class Candidates:
         if old is None:
             raise LookupError(f"service {candidate.service.id} is gone")
         new = candidate.service
+        version = services.runner.true_version(services.manifest(new), new)
         with store.transaction():
-            store.services.set_content(new.id, new.image, new.version, new.volume)
+            store.services.set_content(new.id, new.image, version, new.volume)
             store.services.set_reference(new.id, new.reference)
             store.services.set_credentials(new, new.credentials)
             store.services.set_container(new.id, candidate.container)

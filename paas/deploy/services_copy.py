@@ -15,7 +15,7 @@ from paas.errors import PaasError
 from paas.model.env import Secret
 from paas.model.report import Report
 from paas.model.service import Service, ServiceState, parse_service_name
-from paas.plugin.service_image import version_of
+from paas.plugin.service_image import name_of, version_of
 from paas.plugin.service_values import new_password, rotated
 
 
@@ -107,9 +107,9 @@ class ServiceCopies:
     ) -> str | None:
         """Move a service to another version, or to today's packages of its own.
 
-        Within a major version in place. To another one by a dump into a new volume, checked
-        before it serves; the old volume is kept, and its name returned. On any failure the
-        old server serves on as it was.
+        Within a major version in place. To another one, or to an image of another name, by a
+        dump into a new volume, checked before it serves; the old volume is kept, and its name
+        returned. On any failure the old server serves on as it was.
         """
         manifest = self.services.manifest(service)
         plugin = self.services.catalog.get(service.plugin)
@@ -125,7 +125,10 @@ class ServiceCopies:
             report.step(f"Preparing {manifest.title} {wanted}")
             new = self.services.images.get(plugin, wanted, reference, report, fresh=fresh)
             target = replace(current, image=new.id, version=wanted, reference=reference)
-            if fresh:
+            self.services.images.check(manifest, target)
+            # Another maker's image may keep its data in another place, and begin with none.
+            alike = name_of(reference) == name_of(current.reference)
+            if not manifest.keeps_data() or (fresh and alike):
                 self._in_place(current, target, report)
                 return None
             old = self._by_dump(current, target, report)

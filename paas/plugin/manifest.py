@@ -3,6 +3,7 @@
     [plugin]       name, title, description
     [service]      what runs: port, data, versions, memory, stop-signal, …
     [link]         what linked apps get: variable, prefix, scheme, url, addons
+    [image]        one that is named instead of ours: needs (programs it has to have), command
     [expose]       clients from outside: tls (who ends it: proxy, server), scheme, query
     [credentials]  user, database: texts; a password is always generated
     [environment]  variables of the container, and of every command in it
@@ -31,6 +32,9 @@ PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 KNOWN = frozenset(
     {"name", "user", "password", "database", "host", "port", "scheme", "memory_mb", "version"}
 )
+NAME_ALONE = frozenset({"name"})
+"""All that is known of a service before it has credentials."""
+
 COMMANDS = frozenset(
     {"ready", "alive", "connect", "enter", "export", "import", "dump", "load", "place", "count"}
     | {"grant", "revoke"}
@@ -93,6 +97,16 @@ class ExposeRule:
 
 
 @dataclass(frozen=True)
+class ImageRule:
+    """What an image must have that is named instead of the plugin's own, and the words behind
+    its entry point that make its server ours; without them the image says what runs.
+    """
+
+    needs: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class ServiceManifest:
     """One datastore. `memory` is in bytes, `stop_timeout` in seconds.
 
@@ -108,6 +122,7 @@ class ServiceManifest:
     versions: tuple[str, ...]
     link: LinkRule
     expose: ExposeRule = field(default_factory=ExposeRule)
+    image: ImageRule = field(default_factory=ImageRule)
     memory: int = 512 * MIB
     command: tuple[str, ...] = ()
     stop_signal: str = "SIGTERM"
@@ -158,14 +173,17 @@ def _manifest(top: Fields) -> ServiceManifest:
         data=service.text("data", default="", pattern=re.compile(r"(/[\w.-]+)*")),
         versions=service.words("versions"),
         memory=service.memory("memory", default=512 * MIB),
-        command=service.words("command", default=()),
+        command=_command(service),
         stop_signal=service.text("stop-signal", default="SIGTERM"),
         stop_timeout=float(service.number("stop-seconds", 0, 3600, default=30)),
         version_file=service.text("version-file", default=""),
         version_parts=service.number("version-parts", 1, 4, default=1),
         link=_link(top.table("link")),
         expose=_expose(top.table("expose")),
-        credentials={key: _template(credentials, key) for key in credentials.keys_of(r"\w+")},
+        image=_image(top.table("image")),
+        credentials={
+            key: _template(credentials, key, NAME_ALONE) for key in credentials.keys_of(r"\w+")
+        },
         environment={key: _template(environment, key) for key in environment.keys_of(r"\w+")},
         commands={key: commands.words(key) for key in commands.keys_of(r"[a-z]+")},
         extra=tuple(map(_extra, top.tables("extra"))),
@@ -196,6 +214,20 @@ def _link(table: Fields) -> LinkRule:
     return rule
 
 
+def _image(table: Fields) -> ImageRule:
+    program = re.compile(r"[\w.+-]+")
+    rule = ImageRule(table.words("needs", default=(), pattern=program), _command(table))
+    table.finish()
+    return rule
+
+
+def _command(table: Fields) -> tuple[str, ...]:
+    words = table.words("command", default=())
+    for word in words:
+        _check_placeholders(table, "command", word, KNOWN)
+    return words
+
+
 def _expose(table: Fields) -> ExposeRule:
     rule = ExposeRule(
         Tls(table.text("tls", default="proxy", pattern=re.compile("proxy|server"))),
@@ -217,14 +249,17 @@ def _extra(table: Fields) -> Extra:
     return extra
 
 
-def _template(table: Fields, key: str) -> str:
+def _template(table: Fields, key: str, known: frozenset[str] = KNOWN) -> str:
     text = table.text(key)
-    for found in PLACEHOLDER.findall(text):
-        if found not in KNOWN:
-            raise table.error(
-                key, f"{{{found}}} is not known; there are {', '.join(sorted(KNOWN))}"
-            )
+    _check_placeholders(table, key, text, known)
     return text
+
+
+def _check_placeholders(table: Fields, key: str, text: str, known: frozenset[str]) -> None:
+    for found in PLACEHOLDER.findall(text):
+        if found not in known:
+            there = ", ".join(sorted(known))
+            raise table.error(key, f"{{{found}}} is not known; there are {there}")
 
 
 def rendered(template: str, values: Mapping[str, Any]) -> str:

@@ -110,7 +110,9 @@ class ServiceRunner:
         A server of another major version would refuse to start at best.
         """
         written = self.data_version(manifest, service)
-        if written and manifest.major(written) != manifest.major(service.version):
+        # Of an image whose name carries no version, the server itself is who refuses.
+        known = manifest.major(service.version)
+        if written and known and manifest.major(written) != known:
             raise WrongDataVersion(
                 f"The data of {service.name} was written by {manifest.title}"
                 f" {written}, and {service.version} cannot read it",
@@ -124,6 +126,14 @@ class ServiceRunner:
             return ""
         folder = self._layout.engine_fs / "volumes" / service.volume
         return inside.read(folder, "/" + manifest.version_file).strip()
+
+    def true_version(self, manifest: ServiceManifest, service: Service) -> str:
+        """The version of a server that wrote its data itself: an image's name can carry none
+        (`latest`), or another one.
+        """
+        written = self.data_version(manifest, service)
+        is_other = written and manifest.major(written) != manifest.major(service.version)
+        return written if is_other else service.version
 
     # -- life ----------------------------------------------------------------------------
 

@@ -52,7 +52,8 @@ def environment(
 def command(manifest: ServiceManifest, service: Service) -> tuple[str, ...]:
     """The words behind the image's entry point, as far as the manifest says them."""
     values = _values(manifest, service, service.credentials)
-    return tuple(rendered(word, values) for word in manifest.command)
+    words = (service.reference and manifest.image.command) or manifest.command
+    return tuple(rendered(word, values) for word in words)
 
 
 def url_of(

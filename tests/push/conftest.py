@@ -10,6 +10,7 @@ import pytest
 
 from tests.push import apps
 from tests.push.app import App, new_app
+from tests.push.disk import GIB, Disk, disk
 from tests.push.server import Server
 from tests.push.workshop import Workshop
 
@@ -50,6 +51,21 @@ def pytest_runtest_makereport(
 def server() -> Iterator[Server]:
     """A running PaaS with one registered key and its own sshd."""
     server = Server.start()
+    yield server
+    server.destroy()
+
+
+@pytest.fixture(scope="module")
+def drive() -> Iterator[Disk]:
+    """A disk that can be full and lose its power, for a server of a module's own."""
+    with disk(12 * GIB) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def server_on_drive(drive: Disk) -> Iterator[Server]:
+    """A PaaS with its data on that disk. A module that wants it calls it `server`."""
+    server = Server.start(drive.mounted / "root")
     yield server
     server.destroy()
 

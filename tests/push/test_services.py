@@ -24,13 +24,16 @@ import psycopg
 import pytest
 import redis
 
+from paas.engine.build.context import DirectoryContext
 from paas.engine.engine import Engine
 from paas.engine.healthcheck import Condition, Health
+from paas.model.report import Silent
 from paas.store.store import Store
-from tests.push import apps
+from tests.engine.distribution import distribution
+from tests.push import apps, common
 from tests.push.app import App, new_app
 from tests.push.database import ODD, Database
-from tests.push.disk import GIB, Disk, disk
+from tests.push.disk import Disk
 from tests.push.laptop import forwarded
 from tests.push.outcome import eventually
 from tests.push.server import Server, admin_environment
@@ -44,18 +47,9 @@ WRITTEN = 300
 
 
 @pytest.fixture(scope="module")
-def drive() -> Iterator[Disk]:
-    """What the server keeps its data on."""
-    with disk(12 * GIB) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def server(drive: Disk) -> Iterator[Server]:
+def server(server_on_drive: Server) -> Server:
     """A PaaS whose disk is its own."""
-    server = Server.start(drive.mounted / "root")
-    yield server
-    server.destroy()
+    return server_on_drive
 
 
 @pytest.fixture(scope="module")
@@ -661,6 +655,14 @@ def test_one_that_cannot_start_says_why_and_leaves_nothing(server: Server, db: D
 # -- life ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("datastore", ["db", "cache"])
+def test_each_has_what_every_datastore_has(datastore: str, request: pytest.FixtureRequest) -> None:
+    database = request.getfixturevalue(datastore)
+    common.linked_and_promoted(database)
+    common.scheduled(database)
+    common.stopped_and_started(database)
+
+
 def test_what_is_paused_stays_so_and_comes_back_as_it_was(cache: Database) -> None:
     client = redis.Redis.from_url(cache.url, retry=None)
     client.set("lasting", 1)
@@ -678,11 +680,15 @@ def test_what_is_paused_stays_so_and_comes_back_as_it_was(cache: Database) -> No
 def test_its_limits_are_those_that_were_asked_for_or_its_plugin_s(
     db: Database, cache: Database
 ) -> None:
-    assert limit_of(db) == 512 * MIB
-    assert limit_of(cache) == 100 * MIB
+    assert limits_of(db) == (512 * MIB, 4096)
+    assert limits_of(cache) == (100 * MIB, 4096)
+    # The kernel holds them: what is too large ends alone, and the server lives on.
+    container, greedy = cache.container(), ("perl", "-e", "$x = 'x' x 300_000_000")
+    cache.server.paas("redis:enter", "cache", "--", *greedy).failed(137)
+    assert (asked(cache, "PING"), cache.container()) == (True, container)
     cache.paas("set", "memory", "120m")
     cache.paas("restart")
-    assert limit_of(cache) == 120 * MIB
+    assert limits_of(cache) == (120 * MIB, 4096)
     report = json.loads(cache.server.paas("redis:report", "--format", "json").ok().out)
     assert report["cache"]["memory"] == "120m"
     assert "Ready to accept connections" in cache.paas("logs", "--num", "50")
@@ -692,11 +698,128 @@ def test_its_limits_are_those_that_were_asked_for_or_its_plugin_s(
     Database(cache.server, "redis", "absent").refused("exists", code=20)
 
 
-def limit_of(database: Database) -> int:
+def limits_of(database: Database) -> tuple[int, int]:
+    """Bytes of memory, and processes: as its control groups have them."""
     command = ("containers:stats", database.container(), "--no-stream", "--format", "json")
     [line] = database.server.paas(*command).ok().out.splitlines()
-    limit: int = json.loads(line)["memory_limit_bytes"]
-    return limit
+    found = json.loads(line)
+    return found["memory_limit_bytes"], found["pids_limit"]
+
+
+REBUILT = "paas/rebuilt:latest"
+
+
+def rebuilt(server: Server, folder: Path, line: str) -> str:
+    """Give the name another image of PostgreSQL, with this line more; the image's id."""
+    (folder / "Dockerfile").write_text(f"FROM paas/postgres:17\n{line}\n")
+    context = DirectoryContext(folder, Silent())
+    return Engine(server.layout).builder.build(context, tag=REBUILT, report=Silent()).id
+
+
+@pytest.mark.usefixtures("db")
+def test_a_newer_image_of_the_same_version_takes_over_the_data_in_place(
+    server: Server, tmp_path: Path
+) -> None:
+    first = rebuilt(server, tmp_path, "RUN echo 1 > /etc/rebuilt")
+    minor = Database.create(server, "postgres", "minor", "--image", REBUILT)
+    # Which one it is its name does not say, and its data does.
+    assert minor.fact("version") == "17"
+    minor.query("CREATE TABLE t AS SELECT generate_series(1, 5000) n")
+    running, volume = minor.container(), minor.fact("volume")
+    began = minor.query("SELECT pg_postmaster_start_time()")
+
+    rebuilt(server, tmp_path, 'CMD ["sh", "-c", "echo no such luck; exit 3"]')
+    refused = minor.refused("upgrade")
+    assert "ended with exit code 3" in refused
+    assert "no such luck" in refused
+    assert image_of(minor) == first
+    assert minor.query("SELECT count(*) FROM t") == [(5000,)]
+
+    second = rebuilt(server, tmp_path, "RUN echo 2 > /etc/rebuilt")
+    minor.paas("upgrade")
+    assert (image_of(minor), minor.fact("volume")) == (second, volume)
+    assert minor.container() != running
+    assert minor.paas("enter", "cat", "/etc/rebuilt") == "2\n"
+    assert minor.query("SELECT count(*) FROM t") == [(5000,)]
+    assert minor.query("SELECT pg_postmaster_start_time()") > began
+    assert Engine(server.layout).images.resolve(first) is not None
+    server.paas("images:prune").ok()
+    assert Engine(server.layout).images.resolve(first) is None
+    minor.destroy()
+
+
+def image_of(database: Database) -> str:
+    """The id of the image that it runs."""
+    with contextlib.closing(Store(database.server.layout)) as store:
+        return store.services.get(database.plugin, database.name).image
+
+
+@pytest.mark.usefixtures("cache")
+def test_an_image_of_another_maker_is_taken_by_its_name(server: Server, tmp_path: Path) -> None:
+    stack = server.paas("redis:create", "other", "--image", "paas/stack:debian-13").failed()
+    assert "paas/stack:debian-13 has no redis-server, redis-cli, redis-check-rdb" in stack.text
+    assert "other" not in server.paas("redis:list").ok().out.split()
+    with foreign_redis(server, tmp_path) as image:
+        other = Database.create(server, "redis", "other", "--image", image, f"--password={ODD}")
+    assert other.fact("image") == image
+    with pytest.raises(redis.AuthenticationError):
+        redis.Redis(other.fact("internal-ip")).ping()
+    asked(other, "SET", "a", "1")
+    other.kill()
+    eventually(lambda: asked(other, "GET", "a") == b"1", within=40)
+    other.paas("rotate")
+    dump = server.paas("redis:export", "other").ok().stdout
+    asked(other, "SET", "a", "2")
+    for wrong in (dump[:-9], b"no dump at all"):
+        assert "The dump cannot be used" in other.refused("import", input=wrong)
+        assert asked(other, "GET", "a") == b"2"
+    other.paas("import", input=dump)
+    assert asked(other, "GET", "a") == b"1"
+    # To another maker's by a dump: who knows where that one looks for its data.
+    volume = other.fact("volume")
+    said = other.paas("upgrade", "--image", "paas/redis:8")
+    assert f"The data of Redis latest is kept in {volume}" in said
+    assert asked(other, "GET", "a") == b"1"
+    other.destroy()
+
+
+ENTRYPOINT = """\
+#!/bin/sh
+# As images of Redis have it: the server as its own user, anything else as it is.
+if [ "$1" = redis-server ] && [ "$(id -u)" = 0 ]; then
+    exec setpriv --reuid=redis --regid=redis --init-groups "$@"
+fi
+exec "$@"
+"""
+
+
+@contextlib.contextmanager
+def foreign_redis(server: Server, folder: Path) -> Iterator[str]:
+    """The name of an image in a registry, by umoci: Redis as Debian has it, nothing of ours."""
+    archive, layout = folder / "redis.tar", f"{folder}/layout"
+    engine = Engine(server.layout)
+    ours = engine.images.resolve("paas/redis:8")
+    assert ours is not None
+    engine.registry.save(ours, "paas/redis:8", archive, Silent(), oci=True)
+    entrypoint = folder / "docker-entrypoint.sh"
+    entrypoint.write_text(ENTRYPOINT)
+    entrypoint.chmod(0o755)
+    image = ("--image", f"{layout}:redis")
+    with distribution(folder / "registry") as registry:
+        name = f"{registry.address}/redis:latest"
+        for argv in (
+            ["skopeo", "copy", "-q", f"oci-archive:{archive}", f"oci:{layout}:redis"],
+            ["umoci", "insert", *image, "--whiteout", "/usr/local/bin/paas-redis"],
+            ["umoci", "insert", *image, str(entrypoint), "/usr/local/bin/docker-entrypoint.sh"],
+            ["umoci", "config", *image, "--clear=config.cmd", "--config.cmd=redis-server",
+             "--config.entrypoint=docker-entrypoint.sh", "--config.workingdir=/data"],
+            ["skopeo", "copy", "-q", "--dest-tls-verify=false", f"oci:{layout}:redis",
+             f"docker://{name}"],
+        ):  # fmt: skip
+            subprocess.run(argv, check=True, capture_output=True)
+        server.paas("registry:set", registry.address, "--plain-http", "on").ok()
+        yield name
+        server.paas("registry:set", registry.address, "--plain-http", "off").ok()
 
 
 def test_another_major_version_gets_a_new_volume_and_the_old_one_is_kept(server: Server) -> None:

@@ -6,6 +6,7 @@ With a password in which every character means something to somebody.
 from __future__ import annotations
 
 import contextlib
+import socket
 import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,8 +16,9 @@ import pika
 import pymysql
 import pytest
 
+from tests.push import common
 from tests.push.database import ODD, Database
-from tests.push.disk import GIB, Disk, disk
+from tests.push.disk import Disk
 from tests.push.outcome import eventually
 from tests.push.server import Server
 from tests.push.writers import Connect, writing
@@ -29,18 +31,9 @@ LASTING = pika.BasicProperties(delivery_mode=2)
 
 
 @pytest.fixture(scope="module")
-def drive() -> Iterator[Disk]:
-    """What the server keeps its data on."""
-    with disk(12 * GIB) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def server(drive: Disk) -> Iterator[Server]:
+def server(server_on_drive: Server) -> Server:
     """A PaaS whose disk is its own."""
-    server = Server.start(drive.mounted / "root")
-    yield server
-    server.destroy()
+    return server_on_drive
 
 
 @pytest.fixture(scope="module")
@@ -70,10 +63,19 @@ def channel(database: Database) -> Iterator[pika.adapters.blocking_connection.Bl
             connection.close()
 
 
+@pytest.mark.parametrize("datastore", ["maria", "rabbit"])
+def test_each_has_what_every_datastore_has(datastore: str, request: pytest.FixtureRequest) -> None:
+    database = request.getfixturevalue(datastore)
+    common.linked_and_promoted(database)
+    common.scheduled(database)
+    common.stopped_and_started(database)
+
+
 # -- MariaDB --------------------------------------------------------------------------------------
 
 
 def test_mariadb_takes_whole_dumps_alone_and_keeps_what_it_has_otherwise(maria: Database) -> None:
+    assert maria.paas("connect", input=b"SELECT 40 + 2") == "40 + 2\n42\n"
     maria.sql("CREATE TABLE t AS SELECT 'a\\\\b''c ü' AS text")
     dump = maria.server.paas("mariadb:export", "m").ok().stdout
     maria.sql("DELETE FROM t")
@@ -105,6 +107,9 @@ def test_mariadb_is_backed_up_restored_cloned_and_rotated(maria: Database, tmp_p
     maria.mysql(user="ann", password=b"ann's").close()
     maria.paas("clone", "twin")
     twin = Database(maria.server, "mariadb", "twin")
+    assert twin.sql("SELECT count(*) FROM kept") == [(500,)]
+    # Of another name: by a dump, as between major versions.
+    assert "Verified: " in twin.paas("upgrade", "--image", "paas/mariadb:11.8")
     assert twin.sql("SELECT count(*) FROM kept") == [(500,)]
     twin.destroy()
 
@@ -142,6 +147,7 @@ def test_rabbitmq_is_backed_up_restored_cloned_and_rotated(
     with channel(rabbit) as open_channel:
         open_channel.queue_declare("jobs", durable=True)
         open_channel.basic_publish("", "jobs", b"one", LASTING)
+    assert "jobs\t1" in rabbit.paas("connect", "list_queues", "--vhost", "r", "--silent")
     assert b'"jobs"' in rabbit.server.paas("rabbitmq:export", "r").ok().stdout
     for wrong in (b"no dump", b""):
         assert rabbit.server.paas("rabbitmq:import", "r", input=wrong).code != 0
@@ -190,12 +196,11 @@ def rows(database: Database, table: str) -> Connect:
 
 
 def messages(database: Database, queue: str) -> Connect:
-    """Publishes numbers that are to last, each confirmed."""
+    """Publishes numbers that are to last, each confirmed, to a queue that is there."""
 
     @contextlib.contextmanager
     def connect() -> Iterator[Callable[[int], object]]:
         with channel(database) as open_channel:
-            open_channel.queue_declare(queue, durable=True)
             open_channel.confirm_delivery()
             yield lambda number: open_channel.basic_publish("", queue, b"%d" % number, LASTING)
 
@@ -219,6 +224,8 @@ def test_kill_9_and_a_power_failure_lose_nothing_that_was_acknowledged(
         maria.sql(f"CREATE TABLE {table} (n int PRIMARY KEY)")
     with channel(rabbit) as open_channel:
         open_channel.queue_declare("killed", durable=True)
+        quorum = {"x-queue-type": "quorum"}
+        open_channel.queue_declare("cut", durable=True, arguments=quorum)
     # Messages are confirmed, queues are not: Mnesia logs them a moment later.
     sync = ("env", "-u", "RABBITMQ_DEFAULT_PASS", "rabbitmqctl", "eval", "mnesia:sync_log().")
     server.paas("containers:exec", rabbit.container(), *sync).ok()
@@ -232,14 +239,17 @@ def test_kill_9_and_a_power_failure_lose_nothing_that_was_acknowledged(
     assert commits.written <= {row[0] for row in maria.sql("SELECT n FROM killed")}
     assert sent.written <= taken(rabbit, "killed")
 
-    # Not of RabbitMQ: its classic queues confirm what is written and not yet synced.
-    with writing(rows(maria, "cut")) as commits:
-        eventually(lambda: commits.count > WRITTEN, within=60)
+    # A classic queue confirms what is written and not yet synced: for this there are quorum queues.
+    with writing(rows(maria, "cut")) as commits, writing(messages(rabbit, "cut")) as sent:
+        eventually(lambda: commits.count > WRITTEN and sent.count > WRITTEN, within=60)
         with drive.power_failure(server):
             eventually(lambda: commits.ended, within=30)
+        # RabbitMQ confirms nothing any more, and says nothing either.
+        eventually(lambda: sent.ended, within=30)
     server.up()
     eventually(lambda: answers(maria) and answers(rabbit), within=90)
     assert commits.written <= {row[0] for row in maria.sql("SELECT n FROM cut")}
+    assert sent.written <= eventually(lambda: taken(rabbit, "cut"), within=60)
 
 
 def answers(database: Database) -> bool:
@@ -257,6 +267,8 @@ def answers(database: Database) -> bool:
 
 def test_memcached_keeps_nothing_and_says_so(server: Server) -> None:
     cache = Database.create(server, "memcached", "x")
+    common.linked_and_promoted(cache)
+    common.stopped_and_started(cache)
     said = cache.paas("connect", input=b"set a 0 0 1\r\n5\r\nget a\r\n")
     assert said.splitlines()[:3] == ["STORED", "VALUE a 0 1", "5"]
     for verb, words, what in (
@@ -271,6 +283,15 @@ def test_memcached_keeps_nothing_and_says_so(server: Server) -> None:
         assert f"Memcached has nothing to {what}" in cache.refused(verb, *words)
     assert cache.backups() == []
     assert "asks nobody for a password" in cache.refused("expose")
+    cache.paas("expose", "--allow", "127.0.0.1")
+    trusted = ssl.create_default_context(cadata=cache.paas("certificate"))
+    with (
+        socket.create_connection(("127.0.0.1", int(cache.fact("exposed").split()[1]))) as plain,
+        trusted.wrap_socket(plain, server_hostname="cache.test.example") as secure,
+    ):
+        secure.sendall(b"version\r\n")
+        assert secure.recv(100).startswith(b"VERSION 1.6")
+    cache.paas("unexpose")
     before = cache.container()
     cache.paas("upgrade")
     assert cache.container() != before

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from paas.host.content import content
+from paas.model.env import Secret
 from paas.model.limits import MIB
+from paas.model.service import Service, ServiceState
 from paas.plugin.catalog import Broken, Catalog, NoSuchPlugin, ServicePlugin
 from paas.plugin.manifest import COMMANDS, InvalidManifest, parse_manifest
+from paas.plugin.service_image import name_of, version_of
+from paas.plugin.service_values import command
 
 GOOD = """
 [plugin]
@@ -73,6 +78,11 @@ def test_what_is_declared_is_what_is_read() -> None:
         ("[link]", "[[extra]]\nname = 'X'\n[link]", "extra[0].name cannot be 'X'"),
         ("[link]", f"{EXTRA}columns = 'name'\n[link]", "extra[0].columns must be a list of texts"),
         ("[link]", f"{EXTRA}columns = ['A B']\n[link]", "extra[0].columns cannot"),
+        ('user = "u"', 'user = "{user}"', "credentials.user {user} is not known; there are name"),
+        ("port = 7000", "port = 7000\ncommand = ['{x}']", "service.command {x} is not known"),
+        ("[link]", "[image]\ncommand = ['{x}']\n[link]", "image.command {x} is not known"),
+        ("[link]", "[image]\nneeds = ['a b']\n[link]", "image.needs cannot have 'a b'"),
+        ("[link]", "[image]\nname = 'x'\n[link]", "image.name is not known; there are"),
         ("[link]", "[expose]\ntls = 'us'\n[link]", "expose.tls cannot be 'us'"),
         ("[link]", "[expose]\nport = 1\n[link]", "expose.port is not known; there are"),
     ],
@@ -137,6 +147,39 @@ def test_an_addon_is_found_by_heroku_s_name(addon: str, name: str) -> None:
 
 def test_an_addon_nobody_makes_is_none() -> None:
     assert Catalog(content("plugins")).by_addon("heroku-kafka") is None
+
+
+def service(**fields: Any) -> Service:
+    """One of that plugin's, with the fields that matter here."""
+    given: dict[str, Any] = {
+        "id": 1, "plugin": "counter", "name": "c", "image": "sha256:x", "reference": "",
+        "version": "1.2", "state": ServiceState.RUNNING, "container": None, "volume": "service-1-1",
+        "memory": 64 * MIB, "credentials": {"password": Secret("p")}, "created_at": 0.0,
+    }  # fmt: skip
+    return Service(**{**given, **fields})
+
+
+def test_an_image_that_is_named_has_a_command_of_its_own() -> None:
+    both = GOOD.replace("[link]", "[image]\ncommand = ['serve', '{memory_mb}']\n[link]")
+    manifest = parse_manifest(both.replace("port", "command = ['ours']\nport", 1), "x")
+    assert command(manifest, service()) == ("ours",)
+    assert command(manifest, service(reference="docker.io/counter:1")) == ("serve", "64")
+    assert command(parse_manifest(GOOD, "x"), service(reference="counter:1")) == ()
+
+
+@pytest.mark.parametrize(
+    ("reference", "name", "version"),
+    [
+        ("", "", "latest"),
+        ("postgres", "docker.io/library/postgres", "latest"),
+        ("postgres:16.3-alpine", "docker.io/library/postgres", "16.3"),
+        ("[::1]:5000/a/b:2", "[::1]:5000/a/b", "2"),
+        ("paas/redis:8", "paas/redis", "8"),
+        (f"sha256:{'a' * 64}", f"sha256:{'a' * 64}", "latest"),
+    ],
+)
+def test_the_name_of_an_image_tells_its_maker(reference: str, name: str, version: str) -> None:
+    assert (name_of(reference), version_of(reference)) == (name, version)
 
 
 LINES = GOOD.splitlines()
