@@ -44,6 +44,7 @@ def pull(session: Session, name: str) -> None:
     report = session.report
     report.step(f"Pulling {name}")
     image = session.platform.images.engine.registry.pull(free_name(name), report)
+    session.note(None, "images:pull", name)
     report.step(f"{name} is {short(image)}")
 
 
@@ -59,6 +60,7 @@ def push(session: Session, image: str, name: str | None) -> None:
 def tag(session: Session, image: str, name: str) -> None:
     """Give an image one more name."""
     named = session.platform.images.tag(image, name)
+    session.note(None, "images:tag", f"{image} {name}")
     session.report.step(f"{image} is also {named.familiar}")
 
 
@@ -66,6 +68,7 @@ def remove(session: Session, image: tuple[str, ...]) -> None:
     """Take names from images, and remove what nothing needs then."""
     for text in image:
         session.platform.images.remove(text)
+        session.note(None, "images:remove", text)
         session.report.step(f"{text} is removed")
 
 

@@ -179,7 +179,7 @@ def select(context: SourceTree, app_json: AppJson, builder: BuilderOptions) -> S
     else:
         found = detected(context.entries(), catalogue)
     if not found:
-        raise nothing_detected()
+        raise nothing_detected(context.entries().keys())
     return found
 
 

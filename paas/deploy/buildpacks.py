@@ -8,7 +8,7 @@ compile        the app itself, at each push: see `paas.deploy.compile`
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -73,8 +73,24 @@ def cache_volume(app_id: int) -> str:
     return f"buildpack-cache-{app_id}"
 
 
-def nothing_detected() -> BuildpackFailed:
-    """The error for a tree that nobody recognises."""
+COMPOSE = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
+"""Compose Specification, "Compose file"."""
+
+
+def nothing_detected(paths: Collection[str] = ()) -> BuildpackFailed:
+    """The error for a tree that nobody recognises, of these paths."""
+    compose = next((name for name in COMPOSE if name in paths), None)
+    if compose is not None:
+        return BuildpackFailed(
+            f"{compose} is not run here: an app is one image and the commands of its Procfile",
+            [
+                "Of its services, those you build: a Dockerfile, and a line of the Procfile each;",
+                "databases: addons in app.json, or paas postgres:create, redis:create, …;",
+                "volumes: paas storage:create, storage:mount.",
+            ],
+            "Commit a Dockerfile at the top of the repository, or in a folder that"
+            " builder:set build-dir names.",
+        )
     return BuildpackFailed(
         "Nothing in the repository says how to build it",
         ["Supported, in this order:", "Dockerfile", *supported()],

@@ -51,8 +51,11 @@ class Operations:
         actor: str,
         report: Report,
         restart: bool,
+        also: Callable[[], None] = lambda: None,
     ) -> Release | None:
         """Set and unset config vars as one release; nothing is changed if it does not start.
+
+        `also` is stored with them, in the same transaction.
 
         Without `restart`, before the first deploy and while the app is stopped, the values
         wait for the next release and None is returned.
@@ -65,6 +68,7 @@ class Operations:
             config.unset(app.id, [key for key, value in changes.items() if value is None], actor)
             config.set(app.id, {k: v for k, v in changes.items() if v is not None}, actor)
             self.pipeline.store.events.add(actor, app.name, "config changed", reason)
+            also()
 
         def changed(draft: Draft) -> Draft:
             own = {**config.get(app.id), **changes}

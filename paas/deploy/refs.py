@@ -60,7 +60,8 @@ def deployable(updates: Sequence[RefUpdate], branch: str | None) -> Push:
     if pushed != wanted:
         raise PushRefused(
             f"{pushed} is not the deploy branch, which is {wanted}",
-            resolution=f"To deploy it: git push paas {pushed}:{wanted}",
+            ["To try it beside the app: paas apps:clone APP NEW, and push it there."],
+            f"To deploy it: git push paas {pushed}:{wanted}",
         )
     return Push(pushed, heads[0].new)
 

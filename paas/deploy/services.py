@@ -268,7 +268,8 @@ class ServiceOperations:
         """Stop and start, on the same data and at the same address."""
         with self.exclusive(service, f"being restarted by {actor}"):
             current = self.existing(service)
-            self.halt(current, ServiceState.STOPPED)
+            # It is to run all the while: killed in between, the supervisor starts it.
+            self.halt(current, ServiceState.RUNNING)
             self.run(replace(current, container=None), self.manifest(current))
             self.store.events.add(actor, "", f"{service.plugin}:restart", service.name)
 

@@ -64,6 +64,8 @@ class ServiceCare:
         for service in self._store.services.list():
             if service.state.is_half_made:
                 self._end(service)
+            elif service.container is not None and not service.state.should_run:
+                self._halt(service)
         for volume, service_id in self._store.backups.candidates():
             self._drop(volume, service_id)
         for container in self._services.engine.containers.list():
@@ -82,6 +84,18 @@ class ServiceCare:
             current = self._store.services.by_id(service.id)
             if current is not None and current.state.is_half_made:
                 self._services.erase(current)
+        finally:
+            lock.release()
+
+    def _halt(self, service: Service) -> None:
+        """End the server of one whose stop was cut short."""
+        lock = self._services.lock(service.id, "cleaning up")
+        if not lock.try_acquire():
+            return
+        try:
+            current = self._store.services.by_id(service.id)
+            if current is not None and not current.state.should_run:
+                self._services.halt(current, current.state)
         finally:
             lock.release()
 

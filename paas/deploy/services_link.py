@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from paas.deploy.operations import Operations
@@ -75,28 +75,30 @@ class ServiceLinks:
         An app that does not come up with it has no link.
         """
         wish.check()
-        store = self.services.store
-        with store.transaction():
-            known = self._between(service, app)
-            if known and not wish.alias:
-                raise AlreadyLinked(f"Already linked as {known[0].variable}")
-            link = Link(
-                app.id,
-                self._variable(service, app, wish.alias),
-                service.id,
-                wish.scheme or self._scheme_of(service, app),
-                wish.query,
-                wish.database,
-            )
-            store.links.add(link)
+        known = self._between(service, app)
+        if known and not wish.alias:
+            raise AlreadyLinked(f"Already linked as {known[0].variable}")
+        link = Link(
+            app.id,
+            self._variable(service, app, wish.alias),
+            service.id,
+            wish.scheme or self._scheme_of(service, app),
+            wish.query,
+            wish.database,
+        )
+
+        def add() -> None:
+            # Killed before this there is neither a link nor a variable.
+            self.services.store.links.add(link)
+            self._note(actor, app, "link", service)
+
+        # Its first instances ask the service before the link is one.
         self.services.router.allow(service.id, app.id)
         try:
-            self._apply(app, {link.variable: self.url(service, link)}, (), actor, report, restart)
-        except BaseException:
-            store.links.remove(link)
+            values = {link.variable: self.url(service, link)}
+            self._apply(app, values, (), actor, report, restart, add)
+        finally:
             self.services.router.settle(service.id, app.id)
-            raise
-        store.events.add(actor, app.name, f"{service.plugin}:link", service.name)
         return link.variable
 
     def unlink(
@@ -113,12 +115,15 @@ class ServiceLinks:
             for link in links
             if link.variable in config and config[link.variable].reveal() == self.url(service, link)
         ]
-        # Before the links: an app that does not come up without keeps them.
-        self._apply(app, {}, ours, actor, report, restart)
-        for link in links:
-            store.links.remove(link)
+
+        def remove() -> None:
+            for link in links:
+                store.links.remove(link)
+            self._note(actor, app, "unlink", service)
+
+        # With the variables: an app that does not come up without keeps the links.
+        self._apply(app, {}, ours, actor, report, restart, remove)
         self.services.router.settle(service.id, app.id)
-        store.events.add(actor, app.name, f"{service.plugin}:unlink", service.name)
         return ours
 
     def promote(
@@ -137,12 +142,17 @@ class ServiceLinks:
         changed = [replace(links[0], variable=first), *self._displaced(service, app, first)]
         values = {link.variable: self._url(link) for link in changed}
         values |= self._by_hand(app, first)
-        self._apply(app, values, (), actor, report, restart)
-        with store.transaction():
+
+        def add() -> None:
             for link in changed:
                 store.links.add(link)
-            store.events.add(actor, app.name, f"{service.plugin}:promote", service.name)
+            self._note(actor, app, "promote", service)
+
+        self._apply(app, values, (), actor, report, restart, add)
         return first
+
+    def _note(self, actor: str, app: App, verb: str, service: Service) -> None:
+        self.services.store.events.add(actor, app.name, f"{service.plugin}:{verb}", service.name)
 
     def _displaced(self, service: Service, app: App, first: str) -> list[Link]:
         """The link that was first, under a name of its own unless it has one."""
@@ -225,11 +235,15 @@ class ServiceLinks:
         actor: str,
         report: Report,
         restart: bool,  # noqa: FBT001 - handed on
+        also: Callable[[], None] = lambda: None,
     ) -> None:
         if values or unset:
             self.operations.apply_config(
-                app, values, unset, actor=actor, report=report, restart=restart
+                app, values, unset, actor=actor, report=report, restart=restart, also=also
             )
+        else:
+            with self.services.store.transaction():
+                also()
 
 
 def linked_values(services: ServiceOperations, app: App) -> dict[str, Secret]:

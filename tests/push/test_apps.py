@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.push import apps
 from tests.push.app import App
+from tests.push.outcome import Outcome, run
 from tests.push.server import Server
+from tests.push.sshd import make_key
 
 
 def test_a_locked_app_refuses_pushes_and_commands_and_serves_on(server: Server, live: App) -> None:
@@ -24,6 +28,79 @@ def test_a_locked_app_refuses_pushes_and_commands_and_serves_on(server: Server, 
     finally:
         server.ssh(f"apps:unlock {live.name}").ok()
     live.push(apps.plain("2")).ok()
+
+
+def test_a_branch_is_tried_in_a_clone_and_the_app_never_hears_of_it(
+    server: Server, live: App
+) -> None:
+    """What a preview is for: an address of its own, the app's config, and an end."""
+    branch = f"{live.name}-topic"
+    live.push(apps.plain("5")).ok()
+    server.ssh(f"config:set {live.name} COLOUR=red").ok()
+    live.repository.git("checkout", "-q", "-b", "topic").ok()
+    live.repository.commit(apps.plain("6"))
+    try:
+        # Pushed to the app it is no preview, and no success that did nothing.
+        refused = live.repository.push("topic").failed().text
+        assert "git push paas topic:main" in refused
+        assert "paas apps:clone APP NEW" in refused
+        server.ssh(f"apps:clone {live.name} {branch}").ok()
+        live.repository.git("push", server.remote(branch), "topic:main").ok()
+        assert server.serves(branch, "hello 6")
+        assert server.get(branch, "/env/COLOUR").text == "red"
+        server.ssh(f"config:set {branch} COLOUR=blue").ok()
+        assert live.serves("hello 5")
+        assert live.get("/env/COLOUR").text == "red"
+        assert branch not in live.ssh("releases {}").ok().out
+    finally:
+        live.repository.git("checkout", "-q", "main").ok()
+        server.ssh(f"apps:destroy {branch} --force")
+    with pytest.raises(OSError, match=r"(?i)closed|reset|empty|disconnect"):
+        server.get(branch)
+    assert live.serves("hello 5")
+
+
+def test_a_program_with_a_key_of_its_own_deploys_one_app_and_sees_no_other(
+    server: Server, live: App, app: App
+) -> None:
+    """What an API token of a CI is for: everything as JSON, codes that tell, and no more."""
+    app.push(apps.plain("1")).ok()
+    public = make_key(server.folder / "robot").read_bytes()
+    server.paas("ssh-keys:add", "robot", "--member", input=public).ok()
+    assert server.sshd is not None
+    key, client = server.folder / "robot", server.folder / "robot-client"
+    folder = server.sshd.client(client, user=server.layout.user, key=key)
+
+    def asks(command: str) -> Outcome:
+        return run([str(folder / "ssh"), "server", "--", command], env=server.env)
+
+    try:
+        assert json.loads(asks("apps:list --format json").ok().out) == []
+        server.ssh(f"access:add {live.name} robot deployer").ok()
+        assert json.loads(asks("apps:list --format json").ok().out) == [live.name]
+        live.repository.commit(apps.plain("8"))
+        env = {**server.env, "GIT_SSH": str(folder / "ssh"), "GIT_SSH_VARIANT": "ssh"}
+        pushed = run(["git", "push", "paas", "main"], env=env, cwd=live.repository.folder).ok()
+        assert "Released v" in pushed.text
+        [newest, *_] = json.loads(asks(f"releases {live.name} --format json").ok().out)
+        assert (newest["actor"], newest["commit"]) == ("robot", live.repository.head())
+        [built, *_] = json.loads(asks(f"builds:list {live.name} --format json").ok().out)
+        assert (built["status"], built["actor"]) == ("live", "robot")
+        assert json.loads(asks(f"ps:scale {live.name} --format json").ok().out) == {"web": 1}
+        asks(f"run {live.name} -- sh -c 'exit 7'").failed(7)
+        asks("apps:report nosuch --format json").failed(20)
+        for denied in (
+            f"releases {app.name} --format json",
+            f"config:get {app.name} A",
+            f"apps:destroy {live.name} --force",
+            f"access:add {live.name} dev viewer",
+            "ssh-keys:list",
+            "events:set retain-count 1",
+        ):
+            assert "You may not run" in asks(denied).failed().err, denied
+    finally:
+        server.paas("ssh-keys:remove", "robot").ok()
+    assert asks("apps:list").code == 255
 
 
 def test_a_clone_serves_what_the_old_app_does_with_a_life_of_its_own(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 import threading
+from typing import Any
 
 import pytest
 
@@ -222,11 +224,62 @@ def test_a_push_whose_connection_dies_in_the_build_leaves_nothing(app: App) -> N
     )
     push = app.repository.start_push()
     heard(push, b"now")
+    assert newest_build(app)["status"] == "building"
     cut(push)
+    # Whoever comes back is told that it has ended, and how.
+    said = app.ssh("builds:output {} -t").failed()
+    assert "now" in said.out
     app.server.settles_to(before)
+    assert newest_build(app)["status"] == "failed"
     assert app.serves("hello 1")
     app.push(apps.plain("3")).ok()
     assert app.serves("hello 3")
+
+
+def newest_build(app: App) -> dict[str, Any]:
+    found: list[dict[str, Any]] = json.loads(app.ssh("builds:list {} --format json").ok().out)
+    return found[0]
+
+
+def test_a_push_that_lost_its_connection_behind_its_build_is_re_attached_to(app: App) -> None:
+    app.push(apps.plain("1")).ok()
+    procfile = "release: echo migrating; sleep 3; echo migrated\nweb: exec python3 -u app.py\n"
+    commit = app.repository.commit(apps.plain("2", Procfile=procfile))
+    push = app.repository.start_push()
+    heard(push, b"migrating")
+    cut(push)
+    under_way = newest_build(app)
+    assert (under_way["status"], under_way["commit"]) == ("releasing", commit)
+    said = app.ssh("builds:output {} -t").ok().out
+    # From its beginning to its end, which came behind the connection's.
+    assert said.index("Building") < said.index("migrating") < said.index("migrated")
+    assert "Released v2" in said
+    assert app.serves("hello 2")
+    ended = newest_build(app)
+    assert (ended["build"], ended["status"], ended["release"]) == (under_way["build"], "live", "v2")
+    # git knows of it, too: the same push again has nothing to do.
+    assert "Everything up-to-date" in app.repository.push().ok().text
+
+
+def test_a_build_is_canceled_from_another_connection(app: App) -> None:
+    app.push(apps.plain("1")).ok()
+    before = app.server.residue()
+    app.repository.commit(
+        apps.plain("2", Dockerfile=apps.STACK + "RUN echo now; sleep 300\nCMD true\n")
+    )
+    push = app.repository.start_push()
+    heard(push, b"now")
+    number = newest_build(app)["build"]
+    assert f"Canceling build {number} of" in app.ssh("builds:cancel {}").ok().text
+    said = push.communicate(timeout=30)[0].decode()
+    assert push.returncode != 0
+    assert "The deploy was canceled by dev" in said
+    app.server.settles_to(before)
+    canceled = newest_build(app)
+    assert (canceled["build"], canceled["release"]) == (number, None)
+    assert "canceled by dev" in canceled["error"]
+    assert "under way" in app.ssh("builds:cancel {}").failed().text
+    assert app.serves("hello 1")
 
 
 def test_an_unknown_host_gets_no_answer(live: App) -> None:

@@ -13,6 +13,10 @@ from tests.push.server import Server
 
 BAD_TREES: dict[str, tuple[Files, list[str]]] = {
     "nothing that says how": ({"app.py": "print()"}, ["Dockerfile", "requirements.txt"]),
+    "compose project": (
+        {"compose.yaml": "services: {web: {build: .}}\n"},
+        ["compose.yaml is not run here", "postgres:create", "storage:mount"],
+    ),
     "Dockerfile is a link out": ({"Dockerfile": Path("/etc/passwd")}, ["Dockerfile"]),
     "Dockerfile is a climbing link": ({"Dockerfile": Path("../../x")}, ["Dockerfile"]),
     "syntax error": ({"Dockerfile": apps.STACK + "RUNN true\n"}, ["Dockerfile:2", "RUNN"]),

@@ -108,9 +108,11 @@ PEERS: dict[str, tuple[str, ...]] = {
         "unit/cli/test_access.py::test_whoever_nobody_knows_may_nothing",
     ),
     "22 compose projects (not taken: refused in words)": (
-        "unit/deploy/test_tree.py::test_a_tree_without_a_dockerfile_is_told_what_is_supported",
+        "unit/deploy/test_tree.py::test_a_compose_project_is_told_what_takes_its_place",
+        "push/test_refused.py::test_a_tree_that_cannot_be_built_is_refused",
     ),
-    "23 previews (not made: another branch is refused in words)": (
+    "23 previews (a clone of the app is one)": (
+        "push/test_apps.py::test_a_branch_is_tried_in_a_clone_and_the_app_never_hears_of_it",
         "push/test_refused.py::test_another_branch_is_refused_with_what_to_type",
     ),
     "24 a push that does nothing, and says so with 0": (
@@ -122,6 +124,9 @@ PEERS: dict[str, tuple[str, ...]] = {
         "push/test_refused.py::test_a_shallow_clone_goes_live_or_hears_that_it_is_one",
     ),
     "26 nothing for programs": (
+        "push/test_apps.py"
+        "::test_a_program_with_a_key_of_its_own_deploys_one_app_and_sees_no_other",
+        "rules/test_formats.py::test_what_prints_a_table_has_a_form_for_programs",
         "unit/cli/test_conventions.py::test_every_list_and_report_is_there_for_programs",
     ),
     "27 app.json overrides what was scaled": (

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from paas.deploy.authority import NotReady
+from paas.deploy.certificates import Certificates
 from paas.deploy.letsencrypt import Letsencrypt, NotEnabled
 from paas.model.app import App
 from paas.model.certificate import Certificate, Source
 from paas.model.layout import Layout
-from paas.model.letsencrypt import CHALLENGE, EMAIL, SERVER
+from paas.model.letsencrypt import AUTO, CHALLENGE, EMAIL, SERVER
 from paas.model.renewing import FIRST_WAIT_S, LONGEST_WAIT_S, wait_after
 from paas.model.report import Report, Silent
 from paas.plugin.acme.failure import AcmeFailed
 from paas.proxy.listening import Listening
 from paas.proxy.proxy import Proxy
 from paas.store.store import Store
+from tests.killing import counted_effects, killed_before
 
 NOBODY = "https://127.0.0.1:9/dir"
 
@@ -76,7 +79,8 @@ def world(tmp_path: Path) -> Iterator[World]:
     store.settings.set(None, SERVER.name, NOBODY)
     anybody = cast(Any, hands)
     proxy = Proxy(layout, Listening)
-    letsencrypt = Letsencrypt(layout, store, proxy, anybody, anybody, anybody)
+    certificates = Certificates(store, proxy, anybody, anybody)
+    letsencrypt = Letsencrypt(layout, store, proxy, anybody, certificates, anybody)
     yield World(store, hands, letsencrypt, store.apps.create("app"))
     store.close()
 
@@ -243,3 +247,39 @@ def go_live(world: World) -> None:
         health={}, reason="test", actor="me", created_at=0.0,
     )  # fmt: skip
     world.store.apps.set_live(world.app.id, release.number)
+
+
+def test_it_is_on_or_off_whoever_is_killed(world: World) -> None:
+    """With an account that is not needed: there is a certificate that is good for a while."""
+
+    def state() -> tuple[bool, int, str | None]:
+        on = world.store.renewals.find(world.app.id) is not None
+        certificates = len(world.store.certificates.list(world.app.id))
+        return on, certificates, world.store.settings.get(world.app.id, AUTO.name)
+
+    def change(*, on: bool) -> None:
+        do = world.letsencrypt.enable if on else world.letsencrypt.disable
+        do(world.app, actor="ann", report=Silent())
+
+    outcomes: dict[bool, set[tuple[bool, int, str | None]]] = {}
+    for on in (True, False):
+        begin = partial(settle, world, on=not on)
+        begin()
+        effects = counted_effects(partial(change, on=on))
+        assert effects > 3
+        for effect in range(effects):
+            begin()
+            killed_before(effect, partial(change, on=on))
+            outcomes.setdefault(on, set()).add(state())
+    assert outcomes[True] == {(False, 1, "off"), (True, 1, None)}
+    assert outcomes[False] == {(True, 1, None), (False, 0, "off")}
+
+
+def settle(world: World, *, on: bool) -> None:
+    """Have it on, with a certificate of the authority's; or off, with one that is left."""
+    world.issued("a.example", until=world.hands.time + 90 * 86400.0)
+    if on:
+        world.store.renewals.enable(world.app.id)
+    else:
+        world.store.renewals.disable(world.app.id)
+    world.store.settings.set(world.app.id, AUTO.name, None if on else "off")

@@ -89,6 +89,18 @@ def test_a_tree_without_a_dockerfile_is_told_what_is_supported(repository: Path)
         assert name in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["compose.yaml", "docker-compose.yml"])
+def test_a_compose_project_is_told_what_takes_its_place(repository: Path, name: str) -> None:
+    (repository / name).write_text("services: {web: {build: .}, db: {image: postgres}}\n")
+    with pytest.raises(BuildpackFailed, match=name) as caught:
+        read_source(context(repository), BuilderOptions())
+    for word in ("Procfile", "postgres:create", "storage:create", "Dockerfile"):
+        assert word in str(caught.value)
+    # Beside something that builds, it is the developer's own, for the laptop.
+    (repository / "Dockerfile").write_text("FROM scratch\n")
+    assert read_source(context(repository), BuilderOptions()).built_by == "dockerfile"
+
+
 def test_a_submodule_is_refused_by_name(repository: Path) -> None:
     first = commit(repository)
     git(repository, "update-index", "--add", "--cacheinfo", f"160000,{first},vendor/library")
