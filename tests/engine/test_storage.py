@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from paas.deploy.storage import Storage
 from paas.engine.engine import Engine
 from paas.model.role import Role
+from tests.push.outcome import eventually
 from tests.unit.cli.caller import ROOT, Paas
 
 
@@ -47,6 +50,41 @@ def test_a_volume_that_is_mounted_is_not_destroyed(paas: Paas) -> None:
     assert paas("storage:destroy", "data", "--force").code == 0
     assert not (paas.layout.engine_fs / "volumes/storage.data").exists()
     assert "There is no volume data" in paas("storage:destroy", "data", "--force").err
+
+
+def test_a_destroyed_volume_never_comes_back_whoever_was_killed(paas: Paas) -> None:
+    volumes = paas.layout.engine_fs / "volumes"
+    assert paas("storage:create", "data").code == 0
+    (volumes / "storage.data/secret").write_text("s3cr3t")
+    # As a kill leaves it: the row is gone, the files are there; or a half of a new one is.
+    paas.store.storage.destroy("data")
+    (volumes / ".storage.data.4711").mkdir()
+    (volumes / ".storage.data.import").mkdir()
+    assert paas("storage:create", "data").code == 0
+    assert list((volumes / "storage.data").iterdir()) == []
+    (volumes / "storage.data/secret").write_text("s3cr3t")
+    paas.store.storage.destroy("data")
+    paas.platform.storage.sweep()
+    assert list(volumes.iterdir()) == []
+
+
+def test_what_is_imported_is_not_swept_nor_replaced_by_another(paas: Paas) -> None:
+    assert paas("storage:create", "data").code == 0
+    reader, writer = os.pipe()
+    importing = Thread(target=lambda: paas.platform.storage.replace("data", reader, actor="ann"))
+    importing.start()
+    beside = paas.layout.engine_fs / "volumes/.storage.data.import"
+    eventually(beside.exists)
+    paas.platform.storage.sweep()
+    assert beside.exists()
+    said = paas("storage:import", "data", input=archive("other", b"2"))
+    assert "being imported into by somebody else" in said.err
+    with os.fdopen(writer, "wb") as stream:
+        stream.write(archive("mine", b"1"))
+    importing.join()
+    os.close(reader)
+    [file] = (paas.layout.engine_fs / "volumes/storage.data").iterdir()
+    assert (file.name, file.read_bytes()) == ("mine", b"1")
 
 
 @pytest.mark.parametrize(
