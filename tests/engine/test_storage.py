@@ -71,7 +71,8 @@ def test_a_destroyed_volume_never_comes_back_whoever_was_killed(paas: Paas) -> N
 def test_what_is_imported_is_not_swept_nor_replaced_by_another(paas: Paas) -> None:
     assert paas("storage:create", "data").code == 0
     reader, writer = os.pipe()
-    importing = Thread(target=lambda: paas.platform.storage.replace("data", reader, actor="ann"))
+    volumes = paas.platform.storage._volumes
+    importing = Thread(target=lambda: volumes.replace("storage.data", reader))
     importing.start()
     beside = paas.layout.engine_fs / "volumes/.storage.data.import"
     eventually(beside.exists)
