@@ -444,6 +444,9 @@ remove() {
     if systemd && [ "$root" = "$DEFAULT_ROOT" ]; then
         systemctl -q disable paasd.service paas-{proxy,instances,network}.service 2>/dev/null || true
         rm -f /etc/systemd/system/paas{d,-proxy,-instances,-network}.service
+        rm -f /etc/needrestart/conf.d/paas.conf
+        # Where needrestart is not installed, it was ours.
+        rmdir /etc/needrestart/conf.d /etc/needrestart 2>/dev/null || true
         systemctl daemon-reload
     fi
     rm -rf "$command" "$program"

@@ -15,6 +15,9 @@ UNITS = ("paas-network.service", "paas-instances.service", "paas-proxy.service",
 """In the order they start."""
 
 FOLDER = Path("/etc/systemd/system")
+NEEDRESTART = Path("/etc/needrestart/conf.d/paas.conf")
+"""What needrestart reads, which restarts services after an upgrade of their libraries."""
+
 BOOTED = Path("/run/systemd/system")
 """Exists exactly when systemd is PID 1 (sd_booted(3))."""
 
@@ -49,6 +52,9 @@ class Systemd:
         for unit in UNITS:
             text = render((templates / unit).read_text("utf-8"), self._layout, self._python)
             write_atomic(FOLDER / unit, text, mode=0o644)
+        # It may be installed later.
+        NEEDRESTART.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        write_atomic(NEEDRESTART, (templates / "needrestart.conf").read_text("utf-8"), mode=0o644)
         run(["systemctl", "daemon-reload"])
         run(["systemctl", "enable", *UNITS])
 
@@ -57,6 +63,7 @@ class Systemd:
         run(["systemctl", "disable", *UNITS], check=False)
         for unit in UNITS:
             (FOLDER / unit).unlink(missing_ok=True)
+        NEEDRESTART.unlink(missing_ok=True)
         run(["systemctl", "daemon-reload"])
 
     def start(self, units: Sequence[str] = UNITS) -> None:

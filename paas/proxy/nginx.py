@@ -26,6 +26,7 @@ START_S = 30.0
 RELOAD_S = 30.0
 QUIT_S = 5.0
 """How long a graceful stop may take before requests under way are cut off."""
+DELETED = " (deleted)"
 
 
 class NginxFailed(PaasError):
@@ -169,11 +170,13 @@ class Nginx:
         return self._error_log.stat().st_size if self._error_log.exists() else 0
 
     def outdated(self) -> bool:
-        """Whether the program that runs is not the installed one any more."""
+        """Whether the program or a library that runs is not the installed one any more."""
         master = self.running()
         try:
-            return master is not None and not Path(f"/proc/{master}/exe").samefile(_program())
-        except FileNotFoundError:
+            return master is not None and (
+                not Path(f"/proc/{master}/exe").samefile(_program()) or runs_replaced(master)
+            )
+        except (FileNotFoundError, ProcessLookupError):
             # Removed without anything in its place, or between two steps of a package manager.
             return False
 
@@ -264,6 +267,18 @@ class Nginx:
 
 def _program() -> str:
     return shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin") or "/usr/sbin/nginx"
+
+
+def runs_replaced(pid: int) -> bool:
+    """Whether it runs code of a file, such as a library, that another has replaced (proc(5)).
+
+    Raises `FileNotFoundError` or `ProcessLookupError` when there is no such process.
+    """
+    lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
+    mapped = [line.split(maxsplit=5) for line in lines if line.endswith(DELETED)]
+    # What nginx shares between its workers is a "/dev/zero (deleted)", but no code.
+    code = [name for _, permissions, _, _, _, name in mapped if "x" in permissions]
+    return any(Path(name.removesuffix(DELETED)).exists() for name in code)
 
 
 def _build(program: str) -> str:

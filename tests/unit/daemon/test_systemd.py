@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
-from paas.daemon.systemd import UNITS, Systemd, render
+from paas.daemon.systemd import NEEDRESTART, UNITS, Systemd, render
 from paas.model.layout import Layout
 
 LAYOUT = Layout(Path("/srv/100%/paas"))
@@ -62,6 +63,25 @@ def test_every_unit_is_listed_in_the_uninstaller() -> None:
     script = (Path(__file__).parents[3] / "install.sh").read_text()
     (removed,) = re.findall(r"rm -f /etc/systemd/system/paas\{(.*)\}\.service", script)
     assert {f"paas{each}.service" for each in removed.split(",")} == set(UNITS)
+    assert f"rm -f {NEEDRESTART}\n" in script
+
+
+def test_an_upgrade_of_libraries_restarts_nothing_that_requests_go_through() -> None:
+    """Ubuntu's needrestart does so at night, unasked. It reads its files as Perl."""
+    program = """
+        our %nrconf = (override_rc => {});
+        eval do { local(@ARGV, $/) = shift; <> };
+        die $@ if $@;
+        for my $unit (@ARGV) {
+            print "$unit\n" if grep { $unit =~ /$_/ } keys %{$nrconf{override_rc}};
+        }
+    """
+    file = str(files("paas.daemon") / "units/needrestart.conf")
+    services = [*UNITS, "nginx.service", "dnsmasq.service", "paas-proxy.service.d"]
+    argv = ["perl", "-we", program, file, *services]
+    left = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert left.stderr == ""
+    assert left.stdout.split() == [each for each in UNITS if each != "paasd.service"]
 
 
 def template(unit: str) -> str:
