@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from paas.engine.build.context import DirectoryContext
+from paas.engine.build.dockerignore import unseen
 from paas.engine.build.rules import Offer
 from paas.engine.engine import Engine
 from paas.engine.images import Image
@@ -44,7 +45,9 @@ class Tryout:
             raise NoSuchDirectory(f"{self.directory} is not a directory")
         report.step(f"Building {self.directory} from its {self.dockerfile}")
         return engine.builder.build(
-            DirectoryContext(self.directory, report),
+            DirectoryContext(
+                self.directory, report, unseen=unseen(self.directory, self.dockerfile)
+            ),
             report=report,
             dockerfile=self.dockerfile,
             build_args=self.args,

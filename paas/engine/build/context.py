@@ -7,6 +7,7 @@ of the same files share the cache.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -56,18 +57,32 @@ class Context(Protocol):
         """Write the contents of a file to an open one."""
 
 
+class Unseen(Protocol):
+    """What of a directory a build does not see, by the path in it."""
+
+    def excludes(self, path: str) -> bool:
+        """Whether `path` is left out."""
+
+    def excludes_whole(self, directory: str) -> bool:
+        """Whether `directory` is left out with all that can be below it."""
+
+
 class DirectoryContext:
     """A directory on disk. Symbolic links are never followed.
 
-    Sockets, fifos and devices are left out with a word about each. Read once; a file
-    that changes meanwhile is an error when it is copied and another size or gone.
+    Sockets, fifos and devices are left out with a word about each. Read once: a file that
+    is another one when it is copied is an error, as its digest would name what is not there.
     """
 
-    def __init__(self, path: Path, report: Report, mtime: int | None = None) -> None:
-        """`mtime` is given to every file; else it is the newest one's."""
+    def __init__(
+        self, path: Path, report: Report, mtime: int | None = None, unseen: Unseen | None = None
+    ) -> None:
+        """`mtime` is given to every file; else it is the newest one's. What is `unseen` is
+        neither read nor entered, nor is there a word about it."""
         self._path = path
         self._report = report
         self._mtime = mtime
+        self._unseen = unseen
 
     @property
     def mtime(self) -> int:
@@ -77,7 +92,7 @@ class DirectoryContext:
         return max((int(status.st_mtime) for status in self._status.values()), default=0)
 
     def entries(self) -> Mapping[str, ContextEntry]:
-        """Raises `ContextError` for a file that cannot be read."""
+        """Raises `ContextError` for a file or a directory that cannot be read."""
         return self._entries
 
     def read(self, path: str) -> bytes:
@@ -89,11 +104,13 @@ class DirectoryContext:
             return file.read()
 
     def copy_to(self, path: str, descriptor: int) -> None:
-        """Write a file's contents to an open one."""
+        """Write a file's contents to an open one. Raises `ContextError` if it was changed."""
         source = self._open(path)
         try:
             while os.sendfile(descriptor, source, None, CHUNK):
                 pass
+            if _version(os.fstat(source)) != _version(self._status[path]):
+                raise _changed(path)
         finally:
             os.close(source)
 
@@ -102,7 +119,7 @@ class DirectoryContext:
         try:
             return syscalls.openat2(root, path, os.O_RDONLY | os.O_NOFOLLOW, resolve=_INSIDE)
         except OSError as error:
-            raise ContextError(f"{path} in the build context: {error.strerror}") from error
+            raise _unreadable(path, error) from error
         finally:
             os.close(root)
 
@@ -118,10 +135,15 @@ class DirectoryContext:
         try:
             found = sorted(os.scandir(directory), key=lambda entry: entry.name)
         except OSError as error:
-            raise ContextError(f"{prefix or '.'} in the build context: {error.strerror}") from error
+            raise _unreadable(prefix or ".", error) from error
         for entry in found:
-            status = entry.stat(follow_symlinks=False)
             path = prefix + entry.name
+            if self._is_unseen(path, entry):
+                continue
+            try:
+                status = entry.stat(follow_symlinks=False)
+            except OSError as error:
+                raise _unreadable(path, error) from error
             if stat.S_ISDIR(status.st_mode):
                 yield path, status
                 yield from self._walk(entry.path, path + "/")
@@ -130,6 +152,13 @@ class DirectoryContext:
             else:
                 kind = _KINDS.get(stat.S_IFMT(status.st_mode), "special file")
                 self._report.warn(f"{path} is a {kind}: left out of the build")
+
+    def _is_unseen(self, path: str, entry: os.DirEntry[str]) -> bool:
+        if self._unseen is None:
+            return False
+        if entry.is_dir(follow_symlinks=False):
+            return self._unseen.excludes_whole(path)
+        return self._unseen.excludes(path)
 
     def _entry(self, path: str, status: os.stat_result) -> ContextEntry:
         mode = status.st_mode
@@ -143,9 +172,33 @@ class DirectoryContext:
     def _digest(self, path: str, size: int) -> str:
         found = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
         with open(self._open(path), "rb") as file:  # noqa: PTH123  a descriptor
-            while chunk := file.read(CHUNK):
-                found.update(chunk)
+            try:
+                while chunk := file.read(CHUNK):
+                    found.update(chunk)
+            except OSError as error:
+                raise _unreadable(path, error) from error
         return found.hexdigest()
+
+
+def _version(status: os.stat_result) -> tuple[int, int, int]:
+    """What is another one when a file was written to or replaced."""
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _changed(path: str) -> ContextError:
+    return ContextError(
+        f"{path} in the build context was changed during the build",
+        resolution="Build again when nothing writes to it any more.",
+    )
+
+
+def _unreadable(path: str, error: OSError) -> ContextError:
+    if error.errno == errno.ENOENT:
+        return _changed(path)
+    return ContextError(
+        f"{path} in the build context cannot be read: {error.strerror}",
+        resolution="Make it readable, or name it in .dockerignore.",
+    )
 
 
 _KINDS = {

@@ -7,12 +7,39 @@ an exception, and a directory that matches takes along what is in it (Docker's r
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
-from collections.abc import Mapping
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from itertools import takewhile
+from pathlib import Path
 
 from paas.engine.build.context import Context, ContextEntry
 from paas.engine.build.errors import ContextError
+
+MAX_LINKS = 40
+"""As many as Linux follows (path_resolution(7))."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One line. `lead` are the parts of its path before the first that is no plain name."""
+
+    negated: bool
+    pattern: re.Pattern[str]
+    lead: tuple[str, ...]
+    plain: bool
+
+    def may_match_below(self, directory: str) -> bool:
+        """Whether something in `directory` could match."""
+        parts = tuple(directory.split("/"))
+        both = min(len(parts), len(self.lead))
+        return parts[:both] == self.lead[:both] and not (
+            self.plain and len(parts) >= len(self.lead)
+        )
 
 
 class Ignore:
@@ -26,10 +53,16 @@ class Ignore:
         """Whether `path` is left out; every parent of it is asked too."""
         prefixes = [path[: match.start()] for match in re.finditer("/", path)] + [path]
         excluded = False
-        for negated, pattern in self._rules:
-            if negated == excluded and any(pattern.fullmatch(prefix) for prefix in prefixes):
-                excluded = not negated
+        for rule in self._rules:
+            if rule.negated == excluded and any(map(rule.pattern.fullmatch, prefixes)):
+                excluded = not rule.negated
         return excluded
+
+    def excludes_whole(self, directory: str) -> bool:
+        """Whether it is left out, and there is no exception that could be below it."""
+        return self.excludes(directory) and not any(
+            rule.negated and rule.may_match_below(directory) for rule in self._rules
+        )
 
     def kept(self, entries: Mapping[str, ContextEntry]) -> dict[str, ContextEntry]:
         """The entries that are left, and the directories that an exception is in."""
@@ -80,21 +113,80 @@ def filtered(context: Context, dockerfile: str) -> Context:
     Raises `ContextError` when that is not a text file or a pattern in it is malformed.
     """
     entries = context.entries()
-    for name in (f"{dockerfile}.dockerignore", ".dockerignore"):
-        entry = entries.get(name)
-        if entry is None:
-            continue
-        if entry.target is not None:
-            raise ContextError(f"{name} is a symbolic link", resolution="Commit it as a file.")
-        try:
-            text = context.read(name).decode("utf-8-sig")
-        except UnicodeDecodeError:
-            raise ContextError(f"{name} is not UTF-8 text") from None
-        return FilteredContext(context, Ignore(text).kept(entries))
+    for name in _names(dockerfile):
+        if (entry := entries.get(name)) is not None:
+            ignore = _read(name, entry.mode, partial(context.read, name))
+            return FilteredContext(context, ignore.kept(entries))
     return context
 
 
-def _rule(line: str) -> tuple[bool, re.Pattern[str]] | None:
+@dataclass(frozen=True)
+class Unseen:
+    """What of a directory on disk is left out before it is read.
+
+    The files that a build is directed by stay, with the directories above them: they are
+    read, also where they are not to be copied.
+    """
+
+    ignore: Ignore
+    read: frozenset[str]
+
+    def excludes(self, path: str) -> bool:
+        """Whether `path` is left out."""
+        return path not in self.read and self.ignore.excludes(path)
+
+    def excludes_whole(self, directory: str) -> bool:
+        """Whether a directory is left out with all that is in it."""
+        above = any(path.startswith(f"{directory}/") for path in self.read)
+        return not above and self.ignore.excludes_whole(directory)
+
+
+def unseen(directory: Path, dockerfile: str) -> Unseen | None:
+    """What the ignore file of a directory leaves out, if it has one.
+
+    Raises `ContextError` as `filtered` does.
+    """
+    for name in _names(dockerfile):
+        path = directory / name
+        try:
+            mode = path.lstat().st_mode
+        except OSError:
+            continue
+        if stat.S_ISREG(mode) or stat.S_ISLNK(mode) or stat.S_ISDIR(mode):
+            read = {*_names(dockerfile), *_links(directory, dockerfile)}
+            return Unseen(_read(name, mode, path.read_bytes), frozenset(read))
+    return None
+
+
+def _names(dockerfile: str) -> tuple[str, str]:
+    return f"{dockerfile}.dockerignore", ".dockerignore"
+
+
+def _links(directory: Path, path: str) -> Iterator[str]:
+    """A path of a directory, and where it leads if it is a link."""
+    path = posixpath.normpath(path)
+    for _ in range(MAX_LINKS):
+        yield path
+        try:
+            target = os.fspath((directory / path).readlink())
+        except OSError:
+            return
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
+
+
+def _read(name: str, mode: int, read: Callable[[], bytes]) -> Ignore:
+    if not stat.S_ISREG(mode):
+        kind = "a symbolic link" if stat.S_ISLNK(mode) else "a directory"
+        raise ContextError(f"{name} is {kind}", resolution="Commit it as a file.")
+    try:
+        return Ignore(read().decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise ContextError(f"{name} is not UTF-8 text") from None
+    except OSError as error:
+        raise ContextError(f"{name} cannot be read: {error.strerror}") from error
+
+
+def _rule(line: str) -> Rule | None:
     if line.startswith("#"):
         return None
     text = line.strip()
@@ -103,7 +195,11 @@ def _rule(line: str) -> tuple[bool, re.Pattern[str]] | None:
     if not pattern:
         return None
     pattern = posixpath.normpath(pattern).lstrip("/")
-    return (negated, compile_glob(pattern)) if pattern != "." else None
+    if pattern == ".":
+        return None
+    parts = pattern.split("/")
+    lead = tuple(takewhile(lambda part: not _SPECIAL.intersection(part), parts))
+    return Rule(negated, compile_glob(pattern), lead, plain=len(lead) == len(parts))
 
 
 def compile_glob(pattern: str) -> re.Pattern[str]:
@@ -137,4 +233,5 @@ def _token(token: str) -> str:
     return re.escape(token[1:] if len(token) == 2 and token[0] == "\\" else token)
 
 
+_SPECIAL = frozenset("*?[\\")
 _WILD = {"**": ".*", "*": "[^/]*", "?": "[^/]"}

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from paas.engine.build.context import DirectoryContext, blob_id
+from paas.engine.build.dockerignore import unseen
 from paas.engine.build.errors import ContextError
 
 
@@ -56,6 +57,37 @@ def test_a_file_replaced_by_a_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "d").symlink_to("e")
     with pytest.raises(ContextError):
         found.read("d/f")
+
+
+@pytest.mark.parametrize("size", [3, 5])
+def test_a_file_that_was_changed_meanwhile_is_not_copied(tmp_path: Path, size: int) -> None:
+    """Its digest was taken before: under it a cache would keep what is something else."""
+    (tmp_path / "f").write_text("one")
+    found, _ = context(tmp_path)
+    found.entries()
+    (tmp_path / "f").write_text("other"[:size])
+    # The clock of files has ticks of some milliseconds.
+    os.utime(tmp_path / "f", (5, 5))
+    with (
+        (tmp_path / "copy").open("wb") as target,
+        pytest.raises(ContextError, match="f in the build context was changed"),
+    ):
+        found.copy_to("f", target.fileno())
+    (tmp_path / "f").unlink()
+    with pytest.raises(ContextError, match="f in the build context was changed"):
+        found.read("f")
+
+
+def test_what_is_not_seen_is_not_looked_at(tmp_path: Path) -> None:
+    for name in ("d", "e"):
+        (tmp_path / name).mkdir()
+        os.mkfifo(tmp_path / name / "fifo")
+        (tmp_path / name / "f").touch()
+    (tmp_path / ".dockerignore").write_text("d\n**/fifo\n")
+    told = Told()
+    found = DirectoryContext(tmp_path, told, unseen=unseen(tmp_path, "Dockerfile"))
+    assert list(found.entries()) == [".dockerignore", "e", "e/f"]
+    assert told.warnings == []
 
 
 def test_sockets_and_fifos_are_left_out_with_a_word(tmp_path: Path) -> None:
