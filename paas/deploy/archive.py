@@ -7,6 +7,8 @@ every file becomes a blob, written as the git user.
 
 from __future__ import annotations
 
+import lzma
+import os
 import stat
 import tarfile
 import zipfile
@@ -24,7 +26,15 @@ MAX_BYTES = 1 << 30
 MAX_FILES = 10_000
 """Dokku's limits."""
 
-_DAMAGES = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError)
+UNIX = 3
+"""The system that a member of a zip is from (APPNOTE.TXT, 4.4.2.2)."""
+UTF_8 = 0x800
+"""The flag of a name in UTF-8 (4.4.4, bit 11)."""
+
+_DAMAGES = (
+    tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError,
+    EOFError, OSError, RuntimeError, ValueError,
+)  # fmt: skip
 
 
 class ArchiveRefused(PushRefused):
@@ -61,7 +71,7 @@ def members(file: IO[bytes], kind: str) -> Iterator[Member]:
 def checked_path(name: str) -> str | None:
     """The path of a member; None for what git keeps no record of. Raises `ArchiveRefused`."""
     parts = [part for part in name.split("/") if part not in ("", ".")]
-    if name.startswith("/") or ".." in parts or "\0" in name or "\\" in name:
+    if name.startswith("/") or ".." in parts or "\0" in name:
         raise ArchiveRefused(f"The archive has a file named {name[:200]!r}, which leads out of it")
     if not parts or ".git" in (part.lower() for part in parts):
         return None
@@ -86,15 +96,31 @@ def _of_tar(file: IO[bytes]) -> Iterator[Member]:
 def _of_zip(file: IO[bytes]) -> Iterator[Member]:
     with zipfile.ZipFile(file) as archive:
         for one in archive.infolist():
-            path = checked_path(one.filename)
+            name = _name(one)
+            path = checked_path(name)
             mode = one.external_attr >> 16
-            if path is None or one.is_dir():
+            if path is None or name.endswith("/"):
                 continue
             with archive.open(one) as data:
                 if stat.S_ISLNK(mode):
                     yield _link(path, data.read(MAX_LINK + 1))
                 else:
                     yield _file(path, mode, data, one.file_size)
+
+
+def _name(one: zipfile.ZipInfo) -> str:
+    """The name of a member, undecodable bytes as surrogates.
+
+    Without the flag, what `zip` and `git archive` write are the bytes of the file system, and
+    others those of code page 437, in which zipfile reads them all (4.4.4, Appendix D). Some of
+    Windows separate by backslashes.
+    """
+    name = one.filename
+    if not one.flag_bits & UTF_8:
+        text = os.fsdecode(name.encode("cp437"))
+        if one.create_system == UNIX or text.isprintable():
+            name = text
+    return name if one.create_system == UNIX else name.replace("\\", "/")
 
 
 def _file(path: str, mode: int, data: IO[bytes] | None, size: int) -> Member:
