@@ -94,7 +94,7 @@ def run_base(packs: Sequence[Buildpack], stack: str) -> str:
 def _install(packages: Sequence[str]) -> str:
     """Debian packages as a RUN that says what it does, and apt's words only if it fails."""
     names = " ".join(packages)
-    apt = f"apt-get update && apt-get install -y --no-install-recommends {names}"
+    apt = f"apt-get update --error-on=any && apt-get install -y --no-install-recommends {names}"
     # Java's packages link manual pages, for which a small image has no directory.
     return (
         f"RUN {_ARCHIVES} touch {_KEEP};"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from paas.engine.engine import Engine
 from paas.engine.images import Image
 from paas.engine.stack import SUITES, NoSuchStack
+from paas.errors import PaasError
 from paas.model.app import App
 from paas.model.buildpacks import STACK
 from paas.model.names import shown
@@ -45,13 +46,19 @@ class Stacks:
     def update(self, name: str | None, report: Report) -> None:
         """Make the images of one stack, or of all that are in use, with today's packages.
 
-        Apps keep theirs until they are rebuilt. Raises `NoSuchStack`.
+        Apps keep theirs until they are rebuilt. One that cannot be made stays as it is, and
+        is named. Raises `NoSuchStack` and what making an image does.
         """
         names = [check(name)] if name else [each.name for each in self.list() if each.made]
         for each in names:
-            self.engine.stack.rebuild(f"paas/stack:{each}", report)
-            if self.engine.images.resolve(f"paas/stack-build:{each}") is not None:
-                self.engine.stack.rebuild(f"paas/stack-build:{each}", report)
+            run, build = f"paas/stack:{each}", f"paas/stack-build:{each}"
+            known = self.engine.images.resolve(run), self.engine.images.resolve(build)
+            try:
+                self.engine.stack.rebuild([run, build] if known[1] else [run], report)
+            except PaasError as error:
+                if known[0]:
+                    error.brief = f"{each} stays as it is: {error.brief}"
+                raise
 
     def choose(self, app: App, name: str) -> None:
         """Have an app built on a stack, from its next build on. Raises `NoSuchStack`."""
@@ -74,10 +81,9 @@ class Stacks:
         if app.live is None:
             return False
         live = self.engine.images.resolve(self.store.releases.get(app.id, app.live).image)
-        if (
-            live is None
-            or live.config.labels.get("paas.stack") != stack.config.labels["paas.stack"]
-        ):
+        name = stack.config.labels[LABEL]
+        either = (name, name.replace("paas/stack:", "paas/stack-build:"))
+        if live is None or live.config.labels.get(LABEL) not in either:
             return False
         return live.layers[:1] != stack.layers[:1]
 

@@ -15,7 +15,9 @@ from paas.errors import PaasError
 from paas.host import processes, syscalls
 
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
-_TAIL = 20
+TAIL = 20
+"""Lines of what a program said last, for an error."""
+CHECK_MIRROR = "Check that this server reaches its package mirror: `apt-get update`."
 
 
 class StepFailed(PaasError):
@@ -53,8 +55,8 @@ class Chroot:
         if (code := process.wait()) != 0:
             raise StepFailed(
                 f"{argv[0]} failed: {processes.describe_code(code)}",
-                tail.decode("utf-8", "replace").splitlines()[-_TAIL:],
-                "Check that this server reaches its package mirror: `apt-get update`.",
+                tail.decode("utf-8", "replace").splitlines()[-TAIL:],
+                CHECK_MIRROR,
             )
 
     def _enter(self) -> None:

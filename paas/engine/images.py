@@ -134,6 +134,12 @@ class Images:
             (name, image),
         )
 
+    def tag_all(self, images: Mapping[str, str]) -> None:
+        """Let names stand for images, all of them or none."""
+        with self._db.transaction():
+            for ref, image in images.items():
+                self.tag(ref, image)
+
     def untag(self, ref: str | Reference) -> None:
         """Forget a name; the image stays until it is collected."""
         name = str(ref if isinstance(ref, Reference) else parse_reference(ref))

@@ -7,14 +7,14 @@ on top with compilers, git and Python's tools. A first deploy needs no image reg
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from paas.engine import mirror, stackfiles
-from paas.engine.chroot import Chroot
+from paas.engine.chroot import CHECK_MIRROR, TAIL, Chroot, StepFailed
 from paas.engine.config import History, ImageConfig
 from paas.engine.images import Image, Images
 from paas.engine.layers import Layers
@@ -96,7 +96,7 @@ class Stack:
         """The image of a stack (`debian-13`) or of a name such as `paas/stack-build:debian-13`.
 
         Made if it is not here, which takes from ten seconds to a few minutes, most of them
-        the mirror's. Raises `NoSuchStack`, `ProcessFailed` and `StepFailed`.
+        the mirror's. Raises `NoSuchStack` and `StepFailed`.
         """
         ref = _reference(name)
         known = self._images.resolve(ref)
@@ -107,13 +107,17 @@ class Stack:
             self.ensure(recipe.base, report)
         with files.FileLock(self._layout.locks / "stack.lock", f"making {ref}"):
             # Looked at again under the lock: another deploy may have made it.
-            return self._images.resolve(ref) or self._make(recipe, report)
+            return self._images.resolve(ref) or self._make([recipe], report)[0]
 
-    def rebuild(self, name: str, report: Report) -> Image:
-        """Make the image again, with the packages of today; what runs keeps the old one."""
-        recipe = self._recipe(_reference(name))
-        with files.FileLock(self._layout.locks / "stack.lock", f"making {recipe.ref}"):
-            return self._make(recipe, report)
+    def rebuild(self, names: Sequence[str], report: Report) -> list[Image]:
+        """Make images again, with the packages of today; what runs keeps the old ones.
+
+        They take their names when all of them are made: one that fails leaves all as they
+        were. A base stands before what stands on it.
+        """
+        recipes = [self._recipe(_reference(name)) for name in names]
+        with files.FileLock(self._layout.locks / "stack.lock", f"making {', '.join(names)}"):
+            return self._make(recipes, report)
 
     def _recipe(self, ref: Reference) -> Recipe:
         recipe = self._recipes.get(str(ref))
@@ -124,26 +128,32 @@ class Stack:
             )
         return recipe
 
-    def _make(self, recipe: Recipe, report: Report) -> Image:
+    def _make(self, recipes: Sequence[Recipe], report: Report) -> list[Image]:
+        made: dict[str, Image] = {}
+        # While it is held, no layer is collected that no name stands for yet.
+        with self._layers.lease():
+            for recipe in recipes:
+                base = recipe.base and (made.get(recipe.base) or self._images.resolve(recipe.base))
+                made[recipe.ref] = self._make_one(recipe, base or None, report)
+            self._images.tag_all({ref: image.id for ref, image in made.items()})
+        return list(made.values())
+
+    def _make_one(self, recipe: Recipe, base: Image | None, report: Report) -> Image:
         self._layers.disk.admit(recipe.ref, STACK_BYTES)
         report.step(f"Making {recipe.ref}")
-        base = self._images.resolve(recipe.base) if recipe.base else None
         below = base.layers if base else ()
-        with self._layers.lease():
-            upper = self._layers.new_upper(below[-1] if below else None)
-            try:
-                if base is None:
-                    self._bootstrap(recipe, upper, report)
-                else:
-                    self._install(recipe, base, upper, report)
-                layer = self._layers.commit(upper)
-            except BaseException:
-                self._layers.abandon(upper)
-                raise
-            image = self._images.add(_config(recipe, base), (*below, layer))
-            self._images.tag(recipe.ref, image.id)
+        upper = self._layers.new_upper(below[-1] if below else None)
+        try:
+            if base is None:
+                self._bootstrap(recipe, upper, report)
+            else:
+                self._install(recipe, base, upper, report)
+            layer = self._layers.commit(upper)
+        except BaseException:
+            self._layers.abandon(upper)
+            raise
         report.detail(f"{self._layers.size(layer) >> 20} MB")
-        return image
+        return self._images.add(_config(recipe, base), (*below, layer))
 
     def _bootstrap(self, recipe: Recipe, upper: Path, report: Report) -> None:
         sources = mirror.host_mirror()
@@ -151,25 +161,29 @@ class Stack:
         with self._scratch() as scratch:
             options = scratch / "apt.conf"
             options.write_text(mirror.host_options() + stackfiles.APT)
-            processes.run(
-                [
-                    "mmdebstrap",
-                    "--variant=minbase",
-                    "--mode=root",
-                    "--format=directory",
-                    f"--include={','.join(recipe.packages)}",
-                    f"--keyring={KEYRING}",
-                    f"--aptopt={options}",
-                    *(f"--dpkgopt={line}" for line in stackfiles.DPKG.splitlines()),
-                    f"--customize-hook={stackfiles.ASK_NOBODY}",
-                    recipe.suite,
-                    upper,
-                    *sources.sources(recipe.suite),
-                ],
-                timeout=BOOTSTRAP_SECONDS,
-                # It mounts /proc, /sys and /dev into what it makes.
-                apart=True,
-            )
+            try:
+                processes.run(
+                    [
+                        "mmdebstrap",
+                        "--variant=minbase",
+                        "--mode=root",
+                        "--format=directory",
+                        f"--include={','.join(recipe.packages)}",
+                        f"--keyring={KEYRING}",
+                        f"--aptopt={options}",
+                        *(f"--dpkgopt={line}" for line in stackfiles.DPKG.splitlines()),
+                        f"--customize-hook={stackfiles.ASK_NOBODY}",
+                        recipe.suite,
+                        upper,
+                        *sources.sources(recipe.suite),
+                    ],
+                    timeout=BOOTSTRAP_SECONDS,
+                    # It mounts /proc, /sys and /dev into what it makes.
+                    apart=True,
+                )
+            except processes.ProcessFailed as error:
+                lines = error.stderr.decode("utf-8", "replace").splitlines()
+                raise StepFailed(error.brief, lines[-TAIL:], CHECK_MIRROR) from None
         stackfiles.settle(upper, recipe.suite)
 
     def _install(self, recipe: Recipe, base: Image, upper: Path, report: Report) -> None:
@@ -188,7 +202,7 @@ class Stack:
             chroot = Chroot(root, binds)
             apt = ["apt-get", "-qq", "-o", "Dir::Etc::SourceParts=/dev/null"]
             apt += ["-o", "Dir::Etc::SourceList=/run/sources.list"]
-            chroot.run([*apt, "update"], _APT_ENV)
+            chroot.run([*apt, "update", "--error-on=any"], _APT_ENV)
             install = ["install", "-y", "--no-install-recommends", *recipe.packages]
             chroot.run([*apt, *install], _APT_ENV)
 

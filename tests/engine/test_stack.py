@@ -10,7 +10,6 @@ import pytest
 from paas.engine.chroot import StepFailed
 from paas.engine.images import Image
 from paas.engine.stack import RECIPES, NoSuchStack, Recipe, Stack
-from paas.host.processes import ProcessFailed
 from paas.model.report import Lines, Silent
 from tests.engine.storage import Storage, inside
 
@@ -50,8 +49,10 @@ def test_an_unknown_stack_is_named_with_those_there_are(stack: Stack) -> None:
 
 
 def test_a_bootstrap_that_fails_leaves_nothing(stack: Stack, storage: Storage) -> None:
-    with pytest.raises(ProcessFailed, match="mmdebstrap failed"):
+    with pytest.raises(StepFailed, match="mmdebstrap failed: exit code") as caught:
         stack.ensure("debian-0", Silent())
+    assert "nosuchsuite" in "\n".join(caught.value.details)
+    assert "mirror" in caught.value.resolution
     assert left_by_failure(storage) == []
     assert storage.images.resolve("paas/stack:debian-0") is None
 
@@ -63,6 +64,25 @@ def test_packages_that_fail_leave_nothing(stack: Stack, storage: Storage, image:
     assert left_by_failure(storage) == []
     assert str(storage.root) not in Path("/proc/self/mounts").read_text()
     assert storage.layers.list() == list(image.layers)
+
+
+def test_an_update_of_which_a_part_fails_leaves_all_names_as_they_were(
+    stack: Stack, storage: Storage, image: Image
+) -> None:
+    """The second one cannot be made: what stands on the first must not be of another day."""
+    top = stack.ensure(ON_TOP.ref, Silent())
+    before = storage.images.refs()
+    layers = sorted(storage.layers.list())
+    with pytest.raises(StepFailed, match="apt-get failed"):
+        stack.rebuild([ON_TOP.ref, BROKEN.ref], Silent())
+    assert storage.images.refs() == before
+    again, *_ = stack.rebuild([ON_TOP.ref], Silent())
+    assert again.layers[:-1] == top.layers[:-1]
+    assert again.layers != top.layers
+    assert storage.images.resolve(ON_TOP.ref) == again
+    assert left_by_failure(storage) == []
+    storage.images.tag(ON_TOP.ref, top.id)
+    assert set(layers) <= set(storage.layers.list())
 
 
 def test_nothing_of_this_host_is_in_it(storage: Storage, image: Image) -> None:

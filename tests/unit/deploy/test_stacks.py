@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from paas.deploy.build import builder_options
 from paas.deploy.rebase import Compilation, compilation_of, key_of
-from paas.deploy.stacks import Stacks
+from paas.deploy.stacks import LABEL, Stacks
 from paas.engine.build.context import DirectoryContext
+from paas.engine.chroot import StepFailed
 from paas.engine.config import ImageConfig
 from paas.engine.engine import Engine
 from paas.engine.images import Image
 from paas.engine.stack import NoSuchStack
 from paas.model.layout import Layout
-from paas.model.report import Silent
+from paas.model.report import Report, Silent
 from paas.store.store import Store
 
 
@@ -44,6 +46,31 @@ def test_apps_are_on_the_one_they_chose(stacks: Stacks) -> None:
     assert found["debian-12"].apps == ("two",)
     assert found["debian-13"].made == ""
     assert found["debian-12"].behind == ()
+
+
+def test_an_update_that_fails_says_that_the_stack_stays(
+    stacks: Stacks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both of its images are made at once, or none."""
+    asked = []
+
+    def rebuild(names: Sequence[str], _: Report) -> list[Image]:
+        asked.append(names)
+        raise StepFailed("mmdebstrap failed: exit code 25")
+
+    monkeypatch.setattr(stacks.engine.stack, "rebuild", rebuild)
+    with pytest.raises(StepFailed, match=r"^mmdebstrap failed: exit code 25$"):
+        stacks.update("debian-13", Silent())
+    for name in ("stack", "stack-build"):
+        ref = f"paas/{name}:debian-13"
+        config = ImageConfig(labels={LABEL: ref}, created="2026-01-01T00:00:00Z")
+        stacks.engine.images.tag(ref, stacks.engine.images.add(config, []).id)
+    with pytest.raises(StepFailed, match=r"^debian-13 stays as it is: mmdebstrap failed"):
+        stacks.update(None, Silent())
+    assert asked == [
+        ["paas/stack:debian-13"],
+        ["paas/stack:debian-13", "paas/stack-build:debian-13"],
+    ]
 
 
 def test_what_an_image_was_compiled_by_is_on_its_labels() -> None:
