@@ -9,4 +9,9 @@ for paas_profile in .profile.d/*.sh .profile; do
     fi
 done
 unset paas_profile
+# The command of a process type is bash's there.
+if [ "$1 ${2-}" = "/bin/sh -c" ]; then
+    shift
+    exec /bin/bash "$@"
+fi
 exec "$@"

@@ -264,7 +264,7 @@ def _by_buildpacks(
     )
     fetcher = Fetcher(engine.layout, builder.git_hosts)
     built = BuildpackBuilder(engine, fetcher.buildpack).build(tree, source.buildpacks, report)
-    processes = {**built.processes, **source.procfile}
+    processes = built.processes
     if not set(processes) - {RELEASE}:
         raise PushRefused(
             "The buildpack found nothing to run, and there is no Procfile",

@@ -62,7 +62,8 @@ class AppTree:
 
 @dataclass(frozen=True)
 class Built:
-    """The image, and the shell commands its buildpacks suggest, by process type."""
+    """The image, and its shell commands by process type: those of the Procfile, and beside
+    them what its buildpacks suggest."""
 
     image: Image
     processes: Mapping[str, str]
@@ -138,10 +139,10 @@ class BuildpackBuilder:
         _tell_of_addons(compiled, report)
         run = self._image(recipe.run_base(packs, tree.stack), Bare(), report)
         own = (*kept, *(() if compiled.layer is None else (compiled.layer,)))
-        found = compiled.defaults
+        processes = {**compiled.defaults.processes, **compiled.procfile}
         total = len(run.layers) + len(own)
-        made = Compilation(key, len(own), total, found.processes, found.config)
-        return Built(self._assemble(run, own, made, packs), found.processes)
+        made = Compilation(key, len(own), total, processes, compiled.defaults.config)
+        return Built(self._assemble(run, own, made, packs), processes)
 
     def _swapped(
         self, tree: AppTree, key: str, packs: Sequence[Buildpack], report: Report

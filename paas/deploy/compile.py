@@ -34,10 +34,12 @@ from paas.engine.volumes import Volumes
 from paas.host import syscalls
 from paas.model.env import Secret, fits_environment
 from paas.model.limits import BUILD_LIMITS, Limits
+from paas.model.procfile import parse_procfile
 from paas.model.report import Report
 
-MAX_RESULT = 64 * 1024
+MAX_RESULT = 1024 * 1024
 _PLAIN = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS
+_LINKED = syscalls.RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_MAGICLINKS
 
 
 class NotDetected(BuildpackFailed):
@@ -60,10 +62,15 @@ class Job:
 
 @dataclass(frozen=True)
 class Compiled:
-    """The layer of the app, None when it is empty, and what its buildpacks suggest."""
+    """The layer of the app, None when it is empty, and what its buildpacks suggest.
+
+    `procfile` is what the Procfile says that they left: some choose one of several, or move
+    a part of the tree to its top.
+    """
 
     layer: LayerId | None
     defaults: Defaults
+    procfile: Mapping[str, str]
 
 
 class Compiler:
@@ -76,14 +83,16 @@ class Compiler:
     def run(self, job: Job, build: Image, report: Report) -> Compiled:
         """Compile on the image `build`, which holds the buildpacks and the dependencies.
 
-        Raises `NotDetected`, `BuildpackFailed`, `BuildTimedOut` and `InvalidRelease`.
+        Raises `NotDetected`, `BuildpackFailed`, `BuildTimedOut`, `InvalidRelease` and
+        `InvalidProcfile`.
         """
         tools = self._engine.builder.tools
         defaults = Defaults()
+        procfile: Mapping[str, str] = {}
         rules = self._rules(job)
 
         def make(upper: Path) -> None:
-            nonlocal defaults
+            nonlocal defaults, procfile
             with tools.workspace.scratch() as work:
                 self._engine.layers.imitate_root(work, build.layers[-1])
                 self._lay(job.context, build, work)
@@ -92,9 +101,11 @@ class Compiler:
                 if failure is not None or result.ended != 0:
                     raise _error(failure, result, rules)
                 defaults = _defaults(work, job.packs)
+                left = _file(work, f"{recipe.APP.strip('/')}/Procfile", _LINKED)
+                procfile = parse_procfile(left or "")
                 (work / recipe.APP.strip("/")).rename(upper / recipe.APP.strip("/"))
 
-        return Compiled(tools.workspace.layer(build.layers, make), defaults)
+        return Compiled(tools.workspace.layer(build.layers, make), defaults, procfile)
 
     def forget_cache(self, cache: str) -> int:
         """Remove the CACHE_DIR of an app; the bytes of it."""
@@ -153,7 +164,8 @@ def _failure(work: Path, packs: Sequence[Buildpack]) -> Failure | None:
 
 
 def _error(failure: Failure | None, result: Result, rules: Rules) -> BuildpackFailed:
-    if failure is None or result.disk_full or result.ended.oom_killed:
+    ended = result.ended
+    if failure is None or result.disk_full or ended.oom_killed or ended.forks_refused:
         how = outcome(result, rules)
         return BuildpackFailed(f"The build by buildpacks was ended: {how}", result.lines)
     error = failure.error(result.lines)
@@ -176,11 +188,15 @@ def _defaults(work: Path, packs: Sequence[Buildpack]) -> Defaults:
 
 
 def _result(work: Path, name: str) -> str | None:
-    """A file the driver wrote, where what it ran could have put anything in its place."""
+    """A file the driver wrote."""
+    return _file(work, f"{recipe.RESULTS}/{name}", _PLAIN)
+
+
+def _file(work: Path, path: str, resolve: int) -> str | None:
+    """A file where what was run could have put anything in its place; None for anything else."""
     root = os.open(work, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW
-        fd = syscalls.openat2(root, f"{recipe.RESULTS}/{name}", flags, resolve=_PLAIN)
+        fd = syscalls.openat2(root, path, os.O_RDONLY | os.O_NONBLOCK, resolve=resolve)
     except OSError:
         return None
     finally:

@@ -15,15 +15,15 @@ from dataclasses import dataclass
 from paas.engine.build.context import Context
 from paas.engine.images import Image
 
-LABEL = "paas.buildpacks"
+LABEL = "paas.compilation"
 
 
 @dataclass(frozen=True)
 class Compilation:
     """`key` names the buildpacks and the stack; of the layers `own` are above the run image's.
 
-    `total` is all of them: an image with more was changed since. `processes` and `config`
-    are what the buildpacks suggested.
+    `total` is all of them: an image with more was changed since. `processes` are those of the
+    Procfile and of the buildpacks, `config` is what these suggested.
     """
 
     key: str

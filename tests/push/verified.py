@@ -8,6 +8,7 @@ whose stack and dependency layers all of them share; nothing is pushed.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -23,7 +24,7 @@ from paas.engine.images import Image
 from paas.engine.spec import ContainerSpec, command_of
 from paas.model.appjson import AppJson
 from paas.model.builder import BUILDPACK, BuilderOptions
-from paas.model.procfile import parse_procfile
+from paas.model.env import secrets as secrets_of
 from paas.model.report import Lines, Report, Silent
 from tests.push.apps import APPS
 
@@ -52,11 +53,6 @@ class Tree(DirectoryContext):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, Silent())
-
-    @property
-    def text(self) -> str:
-        """What the Procfile says."""
-        return self.read("Procfile").decode() if "Procfile" in self.entries() else ""
 
 
 @dataclass
@@ -89,11 +85,24 @@ def build(engine: Engine, name: str, output: Output, before: Image | None = None
 
 def build_by(engine: Engine, pack: DirectoryContext, name: str) -> Built:
     """Build the fixture `name` by a buildpack that stands for one of a URL."""
-    tree = Tree(APPS / name)
-    selection = Selection(((foreign(GitSource("https://example.org/pack")),),))
-    app = AppTree(tree, {}, COMMIT, "foreign")
+    return build_with(engine, [pack], Tree(APPS / name), Output())
+
+
+def build_with(
+    engine: Engine,
+    packs: Sequence[DirectoryContext],
+    tree: Tree,
+    output: Output,
+    config: Mapping[str, str] | None = None,
+    cache: str = "foreign",
+) -> Built:
+    """Build a tree by buildpacks that stand for those of URLs, in their order."""
+    known = {f"https://example.org/pack{n or ''}": pack for n, pack in enumerate(packs)}
+    selection = Selection((tuple(foreign(GitSource(url)) for url in known),))
+    app = AppTree(tree, secrets_of(config or {}), COMMIT, cache)
     with engine.layers.lease():
-        return BuildpackBuilder(engine, lambda *_: pack).build(app, selection, Silent())
+        builder = BuildpackBuilder(engine, lambda source, _: known[source.url])
+        return builder.build(app, selection, output.report)
 
 
 def no_fetch(*_: object) -> NoReturn:
@@ -103,10 +112,9 @@ def no_fetch(*_: object) -> NoReturn:
 
 def verify(engine: Engine, name: str, built: Built, output: Output) -> None:
     """Start its web process and run its script, in one container."""
-    processes = {**built.processes, **parse_procfile(Tree(APPS / name).text)}
     # Sourced by the scripts where a person runs them; here it is in front of them.
     script = (APPS / name / "verify").read_text().replace(". verify.sh\n", "")
-    text = RUN.format(web=processes["web"], library=LIBRARY.read_text(), verify=script)
+    text = RUN.format(web=built.processes["web"], library=LIBRARY.read_text(), verify=script)
     code = engine.foreground.run_reported(_spec(built.image, text), output.add, SECONDS)
     assert code == 0, output.text[-3000:]
 
