@@ -38,6 +38,7 @@ class Ended(int):
     """An exit code: 128 and the signal's number after one. It also says why."""
 
     oom_killed: bool = False
+    forks_refused: bool = False
 
 
 class Call:

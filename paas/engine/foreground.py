@@ -208,6 +208,8 @@ class Foreground:
                 self._bundler.events.add("start", spec.id)
                 with waiting():
                     ended = Ended(call.finish(init, timeout_s))
-            ended.oom_killed = self._bundler.cgroups.instance(spec.id).oom_kills() > 0
+            group = self._bundler.cgroups.instance(spec.id)
+            ended.oom_killed = group.oom_kills() > 0
+            ended.forks_refused = group.forks_refused() > 0
             record_end(self._bundler.events, spec.id, ended, oom=ended.oom_killed)
             return ended

@@ -135,6 +135,14 @@ class Group:
                     return _flat(directory / file).get("oom_kill", 0)
         return 0
 
+    def forks_refused(self) -> int:
+        """How many processes could not be made in it for its limit (pids.events, `max`)."""
+        refused = 0
+        for directory in self.directories:
+            with suppress(FileNotFoundError):
+                refused = max(refused, _flat(directory / "pids.events").get("max", 0))
+        return refused
+
 
 def _subtree(directory: Path) -> Iterator[Path]:
     """`directory` and all below, parents first; nothing if it is gone."""

@@ -237,5 +237,7 @@ def outcome(result: Result, rules: Rules) -> str:
     if ended.oom_killed:
         limit = rules.limits.memory_bytes // MIB
         return f"out of memory, a build may use {limit} MiB (exit code {ended:d})"
+    if ended.forks_refused:
+        return f"out of processes, a build may have {rules.limits.pids} (exit code {ended:d})"
     meaning = f" ({_MEANINGS[ended]})" if ended in _MEANINGS else ""
     return f"exit code {ended:d}{meaning}"
