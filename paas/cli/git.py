@@ -40,7 +40,7 @@ def error_packet(message: str) -> bytes:
     Without it git guesses that the repository does not exist. Source: gitprotocol-pack(5),
     "pkt-line Format" and error-line.
     """
-    line = f"ERR {message}\n".encode()[:MAX_PACKET]
+    line = f"ERR {message}\n".encode("utf-8", "surrogateescape")[:MAX_PACKET]
     return b"%04x" % (len(line) + 4) + line
 
 

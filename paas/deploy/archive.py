@@ -33,7 +33,7 @@ UTF_8 = 0x800
 
 _DAMAGES = (
     tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError,
-    EOFError, OSError, RuntimeError, ValueError,
+    EOFError, LookupError, OSError, RuntimeError, ValueError,
 )  # fmt: skip
 
 

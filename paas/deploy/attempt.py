@@ -100,6 +100,8 @@ class Attempts:
             raise
         except BaseException as error:
             brief = error.brief if isinstance(error, PaasError) else type(error).__name__
+            # It may name a file, whose name may be no text.
+            brief = brief.encode("utf-8", "backslashreplace").decode()
             self._settle(deploy, Stage.FAILED, brief)
             raise
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -97,6 +98,36 @@ def test_what_is_no_archive_changes_nothing(app: App) -> None:
     assert app.ssh("releases {} --format json").ok().out.strip() == "[]"
 
 
+def hostile(how: str) -> bytes:
+    """A tar with a Dockerfile and something else in it."""
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as packed:
+        packed.addfile(tarfile.TarInfo("Dockerfile"))
+        for number in range(100_000 if how == "many" else 1):
+            info = tarfile.TarInfo(os.fsdecode(b"\xff%d" % number))
+            info.type = HOSTILE[how][0]
+            info.linkname = "nowhere"
+            packed.addfile(info)
+    return data.getvalue()
+
+
+HOSTILE = {
+    "device": (tarfile.CHRTYPE, b"\xff0 in the archive is neither a file nor a link"),
+    "disk": (tarfile.BLKTYPE, b"\xff0 in the archive is neither a file nor a link"),
+    "fifo": (tarfile.FIFOTYPE, b"\xff0 in the archive is neither a file nor a link"),
+    "hard link to nothing": (tarfile.LNKTYPE, b"This is no whole tar archive"),
+    "many": (tarfile.REGTYPE, b"The archive has more than 10000 files"),
+}
+
+
+def test_what_no_archive_of_an_app_has_changes_nothing(app: App) -> None:
+    app.ssh("apps:create {}").ok()
+    for how, (_, said) in HOSTILE.items():
+        failed = app.ssh("git:from-archive {}", input=hostile(how)).failed()
+        assert said in failed.stderr, failed.text
+    assert app.ssh("releases {} --format json").ok().out.strip() == "[]"
+
+
 def test_a_buildpack_that_fails_is_called_by_its_url(elsewhere: tuple[str, Path], app: App) -> None:
     url, _ = elsewhere
     pushed = app.push({"word": "x", ".buildpacks": f"{url}/pack.git\n"}).failed()
@@ -188,6 +219,21 @@ def archive(kind: str, files: dict[str, str]) -> bytes:
             info.size = len(text)
             packed.addfile(info, io.BytesIO(text.encode()))
     return data.getvalue()
+
+
+def test_an_archive_has_files_of_any_mode_and_name(server: Server, app: App) -> None:
+    """Git knows two modes: what nobody may read in an archive, an app may."""
+    app.ssh("apps:create {}").ok()
+    data = io.BytesIO()
+    files = apps.plain("odd", Dockerfile=apps.fixture("plain")["Dockerfile"] + "RUN cat caf*\n")
+    with tarfile.open(fileobj=data, mode="w") as packed:
+        for name, text in (files | {os.fsdecode(b"caf\xe9 \n"): "of any bytes"}).items():
+            info = tarfile.TarInfo(name)
+            info.size, info.mode = len(text), 0
+            packed.addfile(info, io.BytesIO(text.encode()))
+    built = app.ssh("git:from-archive {}", input=data.getvalue()).ok()
+    assert "of any bytes" in built.text
+    assert server.status(app.name)["version"] == "odd"
 
 
 def test_archives_of_each_kind_are_deployed(

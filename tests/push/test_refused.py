@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,10 @@ BAD_TREES: dict[str, tuple[Files, list[str]]] = {
     "failing RUN": (
         {"Dockerfile": apps.STACK + "RUN echo building >&2 && exit 42\nCMD true\n"},
         ["Dockerfile:2", "building", "42"],
+    ),
+    "a name that is no text": (
+        {"Dockerfile": apps.STACK + "COPY caf* /x\n", os.fsdecode(b"caf\xe9"): Path("/etc/passwd")},
+        ["Dockerfile:2", "leads out of the build context"],
     ),
     "missing COPY source": (
         {"Dockerfile": apps.STACK + "COPY nowhere.txt /x\nCMD true\n"},

@@ -231,11 +231,12 @@ class _Build:
 def _read(context: Context, dockerfile: str) -> bytes:
     """The Dockerfile, through a link within the context. Raises `DockerfileError`."""
     path = posixpath.normpath(dockerfile)
+    source = ContextSource(context)
     try:
-        found = resolve(ContextSource(context), path)
+        found = resolve(source, path)
     except ContextError as error:
         raise DockerfileError(f"{dockerfile}: {error.brief}", resolution=error.resolution) from None
-    item = None if found is None else ContextSource(context).find(found)
+    item = None if found is None else source.find(found)
     if found is None or item is None or path.startswith("../"):
         raise DockerfileError(
             f"There is no {dockerfile} in the build context",

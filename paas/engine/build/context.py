@@ -196,7 +196,7 @@ def _unreadable(path: str, error: OSError) -> ContextError:
     if error.errno == errno.ENOENT:
         return _changed(path)
     return ContextError(
-        f"{path} in the build context cannot be read: {error.strerror}",
+        f"{path} in the build context cannot be read: {os.strerror(error.errno or 0)}",
         resolution="Make it readable, or name it in .dockerignore.",
     )
 

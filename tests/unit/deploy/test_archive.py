@@ -80,6 +80,11 @@ def test_what_is_no_archive_is_refused(kind: str, data: bytes) -> None:
         list(members(io.BytesIO(data), kind))
 
 
+def test_a_hard_link_to_nothing_is_refused() -> None:
+    with pytest.raises(ArchiveRefused, match="no whole tar archive"):
+        list(members(tar(("hard", tarfile.LNKTYPE, "nowhere")), "tar"))
+
+
 def test_half_an_archive_is_refused() -> None:
     whole = tar(("a", FILE, "x" * 100_000), mode="w:gz").getvalue()
     with pytest.raises(ArchiveRefused):
