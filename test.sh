@@ -6,6 +6,7 @@
 #   sudo ./test.sh tests/push -k rollback
 #   sudo ./test.sh --no-install tests/unit
 #   sudo ./test.sh --bench [NAME]         the measurements in tests/bench instead
+#   sudo ./test.sh --buildah SUITE        unpack another buildah to compare images with
 #
 # The checkout stays as it is: the Python environment and all caches are in /var/cache (of a
 # user who is not root: ~/.cache).
@@ -78,6 +79,25 @@ unpack_docker() {
     touch "$folder/complete"
 }
 
+# The buildah of Debian 13 knows more of the Dockerfile than that of an older host: unpacked with
+# all that it needs, to be run in a chroot. The suite can be a newer one, for a comparison by hand.
+unpack_buildah() {
+    local folder=$CACHE/buildah-$1 name
+    [ ! -e "$folder/complete" ] || return 0
+    say "Unpacking the buildah of $1"
+    rm -rf "$folder"
+    # The index of a suite that is not frozen may be older than it says it may be.
+    mmdebstrap --quiet --variant=extract --mode=root --include=buildah,netavark \
+        --aptopt='Acquire::Check-Valid-Until "false"' "$1" "$folder"
+    for name in bin sbin lib lib64; do
+        [ -e "$folder/$name" ] || ln -s "usr/$name" "$folder/$name"
+    done
+    mkdir -p "$folder"/{proc,dev,tmp,var/tmp}
+    printf 'root:x:0:0:root:/root:/bin/sh\n' >"$folder/etc/passwd"
+    printf 'root:x:0:\n' >"$folder/etc/group"
+    touch "$folder/complete"
+}
+
 # One environment per lock and Python. A venv cannot be renamed into place, so its last file
 # says that it is whole.
 environment() {
@@ -104,7 +124,8 @@ main() {
         [ "$install" = no ] || die "Run it as root: sudo ./test.sh (or --no-install tests/unit)"
     fi
     mkdir -p "$CACHE"
-    if [ "$install" = yes ]; then install_packages; unpack_docker; fi
+    if [ "$install" = yes ]; then install_packages; unpack_docker; unpack_buildah trixie; fi
+    if [ "${1:-}" = --buildah ]; then unpack_buildah "$2"; return; fi
     local venv
     venv=$(environment)
     # Caches of tools would be root's in a checkout that is somebody else's.

@@ -1,4 +1,4 @@
-"""The field's own builder without a daemon: Debian's buildah.
+"""The field's own builder without a daemon: Debian's buildah, of the host and of newer releases.
 
 Its storage is its own (vfs: a directory per layer, read here as it lies), its RUNs are
 chroots, so it works in a container that has no CAP_SYS_RESOURCE.
@@ -17,6 +17,16 @@ from tests.engine.build.corpus.case import Case
 from tests.engine.build.product import Product, config_of, look
 from tests.engine.build.rig import BASE
 
+CACHE = Path(os.environ.get("PAAS_TEST_CACHE", "/var/cache/paas-test"))
+NEWER = "buildah-*/complete"
+"""Below `CACHE`: releases of Debian that test.sh has unpacked."""
+
+CHROOT = """
+mount --make-rprivate / && mount --bind "$1" "$1" && mount -t proc proc "$1/proc" &&
+    mount --rbind /dev "$1/dev" && mount --rbind /tmp "$1/tmp" &&
+    mount --rbind /var/tmp "$1/var/tmp" && exec chroot "$@"
+"""
+
 ENVIRONMENT = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LANG": "C.UTF-8"}
 
 LIMITS = ("--ulimit=nofile=1024:1024", "--ulimit=nproc=4096:4096")
@@ -30,6 +40,7 @@ class Buildah:
         """`base` is a tar of the base image; `inside` an argv that runs a program elsewhere."""
         self._folder = folder
         self._inside = inside
+        self.newer = bool(inside)
         folder.mkdir()
         # Its registries.conf: nothing is ever pulled.
         (folder / "registries.conf").write_text("unqualified-search-registries = []\n")
@@ -75,6 +86,15 @@ class Buildah:
         if done.returncode != 0:
             raise BuilderFailed(done.stderr.decode(errors="replace"))
         return done.stdout.decode().strip()
+
+
+def newer() -> dict[str, Sequence[str]]:
+    """For each release that is unpacked the argv that runs a program in it, as in this one's
+    directories of temporary files."""
+    found = sorted(path.parent for path in CACHE.glob(NEWER))
+    return {
+        path.name: ("unshare", "--mount", "sh", "-c", CHROOT, "sh", str(path)) for path in found
+    }
 
 
 class BuilderFailed(Exception):

@@ -5,6 +5,10 @@ Beside each is the same in their words; the newer ones build it as it is.
 
 from tests.engine.build.corpus.case import FROM, NEWER, PLAIN, Case
 
+KNOWS_EXCLUDE = ("buildah 1.39", "buildah 1.4")
+KNOWS_PARENTS = ("buildah 1.4",)
+"""Debian 13 has 1.39; docker's own frontend has no --parents up to 28.5.2."""
+
 DOCUMENTS = Case(
     "documents",
     FROM
@@ -112,6 +116,14 @@ RUN ls /l1 /l2 > /seen
 """,
     by=NEWER,
 )
+BELOW_THE_SOURCE = (
+    "Patterns are for what is below a source, as in BuildKit (measured: docker 28.5.2); buildah's"
+    " are for paths of the context."
+)
+NAMED = (
+    "`--exclude=*.txt hom*` leaves out files that hom* names, as Docker's reference has it and"
+    " buildah does; BuildKit leaves out only what is below a directory."
+)
 EXCLUDE = Case(
     "exclude",
     FROM
@@ -121,6 +133,7 @@ COPY --exclude=sub dir /e2/
 COPY --exclude=sub/two --exclude=one dir /e3/
 COPY --exclude=**/one dir other /e4/
 COPY --exclude=a.txt *.txt /e5/
+COPY --exclude=dir/sub dir /e6/
 """,
     PLAIN,
     older=FROM
@@ -131,7 +144,20 @@ COPY dir/sub/.hidden /e3/sub/
 COPY dir/sub /e4/sub
 COPY other/three /e4/
 COPY b.txt with*.txt /e5/
+COPY dir /e6/
 """,
+    by=(*KNOWS_EXCLUDE, "docker 28", "docker 29"),
+    differs={
+        builder: dict.fromkeys(
+            (
+                *("e2/sub", "e2/sub/.hidden", "e2/sub/two", "e3/one", "e3/sub/two"),
+                *("e6/sub", "e6/sub/.hidden", "e6/sub/two"),
+            ),
+            BELOW_THE_SOURCE,
+        )
+        for builder in KNOWS_EXCLUDE
+    }
+    | {"docker 28": {"e5/a.txt": NAMED}, "docker 29": {"e5/a.txt": NAMED}},
 )
 PARENTS = Case(
     "parents",
@@ -154,6 +180,7 @@ COPY dir/sub /p4/dir/sub
 COPY dir/one /p5/dir/one
 COPY other/one /p5/other/one
 """,
+    by=KNOWS_PARENTS,
 )
 
 CASES = (DOCUMENTS, LINK, EXCLUDE, PARENTS)
