@@ -30,9 +30,10 @@ def _names(folder: Path) -> frozenset[str]:
     return frozenset(path.name for path in folder.iterdir()) if folder.is_dir() else frozenset()
 
 
-def mounts(layout: Layout) -> frozenset[str]:
-    """Mount points below the root or the run directory, in this mount namespace."""
-    points = (line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines())
+def mounts(layout: Layout, process: int | str = "self") -> frozenset[str]:
+    """Mount points below the root or the run directory, in the mount namespace of a process."""
+    table = Path(f"/proc/{process}/mountinfo").read_text()
+    points = (line.split()[4] for line in table.splitlines())
     ours = (f"{layout.root}/", f"{layout.run}/")
     return frozenset(point for point in points if point.startswith(ours))
 

@@ -137,7 +137,8 @@ class Server:
         options = (*ports, "--domain", DOMAIN, "--no-stack")
         done = self.paas("up", *options, timeout=UP_SECONDS).ok()
         # The supervisor settles in on its own: what it mounts is nobody's residue.
-        eventually(lambda: any("/idmap/" in point for point in mounts(self.layout)))
+        daemon = self.daemon_pid()
+        eventually(lambda: any("/idmap/" in point for point in mounts(self.layout, daemon)))
         return done
 
     def give_up_soon(self) -> None:

@@ -1,8 +1,154 @@
-"""`builder:set`, from the key's first word to what the image is: one app in a repository of two."""
+"""How an image is made, by a push and by `paas build` of a directory: first what is refused."""
 
 from __future__ import annotations
 
-from tests.push.app import App
+import os
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.push import apps
+from tests.push.app import App, new_app
+from tests.push.repository import cut, heard
+from tests.push.server import Server
+
+REFUSES = Path("/sys/bus/platform/drivers_probe")
+"""A regular file that even root may only write to (sysfs asks for the mode's bits as well)."""
+
+ODD = (b"two\nlines", b"caf\xe9", b"\xff\xfe", b" -rf ", b"$(id)", "näme".encode())
+
+
+@contextmanager
+def refusing(path: Path) -> Iterator[None]:
+    """Have `path` be a file that nobody can read, as on a share or a FUSE mount of somebody's."""
+    path.touch()
+    subprocess.run(["mount", "--bind", REFUSES, path], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", path], check=True)
+
+
+# -- paas build ----------------------------------------------------------------------------
+
+
+def test_a_file_that_cannot_be_read_is_named_unless_it_is_ignored(
+    server: Server, tmp_path: Path
+) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY . /\n")
+    (tmp_path / "d").mkdir()
+    with refusing(tmp_path / "d/locked"):
+        failed = server.paas("build", str(tmp_path)).failed()
+        assert "d/locked in the build context cannot be read: Permission denied" in failed.err
+        assert ".dockerignore" in failed.err
+        (tmp_path / ".dockerignore").write_text("d\n")
+        server.paas("build", str(tmp_path)).ok()
+
+
+def test_what_is_no_file_is_left_out_with_a_word(server: Server, tmp_path: Path) -> None:
+    """And what has no permission bits at all is copied as it is, as by `docker build`."""
+    (tmp_path / "Dockerfile").write_text(
+        f"{apps.STACK}COPY . /c\nRUN find /c -printf '%y%m %P, '\n"
+    )
+    os.mkfifo(tmp_path / "fifo")
+    os.mknod(tmp_path / "char", 0o20666, os.makedev(1, 3))
+    os.mknod(tmp_path / "block", 0o60666, os.makedev(7, 0))
+    (tmp_path / "closed").mkdir(mode=0)
+    (tmp_path / "closed/file").touch(mode=0)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "sock"))
+        built = server.paas("build", str(tmp_path)).ok()
+    for name, kind in (
+        ("fifo", "fifo"),
+        ("char", "device"),
+        ("block", "device"),
+        ("sock", "socket"),
+    ):
+        assert f" !     {name} is a {kind}: left out of the build\n" in built.err
+    assert "d0 closed, f0 closed/file, " in built.text
+    assert "fifo, " not in built.text
+
+
+def test_names_in_any_bytes_are_copied_and_shown(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text(
+        f"{apps.STACK}COPY d /d\nCOPY d/caf* /e/\nRUN cd /d; cat *; ls /e | od -An -tx1\n"
+    )
+    (tmp_path / "d").mkdir()
+    for name in ODD:
+        (tmp_path / "d" / os.fsdecode(name)).write_text(f"[{name.hex()}]")
+    built = server.paas("build", str(tmp_path)).ok()
+    for name in ODD:
+        assert f"[{name.hex()}]" in built.text
+    assert b"caf\xe9\n".hex(" ") in built.text
+    os.mkfifo(tmp_path / "d" / os.fsdecode(b"\xff"))
+    assert b" !     d/\xff is a fifo: left out" in server.paas("build", str(tmp_path)).stderr
+
+
+def test_a_hundred_thousand_files_on_disk(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text(
+        f"{apps.STACK}COPY . /all\nRUN ls /all | wc -l; ls /all/d7 | wc -l\n"
+    )
+    (tmp_path / ".dockerignore").write_text("d[0-6]?\n")
+    for number in range(100):
+        (tmp_path / f"d{number}").mkdir()
+        for name in range(1000):
+            os.close(os.open(tmp_path / f"d{number}" / str(name), os.O_CREAT, 0o644))
+    built = server.paas("build", str(tmp_path)).ok()
+    assert "\n41\n1000\n" in built.text
+
+
+def test_a_build_ends_with_its_client(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text(f"{apps.STACK}RUN echo marker; sleep 300\n")
+    before = server.residue()
+    build = subprocess.Popen(
+        server.command("build", str(tmp_path)),
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+    )  # fmt: skip
+    heard(build, b"marker")
+    cut(build)
+    server.settles_to(before)
+
+
+# -- pushes --------------------------------------------------------------------------------
+
+
+SPY = """\
+FROM paas/stack:debian-13
+RUN --mount=type=cache,target=/c --mount=type=cache,id=../../app-1,target=/d \\
+    --mount=type=secret,id=TOKEN --mount=type=tmpfs,target=/t <<'END'
+echo "$(ls -A /c /d | grep -c x) files in caches, $(ls /run/secrets 2>/dev/null | wc -l) secrets"
+ls -d /var/lib/paas* /root/.ssh /run/paas* /run/p*/bundles /dev/vd* /dev/sd* /dev/loop* \\
+    2>/dev/null | sed 's/^/SEEN /'
+cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n' | grep -q ELSE""WHERE &&
+    echo SEEN environment
+mknod /disk b 254 0 2>/dev/null && head -c 1 /disk >/dev/null 2>&1 && echo SEEN disk
+mount -t proc none /mnt 2>/dev/null && echo SEEN mount
+chroot /proc/1/root true 2>/dev/null && readlink /proc/1/root | grep -qv '^/$' && echo SEEN root
+dmesg >/dev/null 2>&1 && echo SEEN kernel
+exit 5
+END
+"""
+
+
+def test_a_malicious_dockerfile_finds_nothing_of_others_and_of_the_host(
+    server: Server, app: App
+) -> None:
+    """Another app has a secret, and files in the caches of the same names, when it is built."""
+    other = new_app(server, "other")
+    other.ssh("apps:create {}").ok()
+    other.ssh("config:set {} TOKEN=ELSEWHERE").ok()
+    other.ssh("builder:set {} build-config TOKEN").ok()
+    kept = "RUN --mount=type=cache,target=/c --mount=type=cache,id=../../app-1,target=/d"
+    other.push({"Dockerfile": f"{apps.STACK}{kept} touch /c/x /d/x; exit 5\n"}).failed()
+    pushed = app.push({"Dockerfile": SPY}).failed()
+    server.paas("apps:destroy", other.name, "--force").ok()
+    assert "0 files in caches, 0 secrets" in pushed.text
+    assert "SEEN" not in pushed.text.replace("echo SEEN", "").replace("/SEEN ", "")
+
+
+# -- builder:set ---------------------------------------------------------------------------
 
 DOCKERFILE = """\
 FROM paas/stack:debian-13

@@ -13,7 +13,9 @@ import pytest
 
 from tests.push import apps
 from tests.push.app import App
+from tests.push.repository import cut, heard
 from tests.push.server import Server
+from tests.push.test_crash import deploying, kill
 
 pytestmark = pytest.mark.timeout(300)
 """The first push makes the build image, from the distribution's mirror."""
@@ -79,6 +81,29 @@ def test_a_failing_build_script_rejects_the_push_and_the_old_release_serves_on(a
     assert "compiling" in pushed.text
     assert "npm run build failed" in pushed.text
     assert app.serves("single page")
+
+
+@pytest.mark.parametrize("killed", ["client", "deploy"])
+def test_what_is_killed_in_the_compile_leaves_nothing(
+    server: Server, app: App, killed: str
+) -> None:
+    """The laptop is closed; or the process of the daemon that builds is gone."""
+    app.ssh("apps:create {}").ok()
+    before = server.residue()
+    package = {"scripts": {"build": "echo marker $((40 + 2)); sleep 300", "start": "true"}}
+    app.repository.commit({"package.json": json.dumps(package), "package-lock.json": LOCK})
+    push = app.repository.start_push()
+    heard(push, b"marker 42")
+    if killed == "deploy":
+        (pid,) = deploying(server)
+        kill(pid)
+        output, _ = push.communicate(timeout=30)
+        assert push.returncode != 0, output
+    else:
+        cut(push)
+    server.settles_to(before)
+    app.repository.commit({"package.json": "{}"})
+    assert "web: COMMAND" in app.repository.push().failed().text
 
 
 def test_an_app_that_says_nothing_to_run_is_told_of_the_procfile(app: App) -> None:

@@ -43,6 +43,11 @@ def children(pid: int) -> list[int]:
     return [int(child) for task in tasks for child in (task / "children").read_text().split()]
 
 
+def deploying(server: Server) -> list[int]:
+    """The daemon's processes that take a push and deploy it."""
+    return [pid for pid in children(server.daemon_pid()) if any(map(receives, children(pid)))]
+
+
 def receives(pid: int) -> bool:
     """Whether a process is the git that takes a push."""
     return b"receive-pack" in Path(f"/proc/{pid}/cmdline").read_bytes()
@@ -111,13 +116,11 @@ def test_a_deploy_killed_with_everything_above_it_leaves_the_old_release(
 
 def test_a_deploy_child_killed_alone_refuses_the_push(live: App) -> None:
     before = live.server.residue()
-    daemon = live.server.daemon_pid()
     live.repository.commit(STAGES["build"][0])
     push = live.repository.start_push()
     heard(push, b"marker")
-    deploying = [pid for pid in children(daemon) if any(map(receives, children(pid)))]
-    assert len(deploying) == 1
-    kill(deploying[0])
+    (pid,) = deploying(live.server)
+    kill(pid)
     output, _ = push.communicate(timeout=30)
     assert push.returncode != 0, output
     live.server.settles_to(before)
