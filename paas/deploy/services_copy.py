@@ -127,7 +127,7 @@ class ServiceCopies:
             target = replace(current, image=new.id, version=wanted, reference=reference)
             self.services.images.check(manifest, target)
             # Another maker's image may keep its data in another place, and begin with none.
-            alike = name_of(reference) == name_of(current.reference)
+            alike = manifest.image.in_place or name_of(reference) == name_of(current.reference)
             if not manifest.keeps_data() or (fresh and alike):
                 self._in_place(current, target, report)
                 return None

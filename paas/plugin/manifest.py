@@ -3,7 +3,8 @@
     [plugin]       name, title, description
     [service]      what runs: port, data, versions, memory, stop-signal, …
     [link]         what linked apps get: variable, prefix, scheme, url, addons
-    [image]        one that is named instead of ours: needs (programs it has to have), command
+    [image]        one that is named instead of ours: needs (programs it has to have),
+                   command, in-place
     [expose]       clients from outside: tls (who ends it: proxy, server), scheme, query
     [credentials]  user, database: texts; a password is always generated
     [environment]  variables of the container, and of every command in it
@@ -99,11 +100,13 @@ class ExposeRule:
 @dataclass(frozen=True)
 class ImageRule:
     """What an image must have that is named instead of the plugin's own, and the words behind
-    its entry point that make its server ours; without them the image says what runs.
+    its entry point that make its server ours; without them the image says what runs. With
+    `in_place` images of every maker keep their data in one place, and a dump is not all of it.
     """
 
     needs: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
+    in_place: bool = False
 
 
 @dataclass(frozen=True)
@@ -216,7 +219,11 @@ def _link(table: Fields) -> LinkRule:
 
 def _image(table: Fields) -> ImageRule:
     program = re.compile(r"[\w.+-]+")
-    rule = ImageRule(table.words("needs", default=(), pattern=program), _command(table))
+    rule = ImageRule(
+        table.words("needs", default=(), pattern=program),
+        _command(table),
+        table.flag("in-place", default=False),
+    )
     table.finish()
     return rule
 

@@ -158,6 +158,10 @@ def test_rabbitmq_is_backed_up_restored_cloned_and_rotated(
     twin = Database(rabbit.server, "rabbitmq", "twin")
     with channel(twin) as open_channel:
         assert open_channel.queue_declare("jobs", passive=True).method.message_count == 0
+        open_channel.basic_publish("", "jobs", b"2", LASTING)
+    # Of another name, and in place all the same: messages are in no dump.
+    twin.paas("upgrade", "--image", "paas/rabbitmq:4.0")
+    assert taken(twin, "jobs") == {2}
     twin.destroy()
     with channel(rabbit) as open_channel:
         _, _, body = open_channel.basic_get("jobs", auto_ack=True)
