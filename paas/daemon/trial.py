@@ -17,7 +17,7 @@ from pathlib import Path
 
 from paas.daemon.versions import Versions
 from paas.errors import PaasError
-from paas.host.database import copy_database, schema_of
+from paas.host.database import copy_database, put_schema_back, schema_of
 from paas.host.files import FileLock, remove_tree, sync_filesystem, write_atomic
 from paas.model.layout import Layout
 
@@ -40,8 +40,10 @@ class Record:
 class Trial:
     """The databases as they were, and how to have them and the old version again."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, observed: Path | None = None) -> None:
+        """`observed` is the database of what is, below /run: the network's unless given."""
         self._layout = layout
+        self._observed = observed or layout.network_database
         self._folder = layout.upgrade
         self._record = layout.upgrade_record
 
@@ -66,8 +68,9 @@ class Trial:
 
     def keep(self, record: Record) -> None:
         """Keep the databases as they are now: nobody writes to them."""
-        for path in self._databases():
-            copy_database(path, self._kept(path))
+        for path in (*self._databases(), self._observed):
+            if path.exists():
+                copy_database(path, self._kept(path))
         sync_filesystem(self._folder)
         self.begin(replace(record, kept=True))
 
@@ -85,13 +88,16 @@ class Trial:
         """Have the old version's databases and its program again; no paasd runs.
 
         A database whose schema is still the old one is left as it is: it has all that
-        happened meanwhile. Being killed in between and beginning again does no harm.
+        happened meanwhile. That of what is observed keeps its rows in any case: containers
+        that were started meanwhile run on. Being killed in between and beginning again does
+        no harm.
         """
         record = self._read()
         for path in self._databases():
-            kept = self._kept(path)
-            if record.kept and kept.exists() and schema_of(path) != schema_of(kept):
-                copy_database(kept, path)
+            if record.kept and self._has_another_schema(path):
+                copy_database(self._kept(path), path)
+        if record.kept and self._has_another_schema(self._observed):
+            put_schema_back(self._kept(self._observed), self._observed)
         versions = Versions(Path(record.program))
         versions.use(record.old)
         self.end()
@@ -135,6 +141,11 @@ class Trial:
     def _databases(self) -> list[Path]:
         paths = (self._layout.database, self._layout.engine_database)
         return [path for path in paths if path.exists()]
+
+    def _has_another_schema(self, path: Path) -> bool:
+        """Than the one kept of it; after a reboot there may be none of what is observed."""
+        kept = self._kept(path)
+        return path.exists() and kept.exists() and schema_of(path) != schema_of(kept)
 
     def _kept(self, path: Path) -> Path:
         return self._folder / path.name

@@ -17,7 +17,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from paas.errors import PaasError
-from paas.host.migrations import Migrations, record
+from paas.host.migrations import TABLE, Migrations, record
 
 Value = str | int | float | bytes | None
 Row = sqlite3.Row
@@ -327,6 +327,40 @@ def copy_database(source: Path, target: Path) -> None:
         closing(sqlite3.connect(target, timeout=BUSY_SECONDS)) as copy,
     ):
         origin.backup(copy)
+
+
+def put_schema_back(kept: Path, path: Path) -> None:
+    """Give `path` the schema of `kept`, an older copy of it; its rows stay those it has now.
+
+    What the older schema has no place for is lost. In one transaction of `path`'s. Raises
+    `DatabaseUnwritable`, `DatabaseBroken`.
+    """
+    beside = kept.with_suffix(".rows")
+    copy_database(kept, beside)
+    with told(beside), closing(sqlite3.connect(beside, isolation_level=None)) as merged:
+        merged.execute("ATTACH ? AS now", (str(path),))
+        merged.execute("BEGIN IMMEDIATE")
+        for table in _tables(merged, "main") & _tables(merged, "now") - {TABLE}:
+            both = _columns(merged, "main", table) & _columns(merged, "now", table)
+            names = ", ".join(sorted(both))
+            merged.execute(f"DELETE FROM main.{table}")  # noqa: S608
+            merged.execute(
+                f"INSERT OR IGNORE INTO main.{table} ({names}) SELECT {names} FROM now.{table}"  # noqa: S608
+            )
+        merged.execute("COMMIT")
+    copy_database(beside, path)
+
+
+def _tables(connection: sqlite3.Connection, schema: str) -> set[str]:
+    rows = connection.execute(
+        f"SELECT name FROM {schema}.sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"  # noqa: S608
+    )
+    return {row[0] for row in rows}
+
+
+def _columns(connection: sqlite3.Connection, schema: str, table: str) -> set[str]:
+    rows = connection.execute("SELECT name FROM pragma_table_info(?, ?)", (table, schema))
+    return {row[0] for row in rows}
 
 
 def schema_of(path: Path) -> int:

@@ -138,6 +138,11 @@ class Layout:
         """0700: bundles hold the environment of containers."""
         return self.run / "containers"
 
+    @property
+    def network_database(self) -> Path:
+        """Leases of addresses, and where services lead."""
+        return self.run / "network" / "network.db"
+
     # -- names outside the file system ----------------------------------------------------
 
     @property

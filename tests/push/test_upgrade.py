@@ -20,6 +20,11 @@ from tests.push.server import CHECKOUT, Server, admin_environment
 PARTS = ("paas", "buildpacks", "plugins", "proxy", "hooks", "pyproject.toml")
 MIGRATION = "paas/store/migrations/9999_later.sql"
 LATER = (MIGRATION, "", "ALTER TABLE apps ADD COLUMN later TEXT NOT NULL DEFAULT 'x';\n")
+OBSERVED = (
+    "paas/engine/network/observed/9999_later.sql",
+    "",
+    "ALTER TABLE leases ADD COLUMN later TEXT NOT NULL DEFAULT 'x';\n",
+)
 VERSION = ("paas/model/version.py", 'VERSION = "', 'VERSION = "9.')
 
 
@@ -141,7 +146,7 @@ def test_a_version_that_does_not_start_is_put_back(server: Server, served: App) 
 def test_a_version_that_serves_less_is_put_back_with_the_data(server: Server, served: App) -> None:
     before = server.status(served.name)
     shuts = ("proxy/site.conf.j2", "server_name", "return 502;\n    server_name")
-    checkout(server, "worse", shuts, LATER)
+    checkout(server, "worse", shuts, LATER, OBSERVED)
     undone = upgrade(server).failed()
     assert f"{served.name}.test.example is no longer served" in undone.err
     eventually(lambda: served.serves("hello 1"))

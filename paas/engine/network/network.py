@@ -62,16 +62,14 @@ class Network:
         self._db = db
         self._allowed_egress = allowed_egress
         self._resolv_conf = resolv_conf
-        self._observed = Database(
-            self.directory / "network.db", files("paas.engine.network.observed")
-        )
+        self._observed = Database(layout.network_database, files("paas.engine.network.observed"))
 
     # -- the parts -------------------------------------------------------------------------
 
     @property
     def directory(self) -> Path:
         """Observed state: leases, backends, the resolver's files."""
-        return self._layout.run / "network"
+        return self._layout.network_database.parent
 
     @property
     def interface(self) -> str:

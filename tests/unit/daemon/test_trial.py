@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,7 +30,8 @@ class Installed:
             self.versions.directory(id).mkdir(parents=True)
             (self.versions.directory(id) / "complete").touch()
         self.versions.use("old")
-        self.trial = Trial(self.layout)
+        self.observed = folder / "network.db"
+        self.trial = Trial(self.layout, self.observed)
         self.migrate("1")
 
     def migrate(self, number: str) -> None:
@@ -37,10 +39,14 @@ class Installed:
         folder = self.folder / "migrations"
         folder.mkdir(exist_ok=True)
         (folder / f"000{number}_step.sql").write_text(f"CREATE TABLE t{number} (x TEXT) STRICT")
-        for path in (self.layout.database, self.layout.engine_database):
+        for path in self.databases:
             database = Database(path, folder)
             database.execute(f"INSERT INTO t{number} VALUES ('written')")
             database.close()
+
+    @property
+    def databases(self) -> tuple[Path, ...]:
+        return self.layout.database, self.layout.engine_database, self.observed
 
     def upgrade(self) -> None:
         """What an upgrade does, up to the verdict."""
@@ -52,7 +58,17 @@ class Installed:
             self.migrate("2")
 
     def schemas(self) -> list[int]:
-        return [schema_of(path) for path in (self.layout.database, self.layout.engine_database)]
+        return [schema_of(path) for path in self.databases]
+
+    def written(self, path: Path, table: str) -> list[str]:
+        """The rows of a table, as the old program reads them."""
+        old = self.folder / "old"
+        shutil.copytree(self.folder / "migrations", old, dirs_exist_ok=True)
+        (old / "0002_step.sql").unlink(missing_ok=True)
+        database = Database(path, old)
+        rows = database.execute(f"SELECT x FROM {table}")
+        database.close()
+        return [row["x"] for row in rows]
 
 
 @pytest.fixture
@@ -87,7 +103,7 @@ def test_what_is_kept_is_for_root_alone(make: Callable[[str], Installed]) -> Non
     one.trial.keep(record)
     one.trial.copies()
     databases = list(one.layout.upgrade.rglob("*.db"))
-    assert len(databases) == 4
+    assert len(databases) == 5
     assert {path.stat().st_mode & 0o777 for path in databases} == {0o600}
 
 
@@ -97,6 +113,29 @@ def test_nobody_goes_back_while_somebody_upgrades(make: Callable[[str], Installe
         one.trial.begin(Record(str(one.versions.program), "old", "new"))
         assert Trial(one.layout).settle(no_paasd_runs) is None
         assert one.trial.pending
+
+
+def test_what_is_observed_keeps_the_rows_that_came_meanwhile(
+    make: Callable[[str], Installed],
+) -> None:
+    one = make("observed")
+    one.upgrade()
+    for path in one.databases:
+        database = Database(path, one.folder / "migrations")
+        database.execute("ALTER TABLE t1 ADD COLUMN y TEXT NOT NULL DEFAULT ''")
+        database.execute("INSERT INTO t1 VALUES ('meanwhile', 'of a new column')")
+        database.close()
+    one.trial.settle(no_paasd_runs)
+    assert one.written(one.layout.database, "t1") == ["written"]
+    assert one.written(one.observed, "t1") == ["written", "meanwhile"]
+
+
+def test_what_a_reboot_has_removed_is_not_put_back(make: Callable[[str], Installed]) -> None:
+    one = make("rebooted")
+    one.upgrade()
+    one.observed.unlink()
+    one.trial.settle(no_paasd_runs)
+    assert not one.observed.exists()
 
 
 def test_an_upgrade_killed_at_any_step_is_taken_back(make: Callable[[str], Installed]) -> None:
