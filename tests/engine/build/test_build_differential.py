@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -41,6 +42,7 @@ def references(rig: Rig) -> Iterator[list[Reference]]:
         cleanup.callback(shutil.rmtree, folder)
         base = base_archive(rig, folder / "base.tar")
         found: list[Reference] = [Buildah(folder / "buildah", base)]
+        assert newer() or "CI" not in os.environ, "./test.sh unpacks one that knows more"
         found += [Buildah(folder / name, base, inside) for name, inside in newer().items()]
         if shutil.which("dockerd"):
             (folder / "daemon").mkdir()
