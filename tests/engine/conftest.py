@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from paas.model.app import App
 from tests.engine.machine import Machine
 from tests.engine.storage import Storage
+from tests.engine.world import World
 
 
 @pytest.fixture
@@ -35,3 +37,20 @@ def machine(shared_machine: Machine) -> Iterator[Machine]:
     shared_machine.told = len(shared_machine.bundler.events.read())
     yield shared_machine
     assert shared_machine.traces() == []
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    """A server without paasd for each file that wants one: what it kills is its own."""
+    world = World()
+    try:
+        world.prepare()
+        yield world
+    finally:
+        world.destroy()
+
+
+@pytest.fixture(scope="module")
+def app(world: World) -> App:
+    """An app of it that is served, and says so by `VERSION`."""
+    return world.deployed("shop", 7)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from functools import partial
 
 import pytest
@@ -21,16 +20,6 @@ from tests.push.outcome import eventually
 EVERYTHING = re.compile(r"/paas/(deploy|store)/")
 ROOT = Caller("root", "root")
 CONFIG = {"COLOUR": Secret("red"), "SIZE": Secret("7")}
-
-
-@pytest.fixture(scope="module")
-def world() -> Iterator[World]:
-    world = World()
-    try:
-        world.prepare()
-        yield world
-    finally:
-        world.destroy()
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ look of a supervisor, and nothing keeps the next one from running.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 
 import pytest
@@ -24,13 +23,8 @@ MOST = 12
 
 
 @pytest.fixture(scope="module")
-def shop() -> Iterator[Shop]:
-    world = World()
-    try:
-        world.prepare()
-        yield Shop(world)
-    finally:
-        world.destroy()
+def shop(world: World) -> Shop:
+    return Shop(world)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.line)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
 
@@ -32,24 +31,6 @@ MODULES = re.compile(
 
 NEVER = "0 0 1 1 *"
 WAIT = "echo $VERSION; while [ ! -e /tmp/go ]; do /bin/sleep 0.05; done"
-
-
-@pytest.fixture(scope="module")
-def world() -> Iterator[World]:
-    world = World()
-    try:
-        world.prepare()
-        yield world
-    finally:
-        world.destroy()
-
-
-@pytest.fixture(scope="module")
-def app(world: World) -> App:
-    app = world.app("shop")
-    world.parts.store.config.set(app.id, {"VERSION": "7"})
-    world.deploy(app, 7)
-    return world.parts.store.apps.get("shop")
 
 
 def begun(world: World, app: App, task: CronTask) -> CronRun:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import socket
-from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
@@ -25,22 +24,9 @@ from tests.push.outcome import eventually
 _lines = count(1)
 
 
-@pytest.fixture(scope="module")
-def world() -> Iterator[World]:
-    world = World()
-    try:
-        world.prepare()
-        world.parts.store.settings.set(None, DRAIN_HOSTS.name, "localhost")
-        yield world
-    finally:
-        world.destroy()
-
-
-@pytest.fixture(scope="module")
-def app(world: World) -> App:
-    app = world.app("shop")
-    world.deploy(app, 1)
-    return world.parts.store.apps.get("shop")
+@pytest.fixture(scope="module", autouse=True)
+def drained_to_localhost(world: World) -> None:
+    world.parts.store.settings.set(None, DRAIN_HOSTS.name, "localhost")
 
 
 @pytest.fixture(autouse=True)

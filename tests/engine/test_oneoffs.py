@@ -22,24 +22,6 @@ from tests.engine.world import World
 from tests.push.outcome import eventually
 
 
-@pytest.fixture(scope="module")
-def world() -> Iterator[World]:
-    world = World()
-    try:
-        world.prepare()
-        yield world
-    finally:
-        world.destroy()
-
-
-@pytest.fixture(scope="module")
-def app(world: World) -> App:
-    app = world.app("shop")
-    world.parts.store.config.set(app.id, {"VERSION": "1"})
-    world.deploy(app, 1)
-    return world.parts.store.apps.get("shop")
-
-
 def draft(world: World, app: App) -> Draft:
     return world.parts.live(app)
 
@@ -95,7 +77,7 @@ def test_a_detached_one_off_outlives_the_reaper_and_is_removed_at_its_end(
     eventually(lambda: detached.list(app) == [])
     detached.settle()
     assert one.container not in [each.id for each in world.parts.engine.containers.list()]
-    assert written(world, app, name) == ["1 b c", "over"]
+    assert written(world, app, name) == ["7 b c", "over"]
 
 
 def test_the_time_of_a_detached_one_off_ends(world: World, app: App) -> None:

@@ -95,6 +95,13 @@ class World:
     def app(self, name: str) -> App:
         return self.parts.store.apps.create(name)
 
+    def deployed(self, name: str, version: int = 1, command: str = SERVE) -> App:
+        """An app that is served, whose config is in the store as its release has it."""
+        app = self.app(name)
+        self.parts.store.config.set(app.id, {"VERSION": str(version)})
+        self.deploy(app, version, command)
+        return self.parts.store.apps.get(name)
+
     def deploy(self, app: App, version: int, command: str = SERVE, **formation: int) -> None:
         """Deploy as a push does from its image on, in this process."""
         deploy(Parts(self.layout), app, self.image, version, command, formation or {"web": 1})
