@@ -8,6 +8,7 @@ connection each time. What cannot be repeated away counts as lost.
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import os
 import re
@@ -26,6 +27,7 @@ from paas.proxy.proxy import Proxy
 from paas.proxy.site import Site, SiteOptions, Tls
 from tests.bench.figures import Row, row
 from tests.engine.proxied import PORT, TLS_PORT, backend, own_network, own_root, site
+from tests.push.outcome import eventually
 from tests.push.server import Server
 
 TITLE = "twenty reloads under clients of every kind"
@@ -49,9 +51,9 @@ class Client(threading.Thread):
     def connection(self) -> http.client.HTTPConnection:
         if not self.tls:
             return http.client.HTTPConnection("127.0.0.1", PORT, timeout=20)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        connection = http.client.HTTPSConnection(HOST, TLS_PORT, timeout=20, context=context)
+        connection = http.client.HTTPSConnection(
+            HOST, TLS_PORT, timeout=20, context=_any_certificate()
+        )
         # The name is asked for in the handshake, and leads nowhere.
         connection._create_connection = _to_loopback  # type: ignore[attr-defined]
         return connection
@@ -122,7 +124,23 @@ def _plain(layout: Layout, proxy: Proxy) -> None:
     site_file.unlink()  # it may be a link to that of an earlier generation
     site_file.write_text(changed)
     os.kill(_master(layout), signal.SIGHUP)
-    time.sleep(0.3)
+    eventually(lambda: _served() == pair.certificate.fingerprint)
+
+
+def _served() -> str:
+    """The fingerprint of the certificate that the site answers with."""
+    context = _any_certificate()
+    with (
+        socket.create_connection(("127.0.0.1", TLS_PORT), timeout=20) as connection,
+        context.wrap_socket(connection, server_hostname=HOST) as secured,
+    ):
+        return hashlib.sha256(secured.getpeercert(binary_form=True) or b"").hexdigest()
+
+
+def _any_certificate() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
 
 
 def _master(layout: Layout) -> int:
