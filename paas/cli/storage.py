@@ -128,7 +128,7 @@ def import_(session: Session, name: str) -> None:
     volume, storage = session.store.storage.get(name), session.platform.storage
     if session.request.tty is not None:
         raise Misused("The archive comes on standard input: < volume.tar")
-    if storage.size(volume) and not session.force:
+    if not session.force and not storage.is_empty(volume):
         raise Misused(f"The volume {name} is not empty: add --force to replace what it has")
     storage.replace(name, session.request.stdin, actor=session.actor)
     session.report.step(f"Imported {shown_size(storage.size(volume))} into volume {name}")

@@ -103,6 +103,10 @@ class Storage:
         """Bytes that it takes on the disk."""
         return self._volumes.size(_kept(volume.name))
 
+    def is_empty(self, volume: Volume) -> bool:
+        """Whether nothing is in it."""
+        return self._volumes.is_empty(_kept(volume.name))
+
     def warn(self) -> None:
         """Add an event for each volume that is larger than it should stay, once a day."""
         for volume in self.store.storage.list():

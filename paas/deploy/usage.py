@@ -9,7 +9,7 @@ from pathlib import Path
 
 from paas.deploy.housekeeping import CACHE_SECONDS, Housekeeping
 from paas.engine.engine import Engine
-from paas.host.files import tree_size
+from paas.host.sizes import Inode, tree_size
 from paas.model.layout import Layout
 
 
@@ -39,14 +39,23 @@ def space(layout: Layout) -> Space:
 
 def usage(layout: Layout, engine: Engine, housekeeping: Housekeeping) -> Iterator[Usage]:
     """What there is, the images first."""
+    seen: set[Inode] = set()
     yield from _images(engine, housekeeping)
-    yield _tree("containers", engine.layout.engine_fs / "u")
-    yield _tree("volumes", engine.layout.engine_fs / "volumes")
-    yield _tree("repositories", layout.repos)
-    yield _tree("deploys", layout.deploys)
-    yield _tree("logs", layout.logs)
+    written = layout.engine_fs / "u"
+    # A container with a limit for its disk has a file that is one, mounted at its place.
+    disks = tree_size(layout.engine / "disks", seen)
+    yield Usage("containers", _entries(written), tree_size(written, seen) + disks)
+    for kind, path in (
+        ("volumes", layout.engine_fs / "volumes"),
+        ("repositories", layout.repos),
+        # The objects of a push are links to those of its repository.
+        ("deploys", layout.deploys),
+        ("logs", layout.logs),
+    ):
+        yield Usage(kind, _entries(path), tree_size(path, seen))
     unfinished = (layout.engine_fs / "tmp", layout.engine / "scratch")
-    yield Usage("unfinished", sum(map(_entries, unfinished)), sum(map(_size, unfinished)))
+    size = sum(tree_size(path, seen) for path in unfinished)
+    yield Usage("unfinished", sum(map(_entries, unfinished)), size)
 
 
 def _images(engine: Engine, housekeeping: Housekeeping) -> Iterator[Usage]:
@@ -63,17 +72,5 @@ def _images(engine: Engine, housekeeping: Housekeeping) -> Iterator[Usage]:
     yield Usage("build cache", len(rest), sum(map(layers.size, rest)), stale)
 
 
-def _tree(kind: str, path: Path) -> Usage:
-    return Usage(kind, _entries(path), _size(path))
-
-
 def _entries(path: Path) -> int:
     return sum(1 for _ in path.iterdir()) if path.is_dir() else 0
-
-
-def _size(path: Path) -> int:
-    # A container or a push may remove what is being counted.
-    try:
-        return tree_size(path) if path.is_dir() else 0
-    except FileNotFoundError:
-        return 0

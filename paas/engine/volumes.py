@@ -21,6 +21,7 @@ from paas.engine.userns import UserRange
 from paas.errors import NotFound, PaasError
 from paas.host import files, syscalls
 from paas.host.files import FileLock
+from paas.host.sizes import tree_size
 from paas.model.layout import Layout
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,127}")
@@ -212,8 +213,14 @@ class Volumes:
 
     def size(self, name: str) -> int:
         """Bytes on disk; none of an absent one."""
-        path = self._path(name)
-        return files.tree_size(path) if path.is_dir() else 0
+        return tree_size(self._path(name))
+
+    def is_empty(self, name: str) -> bool:
+        """Whether nothing is in it: what takes no room, such as a link, is something.
+
+        Raises `VolumeNotFound`.
+        """
+        return not any(self._existing(name).iterdir())
 
     def remove(self, name: str) -> None:
         """Delete a volume and all in it; an absent one is fine."""

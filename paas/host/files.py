@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +14,9 @@ from paas.host import syscalls
 
 MAX_DEPTH = 64
 """Levels that `remove_tree` keeps a descriptor open for."""
+
+_UNFINISHED = re.compile(r"\..+\.([0-9]+)\.[0-9a-f]{8}")
+"""How `write_atomic` calls a file that is not whole yet, and whose it is."""
 
 _SAME_MOUNT = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_XDEV | syscalls.RESOLVE_NO_SYMLINKS
 
@@ -36,6 +40,15 @@ def write_atomic(path: Path, data: str | bytes, mode: int = 0o600) -> None:
         beside.unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
+
+
+def forget_unfinished(*directories: Path) -> None:
+    """Remove what processes that were killed in `write_atomic` left in some directories."""
+    for directory in directories:
+        for path in directory.iterdir() if directory.is_dir() else ():
+            found = _UNFINISHED.fullmatch(path.name)
+            if found is not None and not Path(f"/proc/{found[1]}").exists():
+                path.unlink(missing_ok=True)
 
 
 def sync_directory(path: Path) -> None:
@@ -130,25 +143,6 @@ def _names(directory: int) -> list[str]:
 def _open_directory(parent: int, name: str) -> int:
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
     return syscalls.openat2(parent, name, flags, resolve=_SAME_MOUNT)
-
-
-def tree_size(path: Path) -> int:
-    """Bytes on disk below `path`, a hard-linked file counted once."""
-    seen: set[int] = set()
-    total = 0
-    pending = [os.fspath(path)]
-    while pending:
-        with os.scandir(pending.pop()) as entries:
-            for entry in entries:
-                status = entry.stat(follow_symlinks=False)
-                if entry.is_dir(follow_symlinks=False):
-                    pending.append(entry.path)
-                elif status.st_nlink > 1:
-                    if status.st_ino in seen:
-                        continue
-                    seen.add(status.st_ino)
-                total += status.st_blocks * 512
-    return total
 
 
 class FileLock:

@@ -6,7 +6,7 @@ import io
 import os
 import re
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Thread
 
@@ -178,6 +178,20 @@ def test_a_backup_there_and_back(paas: Paas) -> None:
     assert [path.name for path in top.iterdir()] == ["kept"]
     assert (top.stat().st_uid, top.stat().st_mode & 0o7777) == (1000, 0o750)
     assert "of 1.0 kB (too large)" in paas("storage:list", "--quiet").out
+
+
+@pytest.mark.parametrize(
+    "make", [Path.touch, lambda path: path.symlink_to("/"), lambda path: os.mkfifo(path)]
+)
+def test_what_takes_no_room_is_not_replaced_unasked(
+    paas: Paas, make: Callable[[Path], object]
+) -> None:
+    paas("storage:create", "data")
+    top = paas.layout.engine_fs / "volumes/storage.data"
+    make(top / "kept")
+    assert "0 B" in paas("storage:info", "data").out
+    assert "not empty" in paas("storage:import", "data", input=archive("new", b"")).err
+    assert [path.name for path in top.iterdir()] == ["kept"]
 
 
 def test_a_volume_that_grew_too_large_is_said_once_a_day(paas: Paas) -> None:

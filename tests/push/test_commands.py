@@ -7,9 +7,11 @@ import re
 import subprocess
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
+from paas.daemon.services import STACK
 from tests.push import apps
 from tests.push.app import App
 from tests.push.outcome import eventually
@@ -428,6 +430,51 @@ def test_doctor_says_one_line_for_each_part(server: Server) -> None:
     for part in ("kernel", "cgroup", "runtime", "overlay", "nftables", "forward", "disk", "sshd",
                  "proxy", "resolver", "clock"):  # fmt: skip
         assert part in out, part
+
+
+def measured(*trees: Path) -> int:
+    """What du(1) counts on one file system below directories, themselves not."""
+    argv = ["du", "-sxc", "--block-size=1", *trees]
+    lines = subprocess.run(argv, capture_output=True, check=True).stdout.decode().splitlines()
+    return int(lines[-1].split()[0]) - sum(tree.stat().st_blocks * 512 for tree in trees)
+
+
+def test_sizes_are_those_of_du_while_containers_write(live: App) -> None:
+    """Holes take nothing, a linked file counts once, what is mounted at its file."""
+    server, mib = live.server, 1 << 20
+    server.paas("storage:create", "ledger").ok()
+    words = ("-d", "-v", "storage.ledger:/data", "--disk", "64m", STACK, "sleep", "600")
+    container = server.paas("containers:run", *words).ok().out.strip()
+    script = """
+        dd if=/dev/zero of=/data/file bs=1M count=3 conv=fsync
+        ln /data/file /data/link
+        truncate -s 1G /data/sparse
+        dd if=/dev/zero of=/written bs=1M count=5 conv=fsync
+    """
+    server.paas("containers:exec", container, "sh", "-c", script).ok()
+    layout = server.layout
+    volume = layout.engine_fs / "volumes/storage.ledger"
+    trees = {
+        ("containers",): (layout.engine_fs / "u", layout.engine / "disks"),
+        ("volumes",): (layout.engine_fs / "volumes",),
+        ("repositories", "deploys"): (layout.repos, layout.deploys),
+        ("logs",): (layout.logs,),
+    }
+
+    def agrees() -> bool:
+        said = json.loads(server.paas("df", "--format", "json").ok().out)
+        found = {one["kind"]: one["bytes"] for one in said["usage"]}
+        for kinds, places in trees.items():
+            # A log may grow between the two.
+            assert sum(found[kind] for kind in kinds) == measured(*places), kinds
+        return True
+
+    eventually(agrees)
+    listed = json.loads(server.paas("storage:info", "ledger", "--format", "json").ok().out)
+    assert listed["bytes"] == measured(volume) == 3 * mib
+    assert measured(layout.engine / "disks") >= 5 * mib
+    server.paas("containers:remove", "--force", container).ok()
+    server.paas("storage:destroy", "ledger", "--force").ok()
 
 
 def test_help_names_every_command(server: Server) -> None:

@@ -18,6 +18,7 @@ from paas.host import files
 from paas.host.clock import Clock, SystemClock
 from paas.host.database import Database
 from paas.host.files import FileLock
+from paas.host.sizes import tree_size
 from paas.model.layout import Layout
 
 DIRECTORY = "caches"
@@ -89,8 +90,7 @@ class CacheMounts:
 
     def size(self, cache: CacheDirectory) -> int:
         """Bytes on disk."""
-        path = self.path(cache)
-        return files.tree_size(path) if path.is_dir() else 0
+        return tree_size(self.path(cache))
 
     def prune(self, scope: str | None = None, unused_s: float = 0.0) -> int:
         """Remove what was not used within `unused_s` seconds and is not in use; the bytes."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from paas.host.files import FileLock, remove_tree, tree_size, write_atomic
+from paas.host.files import FileLock, forget_unfinished, remove_tree, write_atomic
 
 
 def test_a_failed_write_leaves_the_old_file_alone(tmp_path: Path) -> None:
@@ -56,6 +56,27 @@ def test_removal_of_a_link_removes_the_link(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["outside"]
 
 
+def test_what_a_killed_writer_left_is_forgotten_and_what_is_written_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    pid = os.fork()
+    if pid == 0:
+        monkeypatch.setattr(os, "fsync", killed)
+        write_atomic(tmp_path / "file", "half")
+        os._exit(0)
+    os.waitpid(pid, 0)
+    [left] = tmp_path.iterdir()
+    under_way = tmp_path / f".file.{os.getpid()}.0123abcd"
+    for path in (under_way, tmp_path / ".file.1x.0123abcd", tmp_path / "whole"):
+        path.touch()
+    forget_unfinished(tmp_path / "gone", tmp_path)
+    assert not left.exists()
+    assert len(list(tmp_path.iterdir())) == 3
+
+
 def test_removal_of_nothing_is_no_error(tmp_path: Path) -> None:
     remove_tree(tmp_path / "gone")
     remove_tree(tmp_path / "gone/deeper")
@@ -82,14 +103,6 @@ def test_a_name_that_is_no_text_is_removed(tmp_path: Path) -> None:
     os.close(os.open(bytes(tmp_path / "tree") + b"/\xff\xfe", os.O_CREAT | os.O_WRONLY))
     remove_tree(tmp_path / "tree")
     assert not (tmp_path / "tree").exists()
-
-
-def test_size_counts_a_linked_file_once(tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(b"x" * 8192)
-    before = tree_size(tmp_path)
-    (tmp_path / "b").hardlink_to(tmp_path / "a")
-    (tmp_path / "c").symlink_to("/")
-    assert tree_size(tmp_path) == before == 8192
 
 
 def test_a_held_lock_is_refused_and_names_its_holder(tmp_path: Path) -> None:
