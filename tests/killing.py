@@ -7,8 +7,9 @@ import re
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
+from itertools import count, takewhile
 from types import CodeType, FrameType
 from typing import NoReturn
 
@@ -92,10 +93,15 @@ CHANGING = frozenset(
 """Functions of C that change something outside of their process."""
 
 DOORS = re.compile(
-    r"/paas/host/(firewall\.py Firewall\.apply|netlink\.py Netlink\._do|syscalls\.py \w+"
-    r"|processes\.py (run|spawn)|database\.py Database\.(execute|insert|transaction))$"
+    r"/paas/host/(firewall\.py Firewall\.apply|netlink\.py Netlink\._do|rtnetlink\.py apply"
+    r"|syscalls\.py (mount|umount|move_mount|mount_setattr|pivot_root|renameat2)"
+    r"|processes\.py (run|spawn)|database\.py Database\.(execute|insert|transaction)"
+    r"|migrations\.py record|files\.py (write_atomic|FileLock\.acquire))$"
+    r"|/pathlib\.py Path\.(write_text|write_bytes|touch)$"
 )
-"""Where our own effects go through, those of ctypes and of SQLite among them."""
+"""Where effects go through that are no function of C: those of ctypes, netlink and SQLite among
+them, and files that are opened to be written. What a call changes of its own process alone
+(setns, prctl) nobody else can see."""
 
 READS = re.compile(r"\s*(SELECT|PRAGMA|WITH)\b", re.IGNORECASE)
 
@@ -141,19 +147,100 @@ def counted_effects(work: Callable[[], object]) -> int:
 
 def killed_before(effect: int, work: Callable[[], object]) -> None:
     """Do `work` in a child that SIGKILLs itself instead of its effect of that number."""
+    assert dies_before(effect, work), f"it ended before effect {effect}"
+
+
+def deaths(work: Callable[[], object]) -> Iterator[int]:
+    """Have `work` die before each of its effects in turn, until it comes to its end; whoever
+    asks looks after what that left, each time."""
+    return takewhile(lambda effect: dies_before(effect, work), count())
+
+
+def dies_before(effect: int, work: Callable[[], object]) -> bool:
+    """Do `work` in a child that SIGKILLs itself instead of its effect of that number; False
+    when it has fewer and came to its end."""
 
     def act() -> None:
         left = effect
 
-        def count(frame: FrameType, event: str, function: object) -> None:
+        def look(frame: FrameType, event: str, function: object) -> None:
             nonlocal left
             if is_effect(frame, event, function):
                 left -= 1
                 if left < 0:
                     die()
 
-        sys.setprofile(count)
+        sys.setprofile(look)
         work()
 
     _, status = os.waitpid(forked(act), 0)
-    assert os.WIFSIGNALED(status), f"it ended with {status} before effect {effect}"
+    assert os.WIFSIGNALED(status) or status == 0, f"it ended with {status} before effect {effect}"
+    return os.WIFSIGNALED(status)
+
+
+# -- that none is missing ---------------------------------------------------------------------
+
+CHANGES = frozenset(
+    {
+        "os.chmod", "os.chown", "os.link", "os.mkdir", "os.posix_spawn", "os.remove", "os.rename",
+        "os.rmdir", "os.setxattr", "os.symlink", "os.truncate", "os.utime", "subprocess.Popen",
+    }
+)  # fmt: skip
+"""Audit events of what changes something (PEP 578, "Audit events table")."""
+
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
+
+ENDS = frozenset({"return", "c_return", "c_exception"})
+
+IsEffect = Callable[[FrameType, str, object], bool]
+
+
+def unseen(work: Callable[[], object], is_effect: IsEffect = is_effect) -> set[str]:
+    """What `work` changes outside of every effect, as the interpreter itself tells: moments
+    that nobody was killed at. An effect that is added to the program without a door is here.
+    """
+    reader, writer = os.pipe()
+
+    def act() -> None:
+        under_way: list[object] = []
+        found: set[str] = set()
+
+        def look(frame: FrameType, event: str, function: object) -> None:
+            mark = frame if event in {"call", "return"} else function
+            if event in {"call", "c_call"} and is_effect(frame, event, function):
+                under_way.append(mark)
+            elif event in ENDS and under_way and under_way[-1] is mark:
+                under_way.pop()
+
+        def hear(event: str, arguments: tuple[object, ...]) -> None:
+            if not under_way and is_change(event, arguments):
+                found.add(f"{event} {arguments[0]!s} by {caller()}")
+
+        sys.addaudithook(hear)
+        sys.setprofile(look)
+        work()
+        sys.setprofile(None)
+        os.write(writer, "\n".join(found).encode())
+
+    status = os.waitpid(forked(act), 0)[1]
+    os.close(writer)
+    with os.fdopen(reader) as told:
+        assert status == 0, f"the work ended with {status}"
+        return set(told.read().splitlines())
+
+
+def is_change(event: str, arguments: tuple[object, ...]) -> bool:
+    """Whether an audit event tells of something that others can see."""
+    if event != "open":
+        return event in CHANGES
+    path, _, flags = arguments
+    is_file = isinstance(path, (str, bytes)) and not os.fsdecode(path).startswith("/dev/")
+    return is_file and isinstance(flags, int) and bool(flags & WRITING)
+
+
+def caller() -> str:
+    """The innermost function of ours that is under way."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and "/paas/" not in frame.f_code.co_filename:
+        frame = frame.f_back
+    return frame.f_code.co_qualname if frame is not None else "nobody of ours"

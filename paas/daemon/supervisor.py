@@ -31,7 +31,7 @@ from paas.deploy.probe import Prober
 from paas.engine.backoff import Backoff
 from paas.engine.container import ContainerNotFound, Status
 from paas.errors import PaasError
-from paas.host.files import FileLock
+from paas.host.files import FileLock, forget_unfinished
 from paas.model.app import App
 from paas.model.backup import Schedule
 from paas.model.instance import Instance, InstanceState
@@ -131,7 +131,8 @@ class Supervisor:
 
     def _settle(self) -> None:
         """What has to be before anything is started: the network, and no ghosts."""
-        parts = self._parts
+        parts, layout = self._parts, self._layout
+        forget_unfinished(layout.root, layout.engine, layout.ssh, layout.run)
         parts.engine.network.ensure()
         parts.engine.recover()
         self._healing.forget_lost()

@@ -18,12 +18,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from paas.engine.network import conntrack, mirrors, policy, resolver
-from paas.engine.network.addresses import (
-    SLOTS,
-    Backend,
-    Plan,
-    ServiceAddresses,
-)
+from paas.engine.network.addresses import SLOTS, Backend, Plan, ServiceAddresses
 from paas.engine.network.findings import Finding
 from paas.engine.network.hostside import HostSide, host_networks
 from paas.engine.network.ipam import Leases, Links
@@ -38,6 +33,7 @@ from paas.engine.network.resolver import Resolver
 from paas.engine.network.router import Router, uplink_of
 from paas.engine.network.services import Services, forget_datagrams
 from paas.host.database import Database
+from paas.host.files import forget_unfinished
 from paas.host.firewall import Firewall, FirewallFailed
 from paas.host.netlink import Netlink
 from paas.model.layout import Layout
@@ -249,13 +245,17 @@ class Network:
         lease = self._leases.find(container)
         if lease is None:
             return
-        if self.published.release(container) and self._router.exists():
-            self.ensure()
-        if self._router.exists():
+        exists = self._router.exists()
+        if exists:
             self._router.unwire(lease.address)
-        self._leases.give_back(container)
-        if lease.owner and self._router.exists() and self.links.concern(lease.owner):
-            self._write_links()
+        # Killed in between, the lease is still there: what it opened is closed by the next one.
+        with self._observed.transaction():
+            published = self.published.release(container)
+            self._leases.give_back(container)
+            if published and exists:
+                self.ensure()
+            elif lease.owner and exists and self.links.concern(lease.owner):
+                self._write_links()
 
     def address(self, container: str) -> IPv4Address | None:
         """The address of a container that is attached."""
@@ -359,6 +359,7 @@ class Network:
         self._layout.run.chmod(0o711)
         self.directory.mkdir(exist_ok=True)
         self.directory.chmod(0o711)
+        forget_unfinished(self.directory, self.resolver.directory, self._router.path.parent)
 
     def _surroundings(self, net: Netlink) -> Surroundings:
         networks = [address.network for address in net.addresses()]

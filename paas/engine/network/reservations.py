@@ -12,7 +12,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 from paas.engine.network.addresses import choose_prefix
-from paas.host.files import FileLock, write_atomic
+from paas.host.files import FileLock, forget_unfinished, write_atomic
 
 FOLDER = Path("/run/paas-networks")
 """Shared by every PaaS of the host, and gone with what it is about at a reboot."""
@@ -38,6 +38,7 @@ class Reservations:
         """There is a route now, which every other PaaS sees."""
         path = self.folder / str(prefix.network_address)
         with FileLock(self.folder / "lock"):
+            forget_unfinished(self.folder)
             if path.exists() and path.read_text() == instance:
                 path.unlink()
 

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -134,37 +130,6 @@ def test_after_the_routers_namespace_was_unmounted(world: World) -> None:
     assert again.pid
 
 
-@pytest.mark.parametrize("step", range(1, 60, 4))
-def test_killed_in_the_middle_of_ensure(bare_world: World, step: int) -> None:
-    """SIGKILL after `step` calls into the kernel's doors; the next ensure ends the work."""
-    child = os.fork()
-    if child == 0:
-        kill_after(step)
-        bare_world.network.ensure()
-        os._exit(0)
-    os.waitpid(child, 0)
-    bare_world.network._observed.close()
-    bare_world.network._db.close()
-    bare_world.network.ensure()
-    slot, instance = serving(bare_world)
-    works(bare_world, slot, instance)
-
-
-@pytest.mark.parametrize("step", range(1, 24, 3))
-def test_killed_in_the_middle_of_attach(world: World, step: int) -> None:
-    instance = Instance()
-    child = os.fork()
-    if child == 0:
-        kill_after(step)
-        world.network.attach("web", instance.pid)
-        os._exit(0)
-    os.waitpid(child, 0)
-    instance.end()
-    world.network.detach("web")
-    slot, second = serving(world)
-    works(world, slot, second)
-
-
 def test_a_namespace_that_outlives_its_container_is_cut_off_and_swept(world: World) -> None:
     """Somebody joined it, or holds it open: the kernel does not end it with the container."""
     slot, kept = serving(world)
@@ -191,26 +156,6 @@ def test_a_veth_goes_with_the_namespace(world: World) -> None:
 def router_links(world: World) -> set[str]:
     with netlink.inside(world.network._router.path), Netlink() as net:
         return {link.name for link in net.links()}
-
-
-def kill_after(calls: int) -> None:
-    """End this process by SIGKILL when it makes its next netlink or firewall call but `calls`."""
-    left = calls
-
-    def count(original: Callable[..., Any]) -> Callable[..., Any]:
-        def counted(*arguments: Any, **options: Any) -> Any:
-            nonlocal left
-            left -= 1
-            if left <= 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return original(*arguments, **options)
-
-        return counted
-
-    for name in ("add_veth", "add_address", "set_link", "set_route", "link"):
-        setattr(Netlink, name, count(getattr(Netlink, name)))
-    Firewall.apply = count(Firewall.apply)  # type: ignore[method-assign]
-    netlink.make_namespace = count(netlink.make_namespace)
 
 
 def test_an_error_inside_a_namespace_leads_back(world: World) -> None:
