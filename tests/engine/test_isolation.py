@@ -25,6 +25,10 @@ PYTHON = tuple(
 )
 """The host's programs, for a container that asks the kernel by numbers."""
 
+DOCKERS = 0xA80425FB
+"""The capabilities of root in a container of Docker, as capabilities(7) numbers them: those of
+its default (github.com/moby/moby, oci/caps/defaults.go)."""
+
 _X86 = {
     "mount": 165, "umount2": 166, "pivot_root": 155, "unshare": 272, "setns": 308,
     "open_by_handle_at": 304, "ptrace": 101, "init_module": 175,
@@ -121,6 +125,18 @@ def test_another_user_has_no_capabilities(machine: Machine) -> None:
     status = machine.run("cat", "/proc/self/status", user="web").text
     assert "CapEff:\t0000000000000000" in status
     assert "Groups:\t1000 2000" in status or "Groups:\t2000" in status
+
+
+@pytest.mark.parametrize("new_privileges", [False, True])
+def test_root_has_no_capability_that_dockers_has_not(
+    machine: Machine, new_privileges: bool
+) -> None:
+    status = machine.run("cat", "/proc/self/status", no_new_privileges=not new_privileges).text
+    held = dict(line.split(":\t") for line in status.splitlines() if line.startswith("Cap"))
+    assert held.keys() == {"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"}
+    for kind, mask in held.items():
+        allowed = 0 if kind in ("CapInh", "CapAmb") else DOCKERS
+        assert int(mask, 16) & ~allowed == 0, (kind, mask)
 
 
 def test_pid_one_reaps_and_forwards(machine: Machine) -> None:

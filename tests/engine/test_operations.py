@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import http.client
 import os
-from collections.abc import Callable, Iterator
+import secrets
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -15,6 +16,9 @@ from paas.deploy.draft import Draft
 from paas.deploy.explain import Unhealthy
 from paas.deploy.heal import Healing
 from paas.deploy.parts import Parts
+from paas.engine.config import ImageConfig
+from paas.engine.images import ImageNotFound
+from paas.engine.spec import ContainerSpec
 from paas.model.app import App
 from paas.model.env import Secret
 from paas.model.health import Healthcheck, Probe
@@ -30,24 +34,10 @@ FLAGGED = f"{FILES}; exec /bin/busybox httpd -f -p $PORT -h /w"
 _versions = count(100)
 
 
-@pytest.fixture(scope="module")
-def world() -> Iterator[World]:
-    world = World()
-    try:
-        world.prepare()
-        # A shell as the first process ignores SIGTERM: nobody here waits for that.
-        world.parts.store.processes.set(None, "", STOP_TIMEOUT.name, "1")
-        yield world
-    finally:
-        world.destroy()
-
-
-def deployed(world: World, name: str, version: int = 1, command: str = SERVE) -> App:
-    """An app whose config is in the store as its release has it."""
-    app = world.app(name)
-    world.parts.store.config.set(app.id, {"VERSION": str(version)})
-    world.deploy(app, version, command)
-    return world.parts.store.apps.get(name)
+@pytest.fixture(scope="module", autouse=True)
+def stopped_soon(world: World) -> None:
+    """A shell as the first process ignores SIGTERM: nobody here waits for that."""
+    world.parts.store.processes.set(None, "", STOP_TIMEOUT.name, "1")
 
 
 def launch(world: World, app: App, command: str, **changed: object) -> None:
@@ -82,6 +72,26 @@ def answers(world: World, app: App, times: int = 16) -> set[str]:
         found.add(connection.getresponse().read().decode().strip())
         connection.close()
     return found
+
+
+# -- what is kept ----------------------------------------------------------------------------
+
+
+def test_the_image_of_a_container_is_kept_for_as_long_as_it_is_there(world: World) -> None:
+    world.deployed("keeps-its-own")
+    engine, container = world.parts.engine, secrets.token_hex(16)
+    layers = engine.images.get(world.image).layers
+    image = engine.images.add(ImageConfig(env={"NAMED": "by-nobody"}), layers).id
+    spec = ContainerSpec(id=container, image=image, owner="hand", args=("/bin/sleep", "600"))
+    engine.containers.create(spec)
+    try:
+        assert world.parts.housekeeping.collect() is not None
+        engine.containers.start(container)
+    finally:
+        engine.containers.remove(container)
+    assert world.parts.housekeeping.collect() is not None
+    with pytest.raises(ImageNotFound):
+        engine.images.get(image)
 
 
 # -- killed, and two at once -----------------------------------------------------------------
@@ -119,7 +129,7 @@ def whole(world: World, app: App) -> tuple[int, int]:
 
 
 def test_a_change_killed_at_any_step_has_happened_or_not(world: World) -> None:
-    app = deployed(world, "torn")
+    app = world.deployed("torn")
     changes: dict[str, Callable[[], object]] = {
         "config:set": lambda: set_version(world, app, next(_versions)),
         "ps:scale": lambda: scale(world, app, 3 - whole(world, app)[1]),
@@ -145,7 +155,7 @@ def test_a_change_killed_at_any_step_has_happened_or_not(world: World) -> None:
 
 
 def test_two_contradictory_commands_at_once_are_one_after_the_other(world: World) -> None:
-    app = deployed(world, "torn-two")
+    app = world.deployed("torn-two")
     with world.supervised():
         pids = [forked(partial(set_version, world, app, version)) for version in (7, 8)]
         pids.append(forked(partial(scale, world, app, 2)))
@@ -162,7 +172,7 @@ def test_two_contradictory_commands_at_once_are_one_after_the_other(world: World
 
 def test_what_was_unset_stays_away(world: World) -> None:
     """However the app is started again afterwards: nothing remembers a deleted secret."""
-    app = deployed(world, "forgets")
+    app = world.deployed("forgets")
     operations, store = Parts(world.layout).operations, world.parts.store
 
     def change(values: dict[str, str], unset: list[str]) -> None:
@@ -228,7 +238,7 @@ def alive_again(world: World, app: App, container: str) -> bool:
 
 
 def test_a_failed_check_is_named_with_what_it_got(world: World) -> None:
-    app = deployed(world, "checked")
+    app = world.deployed("checked")
     for check, words in (
         (
             Healthcheck("up", command=("/bin/sh", "-c", "echo oh; exit 4"), attempts=1, wait_s=0.3),
@@ -312,7 +322,7 @@ def has_ended(world: World, app: App, restarts: int) -> bool:
 
 
 def test_one_instance_is_restarted_and_the_others_stay(world: World) -> None:
-    app = deployed(world, "one-of-three")
+    app = world.deployed("one-of-three")
     scale(world, app, 3)
     before = {one.name: one.container for one in world.parts.store.instances.list(app.id)}
     with world.supervised():
@@ -323,7 +333,7 @@ def test_one_instance_is_restarted_and_the_others_stay(world: World) -> None:
 
 
 def test_limits_are_a_release_of_their_own_and_stay_in_a_rollback(world: World) -> None:
-    app = deployed(world, "limited")
+    app = world.deployed("limited")
     operations = world.parts.operations
     operations.limit(
         app, {("web", "limit-memory"): "64m"}, actor="ann", report=Silent(), restart=True
@@ -344,7 +354,7 @@ def test_limits_are_a_release_of_their_own_and_stay_in_a_rollback(world: World) 
 def test_what_every_app_has_is_not_made_its_own_by_a_rollback(world: World) -> None:
     store = world.parts.store
     store.config.set(None, {"SHARED": "old"})
-    app = deployed(world, "shared")
+    app = world.deployed("shared")
     set_version(world, app, 2)
     store.config.set(None, {"SHARED": "new"})
     app = store.apps.get(app.name)

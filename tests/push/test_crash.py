@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
+import secrets
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from paas.daemon.services import STACK
+from paas.engine.engine import Engine
+from paas.engine.spec import ContainerSpec
+from tests.killing import forked
 from tests.push import apps
 from tests.push.app import App, new_app
 from tests.push.outcome import eventually
@@ -62,6 +68,63 @@ def test_apps_do_not_notice_that_the_daemon_was_killed(live: App) -> None:
     live.push(apps.plain("2")).ok()
     assert live.serves("hello 2")
     live.push(apps.plain("1")).ok()
+
+
+def of_nobody(server: Server) -> str:
+    """A container that runs and whose maker ended without a word of it in the database."""
+    container = secrets.token_hex(16)
+
+    def make() -> None:
+        engine = Engine(server.layout)
+        image = engine.images.find(STACK).id
+        engine.containers.create(
+            ContainerSpec(id=container, image=image, owner="app:999999", args=("sleep", "600"))
+        )
+        engine.containers.start(container)
+
+    assert os.waitpid(forked(make), 0)[1] == 0
+    return container
+
+
+def by_id(server: Server) -> dict[str, str]:
+    """State of every container there is."""
+    listed = server.paas("containers:list", "--all", "--format", "json").ok().out
+    return {one["id"]: one["state"] for one in json.loads(listed)}
+
+
+def processes(server: Server, container: str) -> tuple[int, int, float]:
+    """Its first process, its monitor and when it was started."""
+    found = json.loads(server.paas("containers:inspect", container).ok().out)
+    return found["State"]["Pid"], found["Monitor"], found["State"]["StartedAt"]
+
+
+def restart(server: Server) -> None:
+    server.paas("up", "--restart", "paasd").ok()
+
+
+def kill_all(server: Server) -> None:
+    daemon = server.daemon_pid()
+    for pid in (daemon, *children(daemon)):
+        kill(pid)
+    server.up()
+
+
+@pytest.mark.parametrize("end", [restart, kill_all])
+def test_what_was_made_by_hand_outlives_the_daemon_and_what_is_nobodys_is_reaped(
+    server: Server, end: Callable[[Server], None]
+) -> None:
+    made = server.paas("containers:run", "-d", STACK, "sleep", "600").ok().out.strip()
+    created = server.paas("containers:create", STACK, "true").ok().out.strip()
+    before = processes(server, made)
+    lost = of_nobody(server)
+    end(server)
+    eventually(lambda: lost not in by_id(server))
+    # It looked at all of them when it removed that one.
+    assert by_id(server).items() >= {made: "running", created: "created"}.items()
+    assert processes(server, made) == before
+    server.paas("containers:start", created).ok()
+    assert server.paas("containers:wait", created).ok().out == "0\n"
+    server.paas("containers:remove", "--force", made, created).ok()
 
 
 def test_a_killed_child_of_the_daemon_is_replaced(live: App) -> None:
