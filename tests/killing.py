@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -17,6 +18,9 @@ from paas.errors import PaasError
 
 Step = tuple[str, str]
 """File and name of a function."""
+
+IsEffect = Callable[[FrameType, str, object], bool]
+"""Whether what a profile function (sys.setprofile) is told of may be seen by others."""
 
 
 def forked(work: Callable[[], object]) -> int:
@@ -150,15 +154,17 @@ def killed_before(effect: int, work: Callable[[], object]) -> None:
     assert dies_before(effect, work), f"it ended before effect {effect}"
 
 
-def deaths(work: Callable[[], object]) -> Iterator[int]:
+def deaths(
+    work: Callable[[], object], first: int = 0, is_effect: IsEffect = is_effect
+) -> Iterator[int]:
     """Have `work` die before each of its effects in turn, until it comes to its end; whoever
     asks looks after what that left, each time."""
-    return takewhile(lambda effect: dies_before(effect, work), count())
+    return takewhile(lambda effect: dies_before(effect, work, is_effect), count(first))
 
 
-def dies_before(effect: int, work: Callable[[], object]) -> bool:
+def dies_before(effect: int, work: Callable[[], object], is_effect: IsEffect = is_effect) -> bool:
     """Do `work` in a child that SIGKILLs itself instead of its effect of that number; False
-    when it has fewer and came to its end."""
+    when it has fewer and came to its end. What threads that it starts do counts too."""
 
     def act() -> None:
         left = effect
@@ -170,6 +176,7 @@ def dies_before(effect: int, work: Callable[[], object]) -> bool:
                 if left < 0:
                     die()
 
+        threading.setprofile(look)
         sys.setprofile(look)
         work()
 
@@ -192,8 +199,6 @@ WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 
 ENDS = frozenset({"return", "c_return", "c_exception"})
 
-IsEffect = Callable[[FrameType, str, object], bool]
-
 
 def unseen(work: Callable[[], object], is_effect: IsEffect = is_effect) -> set[str]:
     """What `work` changes outside of every effect, as the interpreter itself tells: moments
@@ -202,21 +207,27 @@ def unseen(work: Callable[[], object], is_effect: IsEffect = is_effect) -> set[s
     reader, writer = os.pipe()
 
     def act() -> None:
-        under_way: list[object] = []
+        own = threading.local()
         found: set[str] = set()
+
+        def under_way() -> list[object]:
+            """The effects that this thread is in."""
+            stack: list[object] = own.__dict__.setdefault("stack", [])
+            return stack
 
         def look(frame: FrameType, event: str, function: object) -> None:
             mark = frame if event in {"call", "return"} else function
             if event in {"call", "c_call"} and is_effect(frame, event, function):
-                under_way.append(mark)
-            elif event in ENDS and under_way and under_way[-1] is mark:
-                under_way.pop()
+                under_way().append(mark)
+            elif event in ENDS and under_way() and under_way()[-1] is mark:
+                under_way().pop()
 
         def hear(event: str, arguments: tuple[object, ...]) -> None:
-            if not under_way and is_change(event, arguments):
+            if not under_way() and is_change(event, arguments):
                 found.add(f"{event} {arguments[0]!s} by {caller()}")
 
         sys.addaudithook(hear)
+        threading.setprofile(look)
         sys.setprofile(look)
         work()
         sys.setprofile(None)

@@ -7,14 +7,13 @@ all the moments in which a death differs from another.
 
 from __future__ import annotations
 
-import os
 import re
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from types import FrameType
 
-from tests.killing import die, forked
+from tests import killing
 
 DOORS = {
     "host/cgroup": {"Group.create", "Group.kill", "Group.thaw", "_set_frozen", "_remove_directory"},
@@ -34,10 +33,8 @@ DOORS = {
 }
 _FILE = re.compile(r"/paas/((?:engine|host)/\w+)\.py$")
 
-MOST = 300
 
-
-def is_effect(frame: FrameType, event: str) -> bool:
+def is_effect(frame: FrameType, event: str, _: object) -> bool:
     """Whether a call that begins is one."""
     if event != "call":
         return False
@@ -49,38 +46,16 @@ def is_effect(frame: FrameType, event: str) -> bool:
     return not str(frame.f_locals.get("sql", "")).lstrip().startswith("SELECT")
 
 
-def dies_before(number: int, act: Callable[[], object]) -> bool:
-    """Run `act` in a child that dies before its effect of that number; False if it has fewer.
-
-    Threads that it starts count too. Anything but a death and an end is a failure.
-    """
-
-    def work() -> None:
-        left = number
-
-        def look(frame: FrameType, event: str, _: object) -> None:
-            nonlocal left
-            if is_effect(frame, event):
-                if left == 0:
-                    die()
-                left -= 1
-
-        threading.setprofile(look)
-        sys.setprofile(look)
-        act()
-
-    _, status = os.waitpid(forked(work), 0)
-    assert os.WIFSIGNALED(status) or status == 0
-    return os.WIFSIGNALED(status)
+dies_before = partial(killing.dies_before, is_effect=is_effect)
 
 
 def effects_of(act: Callable[[], object]) -> int:
     """How many effects an act has in this thread."""
     found = 0
 
-    def look(frame: FrameType, event: str, _: object) -> None:
+    def look(frame: FrameType, event: str, function: object) -> None:
         nonlocal found
-        found += is_effect(frame, event)
+        found += is_effect(frame, event, function)
 
     sys.setprofile(look)
     try:
@@ -90,11 +65,5 @@ def effects_of(act: Callable[[], object]) -> int:
     return found
 
 
-def deaths(act: Callable[[], object], first: int = 0) -> Iterator[int]:
-    """Let `act` die before each of its effects in turn, from number `first` on; the caller
-    looks after what that left each time."""
-    for number in range(first, MOST):
-        if not dies_before(number, act):
-            return
-        yield number
-    raise AssertionError(f"more than {MOST} effects")
+deaths = partial(killing.deaths, is_effect=is_effect)
+"""Before each of the effects of an act in turn, those of its threads among them."""
