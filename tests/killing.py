@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import count, takewhile
+from pathlib import Path
 from types import CodeType, FrameType
 from typing import NoReturn
 
@@ -243,7 +244,9 @@ def unseen(work: Callable[[], object], is_effect: IsEffect = is_effect) -> set[s
 def is_change(event: str, arguments: tuple[object, ...]) -> bool:
     """Whether an audit event tells of something that others can see."""
     if event != "open":
-        return event in CHANGES
+        # To make what is there (mkdir with exist_ok) changes nothing.
+        there = event == "os.mkdir" and Path(str(arguments[0])).is_dir()
+        return event in CHANGES and not there
     path, _, flags = arguments
     is_file = isinstance(path, (str, bytes)) and not os.fsdecode(path).startswith("/dev/")
     return is_file and isinstance(flags, int) and bool(flags & WRITING)

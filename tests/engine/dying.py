@@ -16,7 +16,13 @@ from types import FrameType
 from tests import killing
 
 DOORS = {
-    "host/cgroup": {"Group.create", "Group.kill", "Group.thaw", "_set_frozen", "_remove_directory"},
+    "host/cgroup": {
+        "Group.create",
+        "Group.kill",
+        "Group.thaw",
+        "Group._set_frozen",
+        "_remove_directory",
+    },
     "host/files": {"remove_tree", "write_atomic", "sync_filesystem"},
     "host/processes": {"spawn", "run"},
     "host/rtnetlink": {"apply"},
@@ -29,9 +35,10 @@ DOORS = {
     "engine/launch": {"give_streams"},
     "engine/layers": {"Layers.new_upper", "Layers.imitate_root"},
     "engine/monitor": {"Creation.wait"},
+    "engine/network/router": {"write_sysctls"},
     "engine/rootfs": {"Rootfs._mount_point"},
 }
-_FILE = re.compile(r"/paas/((?:engine|host)/\w+)\.py$")
+_FILE = re.compile(r"/paas/((?:engine|engine/network|host)/\w+)\.py$")
 
 
 def is_effect(frame: FrameType, event: str, _: object) -> bool:

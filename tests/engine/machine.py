@@ -222,7 +222,9 @@ class Machine:
         found = [f"lease {lease.address}" for lease in net._leases.list()]
         found += [f"published {lead}" for lead in net.published.leads()]
         with netlink.inside(net._router.path), netlink.Netlink() as inside:
-            found += [f"link {link.name}" for link in inside.links() if link.name.startswith("i")]
+            # One that is down is cut off, and goes with the last process in its namespace.
+            links = [link for link in inside.links() if link.name.startswith("i") and link.up]
+            found += [f"link {link.name}" for link in links]
         tables = (
             (Firewall(net._router.path), f"list table ip {policy.TABLE}"),
             (Firewall(), f"list table ip {policy.host_table_name(self.layout.id)}"),

@@ -62,28 +62,39 @@ def test_a_network_killed_before_any_effect_is_made_by_the_next_ensure(bare_worl
     world, network = bare_world, bare_world.network
     connect_host6(world.host, world.outside)
 
-    def life() -> None:
-        network.ensure()
-        network.teardown()
-
     before = uplink()
     network.ensure()
     whole = picture(world)
     network.teardown()
-    gone = picture(world)
-    own = (network._layout.id, f"{network.plan.prefix}")
-    assert [fact for fact in gone if fact[:4] == "host" and any(one in fact for one in own)] == []
     steps = 0
     forget(world, before)
-    for steps in deaths(life):
+    for steps in deaths(network.ensure):
         network.ensure()
         assert differing(picture(world), whole) == [], steps
         network.teardown()
-        assert differing(picture(world), gone) == [], steps
         forget(world, before)
     assert steps > 40
     network.ensure()
     works(world)
+
+
+def test_an_end_of_the_network_killed_before_any_effect_is_its_end_the_next_time(
+    world: World,
+) -> None:
+    network = world.network
+    whole = picture(world)
+    network.teardown()
+    gone = picture(world)
+    own = (network._layout.id, "<prefix>")
+    assert [fact for fact in gone if fact[:4] == "host" and any(one in fact for one in own)] == []
+    network.ensure()
+    steps = 0
+    for steps in deaths(network.teardown):
+        network.teardown()
+        assert differing(picture(world), gone) == [], steps
+        network.ensure()
+        assert differing(picture(world), whole) == [], steps
+    assert steps > 4
 
 
 def test_an_attachment_killed_before_any_effect_is_taken_away_or_made_again(
@@ -111,6 +122,7 @@ def test_an_attachment_killed_before_any_effect_is_taken_away_or_made_again(
         assert differing(picture(world), without) == [], steps
         place.next()
     assert steps > 12
+    place.next()
     for steps in deaths(attach):
         attach()
         assert differing(picture(world, place.instance), attached) == [], steps
