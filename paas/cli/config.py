@@ -236,8 +236,11 @@ def _apply(
 
 def _apply_globally(session: Session, values: Mapping[str, str], unset_keys: Iterable[str]) -> None:
     with session.store.transaction():
-        session.store.config.unset(None, unset_keys, session.actor)
+        gone = list(unset_keys)
+        session.store.config.unset(None, gone, session.actor)
         session.store.config.set(None, values, session.actor)
+        done = "Set" if values else "Unset"
+        session.note(None, "config changed", f"{done} {', '.join(sorted({*gone, *values}))}")
     session.report.detail("Each app takes it up with its next deploy or ps:restart")
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import paas
 from paas.daemon.background import Background, NotStarted
 from paas.deploy.parts import Parts
-from paas.deploy.services import OWNER as SERVICES
+from paas.deploy.services_route import OWNER as SERVICES
 from paas.engine.engine import Engine
 from paas.host.processes import Process, spawn
 from paas.host.waiting import wait_until

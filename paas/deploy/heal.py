@@ -10,7 +10,7 @@ from paas.deploy.draft import of
 from paas.deploy.fleet import Member, members, place_of
 from paas.deploy.pipeline import Pipeline
 from paas.deploy.running import DETACHED, Running
-from paas.deploy.services import OWNER as SERVICES
+from paas.deploy.services_route import OWNER as SERVICES
 from paas.engine.container import BY_HAND, ContainerNotFound
 from paas.model.app import App
 from paas.model.instance import Instance, InstanceState

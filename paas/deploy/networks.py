@@ -81,10 +81,7 @@ class Networks:
 
     def put(self, app: App, networks: Sequence[str], aliases: Sequence[str], *, actor: str) -> None:
         """Have an app in exactly these networks, found by these names too in the first."""
-        network, owner = self.engine.network, owner_of(app.id)
-        network.join(owner, networks)
-        for alias in aliases:
-            network.named.name(owner, networks[0], alias)
+        self.engine.network.join(owner_of(app.id), networks, aliases)
         self.store.events.add(actor, app.name, "networks set", " ".join(networks) or "none")
         self.naming.publish()
 

@@ -125,11 +125,15 @@ class Operations:
             self._known(draft, quantities)
             return replace(draft, formation={**draft.formation, **quantities})
 
+        def write() -> None:
+            self.pipeline.store.config.set_formation(app.id, quantities)
+            self.pipeline.store.events.add(actor, app.name, "scaled", _formation(quantities))
+
         return self.change(
             app,
             f"Scale {_formation(quantities)}",
             changed,
-            lambda: self.pipeline.store.config.set_formation(app.id, quantities),
+            write,
             actor=actor,
             report=report,
             restart=restart,
@@ -150,6 +154,8 @@ class Operations:
         def write() -> None:
             for (kind, name), value in values.items():
                 store.processes.set(app.id, kind, name, value)
+            what = sorted({name for _, name in values})
+            store.events.add(actor, app.name, "limits changed", " ".join(what))
 
         def changed(draft: Draft) -> Draft:
             limits = store.processes.limits_with(app.id, values)

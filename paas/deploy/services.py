@@ -12,6 +12,7 @@ from paas.engine.engine import Engine
 from paas.errors import PaasError
 from paas.host.files import FileLock, remove_tree
 from paas.host.waiting import wait_until
+from paas.model.app import App
 from paas.model.env import Secret
 from paas.model.exposure import Tls
 from paas.model.layout import Layout
@@ -31,7 +32,6 @@ from paas.plugin.service_values import environment, first_credentials
 from paas.store.services import ServiceNotFound
 from paas.store.store import Store
 
-OWNER = "service:"
 PATIENCE_SECONDS = 1.0
 
 
@@ -345,6 +345,10 @@ class ServiceOperations:
             yield
         finally:
             lock.release()
+
+    def linking(self, app: App) -> FileLock:
+        """Held by who links an app, and by who takes back what a killed one had opened."""
+        return FileLock(self.layout.locks / f"app-{app.id}.links", "being linked")
 
     def gate(self) -> FileLock:
         """Held by who makes a row that is to have a lock, and by who looks for such."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from paas.deploy.services import OWNER, ServiceOperations
+from paas.deploy.services import ServiceOperations
+from paas.deploy.services_route import OWNER
+from paas.model.app import App
 from paas.model.backup import Verdict
 from paas.model.service import Service
 from paas.store.services import ServiceNotFound
@@ -66,6 +68,8 @@ class ServiceCare:
                 self._end(service)
             elif service.container is not None and not service.state.should_run:
                 self._halt(service)
+        for app in self._store.apps.list():
+            self._close(app)
         for volume, service_id in self._store.backups.candidates():
             self._drop(volume, service_id)
         for container in self._services.engine.containers.list():
@@ -86,6 +90,17 @@ class ServiceCare:
                 self._services.erase(current)
         finally:
             lock.release()
+
+    def _close(self, app: App) -> None:
+        """Take back what a link had opened that was not made."""
+        router = self._services.router
+        lock = self._services.linking(app)
+        if router.strays(app.id) and lock.try_acquire():
+            try:
+                for service_id in router.strays(app.id):
+                    router.settle(service_id, app.id)
+            finally:
+                lock.release()
 
     def _halt(self, service: Service) -> None:
         """End the server of one whose stop was cut short."""

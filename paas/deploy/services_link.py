@@ -75,6 +75,19 @@ class ServiceLinks:
         An app that does not come up with it has no link.
         """
         wish.check()
+        # Until it is one, whoever tidies leaves what it has opened alone.
+        with self.services.linking(app):
+            return self._link(service, app, wish, actor, report, restart)
+
+    def _link(
+        self,
+        service: Service,
+        app: App,
+        wish: LinkWish,
+        actor: str,
+        report: Report,
+        restart: bool,  # noqa: FBT001 - handed on
+    ) -> str:
         known = self._between(service, app)
         if known and not wish.alias:
             raise AlreadyLinked(f"Already linked as {known[0].variable}")

@@ -13,6 +13,7 @@ from paas.plugin.manifest import ServiceManifest
 from paas.plugin.service_runner import owner_of
 from paas.store.store import Store
 
+OWNER = "service:"
 NAMES = "datastores"
 """The resolver's file of services."""
 
@@ -59,6 +60,16 @@ class ServiceRouter:
     def allow(self, service_id: int, app_id: int) -> None:
         """Let the app's instances, one-offs and release phases reach the service."""
         self._engine.network.allow(owner_of_app(app_id), owner_of(service_id))
+
+    def strays(self, app_id: int) -> list[int]:
+        """The services that an app may reach and is not linked to; not those of a test, which
+        are never more than half made.
+        """
+        linked = {link.service_id for link in self._store.links.of_app(app_id)}
+        linked |= {one.id for one in self._store.services.list() if one.state.is_half_made}
+        reached = self._engine.network.links.targets_of(owner_of_app(app_id))
+        found = (owner.removeprefix(OWNER) for owner in reached if owner.startswith(OWNER))
+        return [int(number) for number in found if int(number) not in linked]
 
     def settle(self, service_id: int, app_id: int) -> None:
         """Take that back unless a link of theirs is left."""

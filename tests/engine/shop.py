@@ -28,7 +28,7 @@ from tests.unit.cli.caller import Line
 
 PLUGINS = Path(__file__).parents[1] / "fixtures/plugins"
 
-AWAY = re.compile(r"(_at|_id|^id|^at|^since|^time|^moment|^container)$")
+AWAY = re.compile(r"(_at|_id|^id|^at|^since|^time|^moment|^container|^seen|_cursor)$")
 """Columns that differ each time."""
 
 NUMBERED = re.compile(r"\b(service)([:-])[0-9]+(-[0-9]+)?")

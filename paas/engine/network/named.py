@@ -121,8 +121,11 @@ class NamedNetworks:
         rows = self._db.execute("SELECT DISTINCT owner FROM network_members ORDER BY owner")
         return [row["owner"] for row in rows]
 
-    def put(self, owner: str, networks: Iterable[str]) -> None:
-        """Have an owner in exactly these networks. Raises `NetworkNotFound`."""
+    def put(self, owner: str, networks: Sequence[str], aliases: Iterable[str] = ()) -> None:
+        """Have an owner in exactly these networks, found by these names too in the first.
+
+        All of it or nothing. Raises `NetworkNotFound`, `AliasTaken`.
+        """
         wanted = set(networks)
         with self._db.transaction():
             for name in wanted:
@@ -135,6 +138,8 @@ class NamedNetworks:
                 self._db.execute(
                     "INSERT OR IGNORE INTO network_members VALUES (?, ?)", (name, owner)
                 )
+            for alias in aliases:
+                self.name(owner, networks[0], alias)
 
     def name(self, owner: str, network: str, alias: str) -> None:
         """Let an owner be found by another name too. Raises `AliasTaken`."""

@@ -336,12 +336,13 @@ class Network:
         """Networks by name; membership is changed by `join`, which has it take effect."""
         return NamedNetworks(self._db)
 
-    def join(self, owner: str, networks: Iterable[str]) -> None:
+    def join(self, owner: str, networks: Sequence[str], aliases: Iterable[str] = ()) -> None:
         """Have an owner's containers, those that run too, in exactly these networks.
 
-        Connections that exist go on. Raises `NetworkNotFound`.
+        In the first of them they are found by `aliases`, too. Connections that exist go on.
+        Raises `NetworkNotFound`, `AliasTaken`; then nothing has changed.
         """
-        self.named.put(owner, networks)
+        self.named.put(owner, networks, aliases)
         self._write_links()
 
     def reachable_owners(self) -> frozenset[str]:
