@@ -8,13 +8,13 @@ import re
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
 from paas.deploy.storage import Storage
 from paas.engine.engine import Engine
 from paas.model.role import Role
+from tests.killing import forked
 from tests.push.outcome import eventually
 from tests.unit.cli.caller import ROOT, Paas
 
@@ -72,8 +72,13 @@ def test_what_is_imported_is_not_swept_nor_replaced_by_another(paas: Paas) -> No
     assert paas("storage:create", "data").code == 0
     reader, writer = os.pipe()
     volumes = paas.platform.storage._volumes
-    importing = Thread(target=lambda: volumes.replace("storage.data", reader))
-    importing.start()
+
+    def replace() -> None:
+        os.close(writer)
+        volumes.replace("storage.data", reader)
+
+    pid = forked(replace)
+    os.close(reader)
     beside = paas.layout.engine_fs / "volumes/.storage.data.import"
     eventually(beside.exists)
     paas.platform.storage.sweep()
@@ -82,8 +87,7 @@ def test_what_is_imported_is_not_swept_nor_replaced_by_another(paas: Paas) -> No
     assert "being imported into by somebody else" in said.err
     with os.fdopen(writer, "wb") as stream:
         stream.write(archive("mine", b"1"))
-    importing.join()
-    os.close(reader)
+    assert os.waitpid(pid, 0)[1] == 0
     [file] = (paas.layout.engine_fs / "volumes/storage.data").iterdir()
     assert (file.name, file.read_bytes()) == ("mine", b"1")
 
