@@ -214,6 +214,7 @@ class Operations:
         with self.attempts.begin(app, actor, report, even_locked=True):
             with store.transaction():
                 store.apps.set_stopped(app.id, stopped=True)
+                store.events.add(actor, app.name, "stopped")
                 for instance in store.instances.list(app.id):
                     store.instances.set_state(instance.id, InstanceState.RETIRING)
             try:

@@ -120,7 +120,10 @@ class PluginFiles:
             versions = () if path.name.startswith(".") else list(path.iterdir())
             for version in versions:
                 if version not in kept:
-                    remove_tree(version)
+                    # At once, so that what is killed leaves no half of one in its place.
+                    gone = self._layout.plugins / f".gone-{os.urandom(6).hex()}"
+                    version.rename(gone)
+                    remove_tree(gone)
             if not versions or not any(version in kept for version in versions):
                 remove_tree(path)
 

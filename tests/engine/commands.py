@@ -102,7 +102,6 @@ CASES = (
     *both(f"cron:add shop @daily {COMMAND}", f"cron:remove shop {ADDED}"),
     *both(f"cron:suspend shop {STANDING}", f"cron:resume shop {STANDING}"),
     *both("images:tag kv:1 kv:2", "images:remove kv:2"),
-    *both("ps:stop shop", "ps:start shop", 40),
     *both("plugin:install {plugins}/greeter", "plugin:uninstall greeter --force"),
     *both("plugin:enable headers", "plugin:disable headers", 12),
     Case("plugin:set kv TOKEN=x", "plugin:set kv TOKEN="),
@@ -111,7 +110,7 @@ CASES = (
     Case("kv:pause db", "kv:start db", every=25),
     Case("kv:set db memory 32m", "kv:set db memory"),
     *both("kv:link --no-restart db shop", "kv:unlink --no-restart db shop", 2),
-    *both("kv:expose db {port}", "kv:unexpose db", 25),
+    *both("kv:expose db", "kv:unexpose db", 25),
     Case("kv:clone db twin", "kv:destroy twin --force", every=60),
     Case("kv:backup:auth db key", "kv:backup:auth db", "secret"),
     *both("kv:backup:schedule db @daily", "kv:backup:unschedule db"),
@@ -161,7 +160,7 @@ ELSEWHERE = {
         ),
         DEPLOYS,
     ),
-    **dict.fromkeys(("ps:scale", "ps:restart", "rollback"), CHANGES),
+    **dict.fromkeys(("ps:scale", "ps:restart", "ps:start", "rollback"), CHANGES),
     **dict.fromkeys(
         (
             "containers:start", "containers:stop", "containers:restart", "containers:kill",
@@ -184,6 +183,7 @@ ELSEWHERE = {
     ),
     "apps:destroy": "engine/test_deploy_kill.py"
     "::test_an_app_destroyed_by_a_process_that_is_killed_is_gone_all_the_same",
+    "ps:stop": "engine/test_commands_kill.py::test_a_stop_that_is_killed_has_happened_or_not",
     "apps:rename": "engine/test_apps_kill.py::test_a_rename_killed_at_any_step_has_happened_or_not",
     "apps:clone": "engine/test_apps_kill.py"
     "::test_a_clone_killed_at_any_step_is_whole_or_not_there",

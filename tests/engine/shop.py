@@ -186,6 +186,9 @@ def dumped(path: Path) -> Tables:
 def shown(row: dict[str, Any], apps: dict[Any, str]) -> dict[str, Any]:
     """A row without what differs each time: sealed values have a nonce, ids count on."""
     kept = {name: value for name, value in row.items() if not AWAY.search(name)}
+    if "service_id" in row:
+        # Where it is exposed: any port that is free.
+        kept.pop("port", None)
     if "app_id" in row:
         kept["app_id"] = apps.get(row["app_id"], row["app_id"])
     for name, value in kept.items():

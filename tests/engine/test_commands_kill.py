@@ -18,7 +18,7 @@ from tests.engine.shop import ROOT, Shop, differing
 from tests.engine.world import World
 from tests.killing import counted_effects, killed_before
 
-MOST = 8
+MOST = 6
 """Times that a command is killed: of what has more effects, at some of them, evenly spread."""
 
 
@@ -64,6 +64,26 @@ def test_a_restart_that_is_killed_goes_on(shop: Shop) -> None:
         for service in parts.service_care.ailing():
             parts.service_care.heal(service)
         assert parts.services.is_up(parts.services.get("kv", "db")), effect
+
+
+def test_a_stop_that_is_killed_has_happened_or_not(shop: Shop) -> None:
+    """Of instances: a start is a release more, which the harness would take for a change."""
+    world, run = shop.world, partial(shop.run, "ps:stop other")
+    apps = world.parts.store.apps
+    effects = counted_effects(run)
+    shop.run("ps:start other")
+    outcomes = set()
+    for effect in range(0, effects, effects // 6):
+        killed_before(effect, run)
+        shop.tidied()
+        stopped = apps.get("other").stopped
+        outcomes.add(stopped)
+        if stopped:
+            with pytest.raises(ConnectionError, match="503"):
+                world.version(apps.get("other"))
+            shop.run("ps:start other")
+        assert world.version(apps.get("other")) == 1, effect
+    assert outcomes == {True, False}
 
 
 def test_afterwards_all_is_served_and_nothing_is_left(shop: Shop) -> None:
