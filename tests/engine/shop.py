@@ -75,7 +75,10 @@ class Shop:
             "NEW": archive("new"),
         }
         for name in ("shop", "other"):
-            world.deploy(world.app(name), 1)
+            app = world.app(name)
+            # Also where its next release takes its config from.
+            world.parts.store.config.set(app.id, {"VERSION": "1"})
+            world.deploy(app, 1)
         world.parts.engine.images.tag("kv:1", world.image)
         world.parts.store.users.add("ann", admin=False)
         write_authorized_keys(world.layout, [])
