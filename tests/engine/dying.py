@@ -30,13 +30,24 @@ DOORS = {
     "host/firewall": {"Firewall.apply"},
     "host/identity": {"Identity.signal"},
     "host/database": {"Database.execute"},
-    "engine/bundle": {"Bundle.create", "Bundle._replace", "Bundle.mark", "Bundle.forget_run"},
+    "engine/bundle": {
+        "Bundle.create",
+        "Bundle._replace",
+        "Bundle.mark",
+        "Bundle.forget_run",
+        "Bundle.write_bound",
+    },
     "engine/events": {"Journal.add"},
     "engine/launch": {"give_streams"},
     "engine/layers": {"Layers.new_upper", "Layers.imitate_root"},
     "engine/monitor": {"Creation.wait"},
     "engine/network/router": {"write_sysctls"},
-    "engine/rootfs": {"Rootfs._mount_point"},
+    "engine/rootfs": {
+        "Rootfs._mount_point",
+        "Rootfs._overlay",
+        "Rootfs._writable",
+        "Rootfs.unmount",
+    },
 }
 _FILE = re.compile(r"/paas/((?:engine|engine/network|host)/\w+)\.py$")
 

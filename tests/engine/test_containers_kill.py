@@ -13,8 +13,9 @@ from paas.engine.commit import Commits
 from paas.engine.container import State
 from paas.engine.network.publish import parse_all
 from paas.model.limits import MIB
-from tests.engine.dying import deaths, dies_before, effects_of
+from tests.engine.dying import deaths, dies_before, effects_of, is_effect
 from tests.engine.machine import Machine
+from tests.killing import unseen
 from tests.push.outcome import eventually
 
 LOOP = ("sh", "-c", "echo run >> /runs; exec sleep 60")
@@ -92,6 +93,17 @@ def test_an_act_killed_at_any_step_can_be_done_again(machine: Machine, name: str
                 assert name == "start" or runs.exists(), steps
         assert machine.traces() == [], steps
     assert steps >= least
+
+
+def test_no_effect_on_containers_is_left_out(machine: Machine) -> None:
+    def life() -> None:
+        with machine.running(*LOOP) as container:
+            machine.containers.pause(container.id)
+            machine.containers.unpause(container.id)
+            machine.containers.restart(container.id, 0.1)
+            machine.containers.stop(container.id, 0.1)
+
+    assert unseen(life, is_effect) == set()
 
 
 def test_ports_published_by_who_is_killed_lead_nowhere(machine: Machine) -> None:

@@ -78,7 +78,28 @@ def test_a_network_killed_before_any_effect_is_made_by_the_next_ensure(bare_worl
     works(world)
 
 
-def test_an_attachment_killed_before_any_effect_is_taken_away(world: World, place: Place) -> None:
+def test_an_end_of_the_network_killed_before_any_effect_is_its_end_the_next_time(
+    world: World,
+) -> None:
+    network = world.network
+    whole = picture(world)
+    network.teardown()
+    gone = picture(world)
+    own = (network._layout.id, "<prefix>")
+    assert [fact for fact in gone if fact[:4] == "host" and any(one in fact for one in own)] == []
+    network.ensure()
+    steps = 0
+    for steps in deaths(network.teardown):
+        network.teardown()
+        assert differing(picture(world), gone) == [], steps
+        network.ensure()
+        assert differing(picture(world), whole) == [], steps
+    assert steps > 4
+
+
+def test_an_attachment_killed_before_any_effect_is_taken_away_or_made_again(
+    world: World, place: Place
+) -> None:
     network = world.network
     network.allow("app:1", "app:2")
     world.instance("other", None, owner="app:2")
@@ -91,12 +112,22 @@ def test_an_attachment_killed_before_any_effect_is_taken_away(world: World, plac
         network.detach("web")
 
     without = picture(world)
+    attach()
+    attached = picture(world, place.instance)
+    network.detach("web")
     steps = 0
+    place.next()
     for steps in deaths(life):
         network.detach("web")
         assert differing(picture(world), without) == [], steps
         place.next()
     assert steps > 12
+    place.next()
+    for steps in deaths(attach):
+        attach()
+        assert differing(picture(world, place.instance), attached) == [], steps
+        network.detach("web")
+        place.next()
 
 
 def test_no_effect_on_the_network_is_left_out(either: World, place: Place) -> None:
