@@ -735,13 +735,19 @@ def test_a_newer_image_of_the_same_version_takes_over_the_data_in_place(
     assert image_of(minor) == first
     assert minor.query("SELECT count(*) FROM t") == [(5000,)]
 
-    second = rebuilt(server, tmp_path, "RUN echo 2 > /etc/rebuilt")
+    # As the official image it makes its database whatever it is told.
+    foreign = 'CMD ["env", "-u", "PAAS_EMPTY", "paas-postgres"]'
+    second = rebuilt(server, tmp_path, f"RUN echo 2 > /etc/rebuilt\n{foreign}")
     minor.paas("upgrade")
     assert (image_of(minor), minor.fact("volume")) == (second, volume)
     assert minor.container() != running
     assert minor.paas("enter", "cat", "/etc/rebuilt") == "2\n"
     assert minor.query("SELECT count(*) FROM t") == [(5000,)]
     assert minor.query("SELECT pg_postmaster_start_time()") > began
+    minor.paas("clone", "minor2")
+    copy = Database(server, "postgres", "minor2")
+    assert copy.query("SELECT count(*) FROM t") == [(5000,)]
+    copy.destroy()
     assert Engine(server.layout).images.resolve(first) is not None
     server.paas("images:prune").ok()
     assert Engine(server.layout).images.resolve(first) is None
