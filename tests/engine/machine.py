@@ -208,7 +208,9 @@ class Machine:
                 backing = loop.read_text().strip()
                 found += [backing] if backing.startswith(f"{self.layout.engine}/") else []
         for directory in ("containers", "oci", "rootfs/*", "disks"):
-            found += [str(path) for path in self.layout.run.glob(f"{directory}/*")]
+            # crun keeps compiled seccomp profiles beside its containers' states, for them all.
+            paths = self.layout.run.glob(f"{directory}/*")
+            found += [str(path) for path in paths if path.name != ".cache"]
         found += [str(path) for path in (self.layout.engine_fs / "u").glob("*")]
         for mount in set(self.cgroups.mounts.values()):
             base = mount / self.cgroups.base.strip("/")
