@@ -92,7 +92,7 @@ unpack_buildah() {
     for name in bin sbin lib lib64; do
         [ -e "$folder/$name" ] || ln -s "usr/$name" "$folder/$name"
     done
-    mkdir -p "$folder"/{proc,dev,tmp,var/tmp}
+    mkdir -p "$folder"/{proc,sys,dev,tmp,var/tmp}
     printf 'root:x:0:0:root:/root:/bin/sh\n' >"$folder/etc/passwd"
     printf 'root:x:0:\n' >"$folder/etc/group"
     touch "$folder/complete"

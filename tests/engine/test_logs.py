@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+
 from paas.engine import logs
 from tests.engine.machine import Machine
+from tests.push.outcome import eventually
 
 
 def test_what_it_writes_is_kept_line_by_line(machine: Machine) -> None:
@@ -22,20 +25,24 @@ def test_what_it_writes_is_kept_line_by_line(machine: Machine) -> None:
 
 
 def test_no_line_is_lost_to_rotation(machine: Machine) -> None:
-    command = "i=0; while [ $i -lt 3000 ]; do echo line $i; i=$((i+1)); done; echo end; sleep 60"
-    with machine.running("sh", "-c", command) as container:
+    # Not before it is followed: on a busy machine it would be done by then.
+    wait = "trap 'go=1' USR1; echo line 0; while [ -z \"$go\" ]; do sleep 0.05; done"
+    count = "i=1; while [ $i -lt 3000 ]; do echo line $i; i=$((i+1)); done; echo end; sleep 60"
+    with machine.running("sh", "-c", f"{wait}; {count}") as container:
         assert container.log
+        eventually(lambda: logs.tail(container.log, 1) == ["line 0"])
         seen: list[str] = []
-        following = logs.follow(lambda: {"web.1": container.log or container.log}, 0)
+        following = logs.follow(lambda: {"web.1": container.log or container.log}, 1)
         for line in following:
             seen.append(line.text)
+            if len(seen) == 1:
+                machine.containers.kill(container.id, signal.SIGUSR1)
             if len(seen) == 500:
                 assert machine.containers.rotate_log(container.id, larger_than=10)
             if line.text == "end":
                 break
         following.close()
-        first = int(seen[0].removeprefix("line "))
-        assert seen == [*(f"line {number}" for number in range(first, 3000)), "end"]
+        assert seen == [*(f"line {number}" for number in range(3000)), "end"]
         assert logs.tail(container.log, 3) == ["line 2998", "line 2999", "end"]
         assert logs.rotated(container.log).exists()
         logs.remove([container.log])

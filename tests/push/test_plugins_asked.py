@@ -133,14 +133,14 @@ def test_one_that_is_killed_while_it_is_asked_refuses_if_it_may(server: Server, 
 def test_one_that_is_killed_and_may_not_refuse_is_a_warning(server: Server, shop: App) -> None:
     with enabled(server, "watch"):
         shop.push({"GATE": ""}).ok()
-        before = server.residue()
         shop.repository.commit({"WATCH": "wait"})
         push = shop.repository.start_push()
         kill(server, "watch")
         said = push.communicate(timeout=30)[0].decode()
         assert push.returncode == 0, said
         assert "The plugin watch (pre-release) failed: it exited with code 137" in said
-        eventually(lambda: len(server.residue()["containers"]) == len(before["containers"]))
+        containers = Engine(server.layout).containers
+        eventually(lambda: owner_of("watch") not in {one.owner for one in containers.list()})
     shop.push({"WATCH": ""}).ok()
 
 

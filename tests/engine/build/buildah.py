@@ -23,7 +23,7 @@ NEWER = "buildah-*/complete"
 
 CHROOT = """
 mount --make-rprivate / && mount --bind "$1" "$1" && mount -t proc proc "$1/proc" &&
-    mount --rbind /dev "$1/dev" && mount --rbind /tmp "$1/tmp" &&
+    mount --rbind /sys "$1/sys" && mount --rbind /dev "$1/dev" && mount --rbind /tmp "$1/tmp" &&
     mount --rbind /var/tmp "$1/var/tmp" && exec chroot "$@"
 """
 

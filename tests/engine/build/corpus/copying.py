@@ -226,7 +226,7 @@ COPY back* /w4/
         **{"as/w1/fi*le": "1", "as/w2/a?b": "2", "as/w3": "1", "as/w4/back\\slash": "3"},
     },
     older=FROM + "COPY as /\n",
-    by=("docker", "buildah 1.3", "buildah 1.4"),
+    by=("docker",),  # buildah 1.39 takes the backslash that `back*` finds for a quoting one.
 )
 HARD_LINKS = Case(
     "hard-links-of-the-context",
