@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import click
 
-from paas.cli.access import Access
+from paas.cli.access import Access, Denied
 from paas.cli.command import Command, Names
 from paas.cli.options import format_option, one_word
 from paas.cli.output import columns
@@ -15,6 +16,7 @@ from paas.cli.parsing import Misused
 from paas.cli.session import Session
 from paas.deploy.build import builder_options
 from paas.deploy.tryout import Tryout
+from paas.engine.build.agents import DEFAULT_ID
 from paas.model.app import App
 from paas.model.builder import (
     BUILD_ARGS,
@@ -23,6 +25,7 @@ from paas.model.builder import (
     DOCKERFILE_PATH,
     KINDS,
     SELECTED,
+    SSH_KEY,
     BuilderOptions,
     argument,
 )
@@ -30,15 +33,18 @@ from paas.model.env import Secret
 from paas.model.names import shown
 from paas.model.settings import BUILD_MEMORY, BUILD_SECONDS, Setting
 
-_ONE_VALUE: tuple[Setting[str] | Setting[int] | Setting[tuple[str, ...]], ...] = (
+_ONE_VALUE: tuple[Setting[str] | Setting[int] | Setting[bool] | Setting[tuple[str, ...]], ...] = (
     SELECTED,
     BUILD_DIR,
     DOCKERFILE_PATH,
     BUILD_CONFIG,
     BUILD_MEMORY,
     BUILD_SECONDS,
+    SSH_KEY,
 )
 ARGUMENT = "build-arg"
+AGENT = "SSH_AUTH_SOCK"
+"""The variable of ssh-agent(1)."""
 
 
 def change(session: Session, app: App, key: str, value: str | None) -> None:
@@ -50,8 +56,12 @@ def change(session: Session, app: App, key: str, value: str | None) -> None:
     if setting is None:
         names = sorted([ARGUMENT, *(each.name for each in _ONE_VALUE)])
         raise Misused(f"{shown(key)} is not one of {', '.join(names)}")
-    if value is not None:
-        setting.parse(value)
+    on = setting.parse(value) if value is not None else None
+    if setting is SSH_KEY and on and not session.permissions.may(Access.ADMIN):
+        raise Denied(
+            "An admin lets an app use the server's ssh key: it may open what is not the app's",
+            resolution=f"Ask one for: builder:set {app.name} {key} on",
+        )
     session.keep(app, key, value, "builder:set", key)
     done = f"Setting {key} to {value}" if value else f"Unsetting {key}"
     session.report.step(f"{done} for {app.name}")
@@ -70,7 +80,7 @@ def report(session: Session, app: App | None, form: str) -> None:
             session.output.line(f"       {line}")
 
 
-def build(
+def build(  # noqa: PLR0913  the options of the command
     session: Session,
     directory: str | None,
     file: str,
@@ -78,7 +88,9 @@ def build(
     tag: str | None,
     build_args: tuple[str, ...],
     secrets: tuple[str, ...],
-    no_cache: bool,  # noqa: FBT001  (a flag of the command)
+    ssh: tuple[str, ...],
+    *,
+    no_cache: bool,
 ) -> None:
     """Build a directory, to try a Dockerfile out."""
     # Until a name is given to it, nothing but this command needs the image.
@@ -90,6 +102,7 @@ def build(
         tag=tag,
         args={name: text or "" for name, text in map(argument, build_args)},
         secrets=dict(_secret(session, text) for text in secrets),
+        ssh=_agents(session, ssh),
         use_cache=not no_cache,
     )
     image = session.platform.build_directory(tryout, session.report)
@@ -120,6 +133,26 @@ def _secret(session: Session, text: str) -> tuple[str, Secret]:
         raise Misused(f"{path}: {error.strerror}") from None
 
 
+def _agents(session: Session, texts: tuple[str, ...]) -> dict[str, Path]:
+    """`ID`, or `ID=SOCKET`, as `docker build --ssh` has it."""
+    found: dict[str, Path] = {}
+    for text in texts:
+        name, _, path = text.partition("=")
+        named = path or session.request.env.get(AGENT, "")
+        if not named:
+            raise Misused(
+                f"{AGENT} is not set: there is no ssh-agent to offer",
+                resolution=f"Behind sudo, keep it: sudo --preserve-env={AGENT} paas build …",
+            )
+        if (name or DEFAULT_ID) in found:
+            raise Misused(f"--ssh {shown(name or DEFAULT_ID)} is said twice")
+        socket = session.request.cwd / named
+        if not socket.exists():
+            raise Misused(f"{socket}: there is neither an ssh-agent's socket nor a key")
+        found[name or DEFAULT_ID] = socket
+    return found
+
+
 def _change_argument(session: Session, app: App, value: str | None) -> None:
     """Add one, or with a name alone remove it; without anything remove all."""
     settings = session.store.settings
@@ -147,6 +180,7 @@ def _rows(options: BuilderOptions) -> list[tuple[str, str]]:
         (BUILD_CONFIG.name, show(", ".join(options.config))),
         (BUILD_MEMORY.name, f"{options.memory_bytes >> 20} MiB"),
         (BUILD_SECONDS.name, str(options.seconds)),
+        (SSH_KEY.name, "on" if options.ssh_key else "off"),
     ]
 
 
@@ -159,6 +193,7 @@ def _fields(options: BuilderOptions) -> dict[str, object]:
         BUILD_CONFIG.name: options.config,
         BUILD_MEMORY.name: options.memory_bytes,
         BUILD_SECONDS.name: options.seconds,
+        SSH_KEY.name: options.ssh_key,
     }
 
 
@@ -190,6 +225,15 @@ COMMANDS = (
                 metavar="id=NAME,src=FILE",
                 help="What RUN --mount=type=secret may mount.",
             ),
+            click.Option(
+                ["--ssh"],
+                multiple=True,
+                is_flag=False,
+                flag_value=DEFAULT_ID,
+                metavar="ID[=SOCKET]",
+                help="The ssh-agent that RUN --mount=type=ssh may mount: yours unless named"
+                " by its socket, or a private key.",
+            ),
             click.Option(["--no-cache"], is_flag=True, help="Make every step again."),
         ),
     ),
@@ -208,7 +252,9 @@ COMMANDS = (
         Names.AN_APP,
         arguments=(one_word("key", "KEY"), one_word("value", "VALUE", required=False)),
         description="KEY is selected, build-dir, dockerfile-path, build-arg (NAME=VALUE),"
-        " build-config (names of config vars, or all), build-memory or build-seconds.",
+        " build-config (names of config vars, or all), build-memory, build-seconds, or ssh-key:"
+        " on lets RUN --mount=type=ssh sign with the server's key (git:public-key), without"
+        " seeing it; an admin sets that.",
     ),
     Command(
         "builder:report",

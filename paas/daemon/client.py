@@ -23,7 +23,8 @@ from _json import encode_basestring_ascii as quote
 DEFAULT_ROOT = "/var/lib/paas"
 PROTOCOL = 1
 ENVIRONMENT = (
-    "TERM", "LANG", "LC_ALL", "NO_COLOR", "GIT_PROTOCOL", "SSH_CONNECTION", "PAAS_APP",
+    "TERM", "LANG", "LC_ALL", "NO_COLOR", "GIT_PROTOCOL", "SSH_CONNECTION", "SSH_AUTH_SOCK",
+    "PAAS_APP",
 )  # fmt: skip
 
 RESTART_SECONDS = 3.0

@@ -28,7 +28,16 @@ FORWARDED = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGWINCH})
 """Signals of the client that reach the command. Hang-up is the end of the connection."""
 
 ENVIRONMENT = frozenset(
-    {"TERM", "LANG", "LC_ALL", "NO_COLOR", "GIT_PROTOCOL", "SSH_CONNECTION", "PAAS_APP"}
+    {
+        "TERM",
+        "LANG",
+        "LC_ALL",
+        "NO_COLOR",
+        "GIT_PROTOCOL",
+        "SSH_CONNECTION",
+        "SSH_AUTH_SOCK",
+        "PAAS_APP",
+    }
 )
 """What of the client's environment a command may know."""
 

@@ -12,8 +12,11 @@ from paas.deploy.buildpacks import AppTree, BuildpackBuilder, cache_volume, noth
 from paas.deploy.draft import RELEASE, WEB
 from paas.deploy.fetching import Fetcher
 from paas.deploy.plugin_builder import PluginBuilders
+from paas.deploy.sshagent import agents
+from paas.deploy.sshclient import server_key
 from paas.deploy.subtree import SourceTree, Subtree
 from paas.deploy.tree import PushRefused, read_text
+from paas.engine.build.agents import DEFAULT_ID
 from paas.engine.build.context import Context
 from paas.engine.build.rules import Offer
 from paas.engine.build.withfile import WithFile
@@ -30,6 +33,7 @@ from paas.model.builder import (
     DOCKERFILE,
     DOCKERFILE_PATH,
     SELECTED,
+    SSH_KEY,
     BuilderOptions,
 )
 from paas.model.buildpacks import BUILDPACKS, GIT_HOSTS, STACK
@@ -89,6 +93,7 @@ def builder_options(settings: Settings, app_id: int) -> BuilderOptions:
         dockerfile=settings.value(DOCKERFILE_PATH, app_id),
         args=settings.value(BUILD_ARGS, app_id),
         config=settings.value(BUILD_CONFIG, app_id),
+        ssh_key=settings.value(SSH_KEY, app_id),
         seconds=settings.value(BUILD_SECONDS, app_id),
         memory_bytes=settings.value(BUILD_MEMORY, app_id),
         buildpacks=settings.value(BUILDPACKS, app_id),
@@ -227,18 +232,21 @@ def _by_dockerfile(
     config: Mapping[str, Secret],
     report: Report,
 ) -> Image:
-    return engine.builder.build(
-        context,
-        dockerfile=dockerfile,
-        build_args=builder.args,
-        report=report,
-        limits=replace(BUILD_LIMITS, memory_bytes=builder.memory_bytes),
-        deadline_s=float(builder.seconds),
-        offer=Offer(
-            secrets={name: value for name, value in config.items() if builder.wants(name)},
-            scope=cache_scope(app.id),
-        ),
-    )
+    keys = {DEFAULT_ID: server_key(engine.layout)} if builder.ssh_key else {}
+    with agents(engine, keys) as found:
+        return engine.builder.build(
+            context,
+            dockerfile=dockerfile,
+            build_args=builder.args,
+            report=report,
+            limits=replace(BUILD_LIMITS, memory_bytes=builder.memory_bytes),
+            deadline_s=float(builder.seconds),
+            offer=Offer(
+                secrets={name: value for name, value in config.items() if builder.wants(name)},
+                agents=found,
+                scope=cache_scope(app.id),
+            ),
+        )
 
 
 def _by_buildpacks(

@@ -29,8 +29,10 @@ OWN = (
     "letsencrypt-auto",
     "maintenance",
     "maintenance-page",
+    "ssh-key",
 )
-"""Settings that are about the names of an app, or about this moment: a clone has its own."""
+"""Settings that are about the names of an app, or about this moment, or that the server's
+admin granted to it: a clone has its own."""
 
 
 @dataclass(frozen=True)

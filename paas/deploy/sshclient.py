@@ -32,6 +32,10 @@ class HostUnknown(PaasError):
     """ssh could not connect; most often the host's key is not known."""
 
 
+class NoKey(PaasError):
+    """The server's own ssh key was not made yet."""
+
+
 class Channel:
     """The program at the other end, as dulwich reads and writes it."""
 
@@ -137,6 +141,17 @@ def make_key(layout: Layout, comment: str) -> str:
         processes.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", path])
         os.chown(path, git.pw_uid, git.pw_gid)
     return path.with_suffix(".pub").read_text("utf-8").strip()
+
+
+def server_key(layout: Layout) -> Path:
+    """The key's file. Raises `NoKey` when none was made yet: nobody knows it then."""
+    path = key_path(layout)
+    if not path.exists():
+        raise NoKey(
+            "This server has no ssh key yet",
+            resolution="Have it made, and let it in where the build fetches: paas git:public-key",
+        )
+    return path
 
 
 def learn(layout: Layout, host: str, port: int) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from paas.deploy.sshagent import agents
 from paas.engine.build.context import DirectoryContext
 from paas.engine.build.dockerignore import unseen
 from paas.engine.build.rules import Offer
@@ -26,7 +27,7 @@ class NoSuchDirectory(PaasError):
 
 @dataclass(frozen=True)
 class Tryout:
-    """One build. `secrets` are by their ids."""
+    """One build. `secrets` and `ssh` (sockets of agents, or private keys) are by their ids."""
 
     directory: Path
     dockerfile: str = DOCKERFILE_PATH.default
@@ -34,6 +35,7 @@ class Tryout:
     tag: str | None = None
     args: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, Secret] = field(default_factory=dict)
+    ssh: Mapping[str, Path] = field(default_factory=dict)
     use_cache: bool = True
 
     def build(self, engine: Engine, report: Report) -> Image:
@@ -44,15 +46,17 @@ class Tryout:
         if not self.directory.is_dir():
             raise NoSuchDirectory(f"{self.directory} is not a directory")
         report.step(f"Building {self.directory} from its {self.dockerfile}")
-        return engine.builder.build(
-            DirectoryContext(
-                self.directory, report, unseen=unseen(self.directory, self.dockerfile)
-            ),
-            report=report,
-            dockerfile=self.dockerfile,
-            build_args=self.args,
-            target=self.target,
-            tag=self.tag,
-            use_cache=self.use_cache,
-            offer=Offer(secrets=self.secrets, scope=SCOPE),
+        context = DirectoryContext(
+            self.directory, report, unseen=unseen(self.directory, self.dockerfile)
         )
+        with agents(engine, self.ssh) as found:
+            return engine.builder.build(
+                context,
+                report=report,
+                dockerfile=self.dockerfile,
+                build_args=self.args,
+                target=self.target,
+                tag=self.tag,
+                use_cache=self.use_cache,
+                offer=Offer(self.secrets, found, SCOPE),
+            )

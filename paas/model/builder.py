@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from paas.model.buildpacks import BUILDPACKS, GIT_HOSTS, STACK
 from paas.model.names import shown
-from paas.model.settings import BUILD_MEMORY, BUILD_SECONDS, InvalidSetting, Setting
+from paas.model.settings import BUILD_MEMORY, BUILD_SECONDS, InvalidSetting, Setting, switch
 
 DOCKERFILE, BUILDPACK, IMAGE = "dockerfile", "buildpack", "image"
 KINDS = (DOCKERFILE, BUILDPACK, IMAGE)
@@ -73,6 +73,13 @@ BUILD_CONFIG: Setting[tuple[str, ...]] = Setting(
     "Config vars that builds may mount as secrets: names, or all",
     app=True,
 )
+SSH_KEY = Setting(
+    "ssh-key",
+    switch,
+    False,  # noqa: FBT003 (the default)
+    "Whether steps of the Dockerfile may sign with the server's ssh key",
+    app=True,
+)
 
 
 @dataclass(frozen=True)
@@ -88,6 +95,7 @@ class BuilderOptions:
     dockerfile: str = DOCKERFILE_PATH.default
     args: Mapping[str, str] = field(default_factory=dict)
     config: tuple[str, ...] = ()
+    ssh_key: bool = SSH_KEY.default
     seconds: int = BUILD_SECONDS.default
     memory_bytes: int = BUILD_MEMORY.default
     buildpacks: tuple[str, ...] = BUILDPACKS.default

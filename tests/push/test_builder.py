@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
+from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.push import apps
 from tests.push.app import App, new_app
+from tests.push.outcome import Outcome, run
 from tests.push.repository import cut, heard
-from tests.push.server import Server
+from tests.push.server import Server, admin_environment
+from tests.push.sshd import make_key
 
 REFUSES = Path("/sys/bus/platform/drivers_probe")
 """A regular file that even root may only write to (sysfs asks for the mode's bits as well)."""
@@ -29,6 +33,15 @@ def refusing(path: Path) -> Iterator[None]:
         yield
     finally:
         subprocess.run(["umount", path], check=True)
+
+
+ASKING = r"""FROM paas/stack:debian-13
+RUN --mount=type=ssh,required perl -MIO::Socket::UNIX -e ' \
+    $agent = IO::Socket::UNIX->new(Peer => $ENV{SSH_AUTH_SOCK}) or die "$!"; \
+    for $kind (11, 19, 11) { \
+        syswrite $agent, pack("NC", 1, $kind); sysread $agent, $size, 4; \
+        sysread $agent, $said, unpack("N", $size); print unpack("H*", $said), "\n" }'; exit 5
+"""
 
 
 # -- paas build ----------------------------------------------------------------------------
@@ -111,6 +124,46 @@ def test_a_build_ends_with_its_client(server: Server, tmp_path: Path) -> None:
     server.settles_to(before)
 
 
+@contextmanager
+def agent_of(key: Path) -> Iterator[str]:
+    """The socket of somebody's agent, which holds his key."""
+    path = f"{key}.agent"
+    words = ["ssh-agent", "-D", "-a", path]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as agent:
+        heard(agent, b"SSH_AUTH_SOCK")
+        try:
+            subprocess.run(["ssh-add", "-q", key], env={"SSH_AUTH_SOCK": path}, check=True)
+            yield path
+        finally:
+            agent.terminate()
+
+
+def test_paas_build_offers_the_agent_of_who_calls_it(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text(ASKING.replace("; exit 5", ""))
+    key = tmp_path / "key"
+    blob = b64decode(make_key(key).read_text().split()[1])
+    answer = f"0c00000001{len(blob):08x}{blob.hex()}"
+    build = server.command("build", str(tmp_path), "--no-cache")
+
+    def built(*options: str, **variables: str) -> Outcome:
+        return run([*build, *options], env=admin_environment(variables))
+
+    with agent_of(key) as agent:
+        assert 'no SSH key "default" forwarded' in built(SSH_AUTH_SOCK=agent).failed().text
+        assert "SSH_AUTH_SOCK is not set" in built("--ssh").failed().text
+        other = built("--ssh", "other", SSH_AUTH_SOCK=agent).failed()
+        assert 'no SSH key "default" forwarded' in other.text
+        assert answer in built("--ssh", SSH_AUTH_SOCK=agent).ok().text
+        assert answer in built("--ssh", f"default={agent}").ok().text
+    gone = built("--ssh", SSH_AUTH_SOCK=agent).failed()
+    assert f"{agent}: there is neither" in gone.text
+    # A file is a private key, for which an agent is started, and ended.
+    assert answer in built("--ssh", f"default={key}").ok().text
+    unusable = built("--ssh", f"default={tmp_path}/Dockerfile").failed()
+    assert f"ssh-agent does not take {tmp_path}/Dockerfile" in unusable.text
+    assert not any("ssh-agent" in line for line in server.processes().values())
+
+
 # -- pushes --------------------------------------------------------------------------------
 
 
@@ -146,6 +199,25 @@ def test_a_malicious_dockerfile_finds_nothing_of_others_and_of_the_host(
     server.paas("apps:destroy", other.name, "--force").ok()
     assert "0 files in caches, 0 secrets" in pushed.text
     assert "SEEN" not in pushed.text.replace("echo SEEN", "").replace("/SEEN ", "")
+
+
+def test_the_server_s_key_signs_for_an_app_that_was_let(server: Server, app: App) -> None:
+    """It holds that key alone, keeps it, and a build that was ended leaves no agent behind."""
+    app.ssh("apps:create {}").ok()
+    public = server.paas("git:public-key").ok().out.split()[1]
+    before = server.residue()
+    refused = app.push({"Dockerfile": ASKING}).failed()
+    assert 'Dockerfile:2: no SSH key "default" forwarded from the client' in refused.text
+    assert "ssh-key on" in refused.text
+    server.paas("builder:set", app.name, "ssh-key", "on").ok()
+    pushed = app.push({"Dockerfile": ASKING + "# again\n"}).failed().text
+    # One key (SSH_AGENT_IDENTITIES_ANSWER), which is the server's, before and after the removal.
+    blob = b64decode(public)
+    said = re.findall(r"\b(0c[0-9a-f]{100,}|05)\s*$", pushed, re.MULTILINE)
+    assert said[:3] == [said[0], "05", said[0]]
+    assert said[0].startswith(f"0c00000001{len(blob):08x}{blob.hex()}")
+    server.settles_to(before)
+    assert not any("ssh-agent" in line for line in server.processes().values())
 
 
 # -- builder:set ---------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from paas.engine.build.agents import AgentSocket, offered
 from paas.engine.build.caches import CacheDirectory, CacheMounts
 from paas.engine.build.copy import Order, copy
 from paas.engine.build.errors import Location
@@ -84,9 +85,13 @@ class StepMounts:
 
     @contextmanager
     def provided(
-        self, wanted: Sequence[Wanted], secret_files: Sequence[SecretFile], rules: Rules
+        self,
+        wanted: Sequence[Wanted],
+        secret_files: Sequence[SecretFile],
+        agents: Sequence[AgentSocket],
+        rules: Rules,
     ) -> Iterator[Provided]:
-        """What `wanted` and the secrets are in the container, while the step runs.
+        """What `wanted`, the secrets and the agents are in the container, while the step runs.
 
         What is written into a bind mount is dropped. Raises `StepFailed` for a source that
         is not there.
@@ -98,10 +103,12 @@ class StepMounts:
             # In one order for all builds: no two wait for each other.
             caches.sort(key=lambda each: each.flag.id)
             mounts += [self._cache(stack, one, user_range, rules) for one in caches]
-            if secret_files:
+            if secret_files or agents:
                 folder = self._folder(stack)
                 for number, secret in enumerate(secret_files):
                     mounts.append(_write_secret(folder / str(number), secret, user_range))
+                for number, agent in enumerate(agents):
+                    mounts.append(_offer(stack, folder / f"agent-{number}", agent, user_range))
             most = rules.limits.memory_bytes
             tmpfs = {
                 one.flag.target: one.flag.size or most for one in wanted if one.flag.kind == TMPFS
@@ -188,6 +195,13 @@ def _write_secret(path: Path, secret: SecretFile, user_range: UserRange) -> Moun
         os.fchown(file.fileno(), user_range.base + secret.uid, user_range.base + secret.gid)
         os.fchmod(file.fileno(), secret.mode)
     return Mount(path, secret.target, read_only=True)
+
+
+def _offer(stack: ExitStack, path: Path, agent: AgentSocket, user_range: UserRange) -> Mount:
+    uid, gid = user_range.base + agent.uid, user_range.base + agent.gid
+    stack.enter_context(offered(agent.agent, path, uid, gid, agent.mode))
+    # Read-only is the mount: connect(2) asks for the mode of the socket.
+    return Mount(path, agent.target, read_only=True)
 
 
 def _depth(mount: Mount) -> int:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from paas.engine.build.agents import AgentSocket
 from paas.engine.build.buildhost import APT_FILE, CA_FILE, BuildHost
 from paas.engine.build.diskwatch import DiskWatch
 from paas.engine.build.instructions import Document, Instruction
@@ -55,6 +56,7 @@ class Command:
     network: bool = True
     hidden_env: Mapping[str, str | Secret] = field(default_factory=dict, repr=False)
     secrets: tuple[SecretFile, ...] = field(default=(), repr=False)
+    agents: tuple[AgentSocket, ...] = ()
     mounts: tuple[Mount, ...] = ()
     tmpfs: Mapping[str, int] = field(default_factory=dict)
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from paas.engine.build import instructions as ins
+from paas.engine.build.agents import DEFAULT_ID, AgentSocket
 from paas.engine.build.cache import Input, step_key
 from paas.engine.build.configure import shell_form
 from paas.engine.build.context import Context
@@ -23,6 +24,9 @@ from paas.engine.build.variables import Variables
 from paas.model.env import Secret
 
 SECRETS = "/run/secrets"
+AGENT = "/run/buildkit/ssh_agent.{}"
+"""Where the agents of a step are unless it says so, as in BuildKit."""
+AGENT_VARIABLE = "SSH_AUTH_SOCK"
 
 Origin = Callable[[ins.Instruction, str], State]
 """The stage or image that a `from` means."""
@@ -55,8 +59,12 @@ class RunStep:
             return self._made(state, step, key, command, ())
         flags = [self._flag(state, step, mount) for mount in step.mounts]
         command = self._with_secrets(step, command, flags)
-        # Neither secrets nor what a cache holds are part of a key: only how they are named.
+        command = self._with_agents(step, command, flags)
+        # Neither secrets nor what a cache holds are part of a key: only how they are named,
+        # and for whom: what is made with them is nobody else's.
         inputs["mounts"] = [_named(flag) for flag in flags]
+        if self._has_offered(flags):
+            inputs["scope"] = self._maker.rules.offer.scope
         wanted = [self._wanted(step, flag) for flag in flags]
         return self._made_with_mounts(state, step, inputs, command, wanted)
 
@@ -79,7 +87,9 @@ class RunStep:
 
         def make(upper: Path) -> None:
             runner, report = maker.tools.runner, maker.progress.report
-            with maker.tools.mounts.provided(wanted, command.secrets, maker.rules) as provided:
+            with maker.tools.mounts.provided(
+                wanted, command.secrets, command.agents, maker.rules
+            ) as provided:
                 given = replace(command, mounts=provided.mounts, tmpfs=provided.tmpfs)
                 runner.run(given, step, state.layers, state.config, upper, maker.rules, report)
 
@@ -122,7 +132,9 @@ class RunStep:
         flag = parse_mount(
             step.at, mount.text, lambda text: self._variables.expand(step, text, env)
         )
-        if flag.kind in (SECRET, SSH):
+        if flag.kind == SSH:
+            return replace(flag, id=flag.id or DEFAULT_ID)
+        if flag.kind == SECRET:
             return replace(flag, id=flag.id or posixpath.basename(flag.target))
         target = posixpath.normpath(posixpath.join("/", state.config.workdir, flag.target))
         target = "/" + target.lstrip("/")
@@ -149,15 +161,9 @@ class RunStep:
         return Wanted(flag, step.at, source=source, selected=selected)
 
     def _with_secrets(self, step: ins.Run, command: Command, flags: Sequence[MountFlag]) -> Command:
-        """With the secrets and agents that are offered. Raises `StepFailed` for a required
-        one that is not.
-        """
+        """With the secrets that are offered. Raises `StepFailed` for a required one that is not."""
         offer, found, env = self._maker.rules.offer, [], dict(command.env)
         for flag in flags:
-            if flag.kind == SSH and flag.required:
-                raise step.at.failure(
-                    f'no SSH key "{flag.id or "default"}" forwarded from the client'
-                )
             if flag.kind != SECRET:
                 continue
             value = offer.secrets.get(flag.id)
@@ -174,6 +180,33 @@ class RunStep:
             if flag.target or not flag.env:
                 found.append(_secret_file(flag, value))
         return replace(command, env=env, secrets=tuple(found))
+
+    def _with_agents(self, step: ins.Run, command: Command, flags: Sequence[MountFlag]) -> Command:
+        """The same for agents. The variable is set for one that is not offered too."""
+        wanted = [flag for flag in flags if flag.kind == SSH]
+        found, targets = [], []
+        for number, flag in enumerate(wanted):
+            target = posixpath.normpath(posixpath.join("/", flag.target or AGENT.format(number)))
+            if target == "/":
+                raise step.at.error('invalid mount target "/"')
+            targets.append(target)
+            agent = self._maker.rules.offer.agents.get(flag.id)
+            if agent is not None:
+                mode = 0o600 if flag.mode is None else flag.mode
+                found.append(AgentSocket(target, agent, mode, flag.uid or 0, flag.gid or 0))
+            elif flag.required:
+                raise step.at.failure(
+                    f'no SSH key "{flag.id}" forwarded from the client',
+                    resolution="Let the builds of the app use the server's key: builder:set APP"
+                    " ssh-key on; or with `paas build`, your agent: --ssh.",
+                )
+        env = {AGENT_VARIABLE: targets[0], **command.env} if targets else command.env
+        return replace(command, env=env, agents=tuple(found))
+
+    def _has_offered(self, flags: Sequence[MountFlag]) -> bool:
+        offer = self._maker.rules.offer
+        kinds = {SECRET: offer.secrets, SSH: offer.agents}
+        return any(flag.id in kinds.get(flag.kind, {}) for flag in flags)
 
 
 def _named(flag: MountFlag) -> list[Input]:

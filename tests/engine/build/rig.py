@@ -169,6 +169,8 @@ class Rig:
             self.images, self.layers, tools, self._pull, self.clock, self._end_thread
         )
         self.pulled: list[str] = []
+        self.kept: set[str] = set()
+        """What a test has there itself, and `leftovers` does not count."""
 
     def make_base(self) -> Image:
         """busybox, two users, an old file and links that lead everywhere."""
@@ -263,7 +265,7 @@ class Rig:
         for directory in (self.layout.engine_fs / "tmp", self.layout.run / "build"):
             found += [str(path) for path in directory.glob("*")]
         found += [str(path) for path in self.layout.containers.glob("*")]
-        return found
+        return [path for path in found if path not in self.kept]
 
     def _end_thread(self) -> None:
         self.db.close()

@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import re
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
 import pytest
 
+from paas.deploy.sshagent import NoAgent, holding
 from paas.engine.build.errors import DockerfileError, StepFailed
 from paas.engine.build.rules import Offer
 from paas.model.env import Secret
@@ -29,7 +42,10 @@ def failure(rig: Rig, lines: str, **options: object) -> StepFailed | DockerfileE
         ("type=bind", 'invalid mount target "/"'),
         ("type=cache,target=/", 'invalid mount target "/"'),
         ("type=secret,id=NO,required=true", "secret NO: not found"),
-        ("type=ssh,required=true", 'no SSH key "default" forwarded'),
+        ("type=ssh,required=true", 'no SSH key "default" forwarded from the client'),
+        ("type=ssh,id=other,required", 'no SSH key "other" forwarded from the client'),
+        ("type=ssh,target=/", 'invalid mount target "/"'),
+        ("type=ssh,from=paas/test-base:1", "ssh mount should not have a from"),
         ("type=bind,from=later,target=/m", "Cannot fetch"),
     ],
 )
@@ -207,6 +223,199 @@ def test_another_app_s_secret_is_not_offered(rig: Rig) -> None:
     )
     assert "secret OTHER: not found" in error.brief
     assert "build-config" in error.resolution
+
+
+# -- ssh -----------------------------------------------------------------------------------
+
+
+@dataclass
+class Agents:
+    """Keys, and what a step needs to ask an agent for them: OpenSSH's ssh-add(1)."""
+
+    folder: Path
+    contents: dict[str, str | bytes] = field(default_factory=dict)
+
+    def key(self, name: str) -> Path:
+        path = self.folder / name
+        words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", path]
+        subprocess.run(words, check=True)
+        self.contents[f"keys/{name}.pub"] = path.with_suffix(".pub").read_bytes()
+        return path
+
+    def build(self, rig: Rig, lines: str, offer: Offer, told: Told | None = None) -> Told:
+        told = told or Told()
+        begin = f"{FROM}COPY --chmod=755 tools /\nCOPY --chmod=600 keys /keys\n"
+        rig.build(begin + lines, self.contents, told, offer=offer)
+        assert rig.leftovers() == []
+        return told
+
+
+@pytest.fixture(scope="module")
+def agents(tmp_path_factory: pytest.TempPathFactory) -> Agents:
+    made = Agents(tmp_path_factory.mktemp("keys"))
+    made.key("one")
+    # A private key of the step's own, which it tries to add.
+    made.contents["keys/mine"] = made.key("mine").read_bytes()
+    program = "/usr/bin/ssh-add"
+    listed = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
+    for path in (program, *re.findall(r"(/\S+) \(0x", listed)):
+        # /lib is a link in the image, as on a merged Debian.
+        where = re.sub(r"^/(?:usr/)?lib/", "usr/lib/", path).strip("/")
+        made.contents[f"tools/{where}"] = Path(path).read_bytes()
+    return made
+
+
+@pytest.fixture
+def agent(rig: Rig, agents: Agents) -> Iterator[Path]:
+    """The socket of an agent that holds the key `one`."""
+    with holding(rig.layout, agents.folder / "one") as path:
+        rig.kept.add(str(path.parent))
+        yield path
+    rig.kept.clear()
+    assert rig.leftovers() == []
+
+
+def listed(agent: Path, how: str = "-l") -> str:
+    """What the agent tells somebody outside."""
+    words, env = ["ssh-add", how], {"SSH_AUTH_SOCK": str(agent)}
+    return subprocess.run(words, env=env, capture_output=True, text=True, check=True).stdout
+
+
+def pid_of(agent: Path) -> int:
+    """The process that listens at a socket."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.connect(str(agent))
+        data = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    return int(struct.unpack("3i", data)[0])
+
+
+def test_an_agent_that_is_not_offered_is_not_mounted_and_the_step_goes_on(rig: Rig) -> None:
+    told = Told()
+    lines = "RUN --mount=type=ssh echo $SSH_AUTH_SOCK; test ! -e /run\n"
+    image = rig.build(FROM + lines, {}, told)
+    # The variable is there all the same: so it is with BuildKit.
+    assert told.raw == b"/run/buildkit/ssh_agent.0\n"
+    assert "run" not in rig.look_all(image)
+
+
+def test_a_step_cannot_change_the_agent_of_which_it_uses_the_keys(
+    rig: Rig, agents: Agents, agent: Path
+) -> None:
+    told = agents.build(
+        rig,
+        "RUN --mount=type=ssh ssh-add -D; echo $?; ssh-add /keys/mine; echo $?;"
+        " ssh-add -d /keys/one.pub; echo $?; ssh-add -e /none </dev/null; echo $?; ssh-add -l\n",
+        Offer(agents={"default": agent}),
+    )
+    said = told.raw.decode()
+    assert "Failed to remove all identities" in said
+    assert "agent refused operation" in said
+    assert re.findall(r"^[0-9]$", said, re.MULTILINE) == ["1"] * 4
+    assert listed(agent, "-L").encode() == agents.contents["keys/one.pub"]
+
+
+def test_a_step_signs_with_an_agent_as_the_user_it_runs_as(
+    rig: Rig, agents: Agents, agent: Path
+) -> None:
+    told = agents.build(
+        rig,
+        "RUN --mount=type=ssh,required ssh-add -l && ssh-add -T /keys/one.pub && echo signed;"
+        " stat -c '%F %a %u:%g' $SSH_AUTH_SOCK\n"
+        "USER me\n"
+        "RUN --mount=type=ssh ssh-add -l 2>&1; echo $?\n"
+        "RUN --mount=type=ssh,id=none --mount=type=ssh,uid=1000,gid=50"
+        " --mount=type=ssh,id=two,target=/tmp/at,mode=0666 ls /run/buildkit; stat -c %u:%g /tmp/at;"
+        " SSH_AUTH_SOCK=/run/buildkit/ssh_agent.1 ssh-add -l; SSH_AUTH_SOCK=/tmp/at ssh-add -l\n"
+        'RUN test ! -e /run -a ! -e /tmp/at -a -z "$SSH_AUTH_SOCK" && echo nothing\n',
+        Offer(agents={"default": agent, "two": agent}),
+    )
+    key = listed(agent)
+    assert told.raw.decode() == (
+        f"{key}signed\nsocket 600 0:0\n"
+        "Error connecting to agent: Permission denied\n2\n"
+        f"ssh_agent.1\n0:0\n{key}{key}"
+        "nothing\n"
+    )
+
+
+def test_an_agent_that_is_gone_in_the_middle_is_an_error_of_the_step(
+    rig: Rig, agents: Agents, agent: Path
+) -> None:
+    class Killing(Told):
+        def output(self, data: bytes) -> None:
+            super().output(data)
+            if b"marker" in data:
+                os.kill(pid, signal.SIGKILL)
+
+    pid, told = pid_of(agent), Killing()
+    lines = (
+        "RUN --mount=type=ssh ssh-add -l && echo marker &&"
+        " while ssh-add -l >/dev/null 2>&1; do sleep 0.02; done; ssh-add -l\n"
+    )
+    with pytest.raises(StepFailed) as failed:
+        agents.build(rig, lines, Offer(agents={"default": agent}), told)
+    assert failed.value.brief.endswith("exit code 1")
+    assert "communication with agent failed" in told.raw.decode()
+    assert rig.leftovers() == []
+
+
+def test_what_is_made_with_an_agent_is_for_its_scope_alone(
+    rig: Rig, agents: Agents, agent: Path
+) -> None:
+    lines = "RUN --mount=type=ssh ssh-add -l > /listed 2>&1; cat /listed\n"
+    first = agents.build(rig, lines, Offer(agents={"default": agent}, scope="app-7"))
+    assert b"ED25519" in first.raw
+    without = agents.build(rig, lines, Offer(scope="app-8"))
+    assert not without.cached[-1]
+    assert b"ED25519" not in without.raw
+    # Which agent it is, is in no key.
+    with holding(rig.layout, agents.folder / "mine") as another:
+        rig.kept.add(str(another.parent))
+        assert listed(another) != listed(agent)
+        again = agents.build(rig, lines, Offer(agents={"default": another}, scope="app-7"))
+    assert again.cached[-1]
+
+
+def test_what_is_made_with_a_secret_is_for_its_scope_alone(rig: Rig) -> None:
+    lines = FROM + "RUN --mount=type=secret,id=K cat /run/secrets/K > /got || true\n"
+    rig.build(lines, {}, offer=Offer({"K": Secret("mine")}, scope="app-7"))
+    told = Told()
+    image = rig.build(lines, {}, told, offer=Offer(scope="app-8"))
+    assert not told.cached[-1]
+    assert rig.added(image)["got"].content == b""
+
+
+def test_a_key_that_needs_a_passphrase_is_refused(rig: Rig, tmp_path: Path) -> None:
+    words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "sesame", "-f", tmp_path / "locked"]
+    subprocess.run(words, check=True)
+    with pytest.raises(NoAgent, match="does not take"), holding(rig.layout, tmp_path / "locked"):
+        pass
+    assert rig.leftovers() == []
+
+
+def test_an_agent_ends_with_its_builder_however_that_ends(rig: Rig, agents: Agents) -> None:
+    program = (
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "from paas.deploy.sshagent import holding\n"
+        "from paas.model.layout import Layout\n"
+        "with holding(Layout.at(sys.argv[1]), Path(sys.argv[2])) as path:\n"
+        "    print(path, flush=True)\n"
+        "    time.sleep(300)\n"
+    )
+    words = [sys.executable, "-c", program, rig.root, agents.folder / "one"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as builder:
+        assert builder.stdout is not None
+        agent = Path(builder.stdout.readline().strip())
+        pidfd = os.pidfd_open(pid_of(agent))
+        builder.kill()
+    try:
+        assert select.select([pidfd], [], [], 10)[0]
+    finally:
+        os.close(pidfd)
+    assert rig.leftovers() == [str(agent.parent)]
+    assert rig.builder.recover()
+    assert rig.leftovers() == []
 
 
 def test_no_network_is_none(rig: Rig) -> None:

@@ -21,6 +21,7 @@ from tests.unit.cli.caller import KEY, ROOT, Paas
         (("build-config", "A,B-C"), "cannot name a config var"),
         (("build-memory", "much"), "not an amount of memory"),
         (("build-seconds", "1"), "whole number"),
+        (("ssh-key", "yes"), "neither on nor off"),
     ],
 )
 def test_a_mistake_is_one_sentence(paas: Paas, words: tuple[str, ...], said: str) -> None:
@@ -65,6 +66,10 @@ def test_what_is_set_is_what_a_build_gets_and_the_report_shows(paas: Paas) -> No
         (("--secret", "src=x"), "id=NAME,src=FILE"),
         (("--secret", "id=a,src=none"), "No such file"),
         (("--secret", "id=a,env=NOT_SET"), "is not set"),
+        (("--ssh",), "SSH_AUTH_SOCK is not set"),
+        (("--ssh", "deploy"), "SSH_AUTH_SOCK is not set"),
+        (("--ssh", "deploy=none"), "neither an ssh-agent's socket nor a key"),
+        (("--ssh", "=.", "--ssh", "default=."), "said twice"),
     ],
 )
 def test_a_build_that_cannot_begin_is_one_sentence(
@@ -74,6 +79,33 @@ def test_a_build_that_cannot_begin_is_one_sentence(
     assert failed.code == 1
     assert said in failed.err
     assert "root on the server" in paas("build", caller=KEY).err
+
+
+def test_agents_are_offered_by_their_ids(paas: Paas) -> None:
+    socket = paas.folder / "agent"
+    socket.touch()
+    env = {"SSH_AUTH_SOCK": str(socket)}
+    (paas.folder / "key").touch()
+    words = ("--ssh", "deploy=key", "--ssh", "other", "--ssh")
+    assert paas("build", "sub", *words, caller=ROOT, env=env).code == 0
+    (_, tryout), *_ = paas.platform.asked
+    assert tryout.ssh == {"deploy": paas.folder / "key", "other": socket, "default": socket}
+
+
+def test_the_server_s_key_is_an_admin_s_to_grant(paas: Paas) -> None:
+    """It may open what is not the app's; whoever deploys it can take it away."""
+    app = paas.store.apps.create("app")
+    bob = paas.let_in("bob", admin=False)
+    assert paas("access:add", "app", "bob", "owner", caller=KEY).code == 0
+    denied = paas("builder:set", "app", "ssh-key", "on", caller=bob)
+    assert denied.code != 0
+    assert "An admin lets an app use" in denied.err
+    assert not builder_options(paas.store.settings, app.id).ssh_key
+    assert paas("builder:set", "app", "ssh-key", "on", caller=KEY).code == 0
+    assert builder_options(paas.store.settings, app.id).ssh_key
+    assert "ssh-key:" in paas("builder:report", "app", caller=bob).out
+    assert paas("builder:set", "app", "ssh-key", "off", caller=bob).code == 0
+    assert not builder_options(paas.store.settings, app.id).ssh_key
 
 
 def test_a_directory_is_built_with_what_docker_build_takes(paas: Paas) -> None:
