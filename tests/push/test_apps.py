@@ -112,6 +112,7 @@ def test_a_clone_serves_what_the_old_app_does_with_a_life_of_its_own(
         f"config:set {live.name} COLOUR=red",
         f"ps:scale {live.name} web=2",
         f"builder:set {live.name} build-seconds 77",
+        f"builder:set {live.name} ssh-key on",
         f"domains:add {live.name} shop.test.example",
     ):
         server.ssh(command).ok()
@@ -122,7 +123,9 @@ def test_a_clone_serves_what_the_old_app_does_with_a_life_of_its_own(
         told = json.loads(server.ssh(f"apps:report {new} --format json").ok().out)
         assert (told["release"], told["formation"]) == ("v1", "web=2")
         assert "red" in server.ssh(f"config:get {new} COLOUR").ok().out
-        assert "77" in server.ssh(f"builder:report {new}").ok().out
+        built = json.loads(server.ssh(f"builder:report {new} --format json").ok().out)[new]
+        # An admin let the old app use the server's key, not this one.
+        assert (built["build-seconds"], built["ssh-key"]) == (77, False)
         assert "shop.test.example" not in server.ssh(f"domains:report {new}").ok().out
         # It has the commits, so it builds and takes pushes as the old one does.
         server.ssh(f"ps:rebuild {new}").ok()
@@ -131,4 +134,5 @@ def test_a_clone_serves_what_the_old_app_does_with_a_life_of_its_own(
         assert "Name is already taken" in again.text
     finally:
         server.paas("apps:destroy", new, "--force")
+        server.ssh(f"builder:set {live.name} ssh-key").ok()
     assert live.get().status == 200

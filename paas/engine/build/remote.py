@@ -87,8 +87,9 @@ def git_address(source: str, checksum: str, *, keep_git: bool) -> GitAddress:
     """Take an address apart. Raises `CannotFetch` for one over ssh."""
     if source.startswith(("ssh://", "git@")):
         raise CannotFetch(
-            f"{source}: a build has no key to open it with",
-            resolution="Use the https address; a private repository's with a token in it.",
+            f"{source}: ADD has no key to open it with",
+            resolution="Use the https address, a private repository's with a token in it; or clone"
+            " it in a RUN --mount=type=ssh.",
         )
     rest, _, fragment = source.partition("#")
     url, _, query = rest.partition("?")

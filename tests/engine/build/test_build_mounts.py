@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -256,12 +257,13 @@ def agents(tmp_path_factory: pytest.TempPathFactory) -> Agents:
     made.key("one")
     # A private key of the step's own, which it tries to add.
     made.contents["keys/mine"] = made.key("mine").read_bytes()
-    program = "/usr/bin/ssh-add"
-    listed = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
-    for path in (program, *re.findall(r"(/\S+) \(0x", listed)):
-        # /lib is a link in the image, as on a merged Debian.
-        where = re.sub(r"^/(?:usr/)?lib/", "usr/lib/", path).strip("/")
-        made.contents[f"tools/{where}"] = Path(path).read_bytes()
+    for program in ("/usr/bin/ssh-add", "/usr/bin/ssh"):
+        words = ["ldd", program]
+        needs = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+        for path in (program, *re.findall(r"(/\S+) \(0x", needs)):
+            # /lib is a link in the image, as on a merged Debian.
+            where = re.sub(r"^/(?:usr/)?lib/", "usr/lib/", path).strip("/")
+            made.contents[f"tools/{where}"] = Path(path).read_bytes()
     return made
 
 
@@ -336,6 +338,45 @@ def test_a_step_signs_with_an_agent_as_the_user_it_runs_as(
         f"ssh_agent.1\n0:0\n{key}{key}"
         "nothing\n"
     )
+
+
+@contextmanager
+def sshd(folder: Path, address: str, port: int, authorized: Path) -> Iterator[str]:
+    """A line for known_hosts of a real sshd that says welcome to who has the key."""
+    words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / "host"]
+    subprocess.run(words, check=True)
+    (folder / "config").write_text(
+        f"ListenAddress {address}\nPort {port}\nHostKey {folder}/host\nPidFile none\nUsePAM yes\n"
+        f"AuthorizedKeysFile {authorized}\nStrictModes no\nAllowUsers root\nForceCommand echo in\n"
+        "PasswordAuthentication no\nKbdInteractiveAuthentication no\n"
+    )
+    Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+    words = ["/usr/sbin/sshd", "-D", "-e", "-f", folder / "config"]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        assert "Server listening" in server.stderr.readline()
+        yield f"[{address}]:{port} {(folder / 'host.pub').read_text()}"
+        server.terminate()
+
+
+def test_a_step_logs_in_elsewhere_with_the_key_of_the_agent(
+    rig: Rig, agents: Agents, agent: Path, tmp_path: Path
+) -> None:
+    """OpenSSH's client also asks for an extension (session-bind), and does without."""
+    port = rig.ports[1]
+    with sshd(tmp_path, rig.address, port, agents.folder / "one.pub") as host:
+        options = "-T -o UserKnownHostsFile=/known -o BatchMode=yes"
+        login = f"ssh {options} -p {port} root@{rig.address} 2>&1"
+        told = agents.build(
+            rig,
+            f"COPY <<END /known\n{host}END\n"
+            f"RUN {login}; echo $?\n"
+            f"RUN --mount=type=ssh {login}; echo $?\n",
+            Offer(agents={"default": agent}),
+        )
+    refused, let_in = told.raw.decode().split("255\n")
+    assert "Permission denied (publickey)" in refused
+    assert let_in == "in\n0\n"
 
 
 def test_an_agent_that_is_gone_in_the_middle_is_an_error_of_the_step(
