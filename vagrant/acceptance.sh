@@ -13,7 +13,11 @@ cd "$(dirname "$(readlink -f "$0")")/.."
 readonly DOMAIN=acceptance.test
 readonly STATE=/var/tmp/acceptance
 readonly UNITS=(paas-network paas-instances paas-proxy paasd)
-readonly GROUP=/sys/fs/cgroup/system.slice/paas-instances.service
+if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
+    readonly CGROUPS=2 GROUP=/sys/fs/cgroup/system.slice/paas-instances.service
+else
+    readonly CGROUPS=1 GROUP=/sys/fs/cgroup/pids/paas
+fi
 readonly PATIENCE_S=300
 
 step() { printf '\n== %s\n' "$*"; }
@@ -35,7 +39,7 @@ main_pid() { systemctl show --property MainPID --value "$1.service"; }
 boot_id() { cat /proc/sys/kernel/random/boot_id; }
 
 # Every process of every container, with what monitors it: an app that was touched has others.
-instances() { find $GROUP -name cgroup.procs -exec cat {} + | sort -n; }
+instances() { find $GROUP -path $GROUP/commands -prune -o -name cgroup.procs -exec cat {} + | sort -n; }
 
 same_instances() {
     [ "$(instances)" = "$1" ] || fail "$2: other processes of apps than before"
@@ -100,9 +104,9 @@ units_run() {
 
 doctor() {
     paas doctor | tee $STATE/doctor.log || fail "paas doctor"
-    grep -q '^ok .*cgroups.*version 2' $STATE/doctor.log || fail "not cgroup v2"
+    grep -q "^ok .*cgroups.*version $CGROUPS" $STATE/doctor.log || fail "not cgroup v$CGROUPS"
     grep -q '^ok .*OCI runtime.*crun' $STATE/doctor.log || fail "not crun"
-    shown "paas doctor: everything is well, with cgroup v2 and crun"
+    shown "paas doctor: everything is well, with cgroup v$CGROUPS and crun"
 }
 
 # Whether a unit has a process, and another one than before.
@@ -167,6 +171,9 @@ before() {
     killed=$(cat $GROUP/holder/cgroup.procs)
     kill_holder() { kill -9 "$killed"; eventually [ ! -e "/proc/$killed" ]; eventually serves hello 1; }
     while_visited kill_holder
+    # In version 1 the groups are outside of the unit's, which ends with its one process.
+    [ $CGROUPS = 2 ] || eventually grep -q . $GROUP/holder/cgroup.procs
+    eventually paas apps:list
     same_instances "$(grep -vx "$killed" <<<"$running")" "kill -9 of the holder"
     push 's/VERSION = "2"/VERSION = "3"/' || fail "git push"
     serves pushed 3

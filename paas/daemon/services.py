@@ -15,6 +15,7 @@ from paas.daemon import ground
 from paas.daemon.local import Local
 from paas.daemon.systemd import Systemd
 from paas.deploy.parts import Parts
+from paas.engine.holder import LEAF as HOLDER
 from paas.errors import PaasError
 from paas.host import syscalls
 from paas.host.files import FileLock, remove_tree
@@ -122,7 +123,15 @@ class Services:
         self._local.start(name)
 
     def stop(self, name: str) -> None:
-        """Stop one service as its systemd unit does."""
+        """Stop one service as its systemd unit does.
+
+        Where control groups are of version 1 those of instances are outside of the unit's, which
+        ends with its one process: that is a reason to start it again, and none to stop apps.
+        """
+        cgroups = self._parts.engine.cgroups
+        lost = cgroups.version == 1 and not cgroups.leaf(HOLDER).processes()
+        if name == "instances" and lost:
+            return
         self._local.stop(name)
 
     def publish(self, report: Report) -> None:

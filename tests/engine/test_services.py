@@ -150,6 +150,22 @@ def test_what_was_killed_is_started_again_and_nothing_else(
     assert pid_of(parts, "instances") != holder
 
 
+def test_a_unit_that_lost_its_holder_stops_no_app_and_one_that_is_stopped_all(
+    services: Services, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """systemd calls for the end of a unit in either case (systemd.service(5), ExecStop)."""
+    asked: list[str] = []
+    monkeypatch.setattr(Local, "stop_instances", lambda _: asked.append("stop"))
+    services.up(("network", "instances"), Silent())
+    kill(pid_of(parts, "instances"))
+    services.stop("instances")
+    lost = [] if parts.engine.cgroups.version == 1 else ["stop"]
+    assert asked == lost
+    services.up(("network", "instances"), Silent())
+    services.stop("instances")
+    assert asked == [*lost, "stop"]
+
+
 def test_a_resolver_that_died_is_mended(services: Services, parts: Parts) -> None:
     services.up(["network", "instances", "proxy"], Silent())
     nginx = proxy_pid(parts)
