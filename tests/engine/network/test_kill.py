@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from paas.engine.network.network import Network
-from paas.engine.network.reservations import FOLDER
+from paas.engine.network.reservations import Reservations
 from paas.engine.network.router import FIRST_INDEX, SYSCTLS, SYSCTLS6
 from paas.host import netlink
 from paas.host.files import remove_tree
@@ -30,6 +30,14 @@ OF_MAC = re.compile(r"fe80000000000000.{6}fffe")
 
 FLEETING = {"handle", "index"}
 """What differs in each answer of nftables."""
+
+
+@pytest.fixture(autouse=True)
+def reservations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Reservations:
+    """Of these tests alone: another PaaS of the machine would have the next one choose anew."""
+    alone = Reservations(tmp_path / "reservations")
+    monkeypatch.setattr("paas.engine.network.network.Reservations", lambda: alone)
+    return alone
 
 
 @pytest.fixture(params=["IPv4", "IPv6"])
@@ -211,7 +219,7 @@ def files_of(world: World) -> Iterator[str]:
     for path in run.rglob("*"):
         if path.is_file() and "network.db" not in path.name and path.name != "router":
             yield f"file {path.relative_to(run)}: {path.read_text()}"
-    for path in FOLDER.glob("*"):
+    for path in world.network._reservations.folder.glob("*"):
         if path.read_text() == world.network._layout.id:
             yield f"reserved {path}"
 
