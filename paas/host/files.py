@@ -13,7 +13,7 @@ from types import TracebackType
 from paas.host import syscalls
 
 MAX_DEPTH = 64
-"""Levels that `remove_tree` keeps a descriptor open for."""
+"""Levels that a walk through a tree of whatever depth keeps a descriptor open for."""
 
 _UNFINISHED = re.compile(r"\..+\.([0-9]+)\.[0-9a-f]{8}")
 """How `write_atomic` calls a file that is not whole yet, and whose it is."""
@@ -92,7 +92,7 @@ def _remove_entry(parent: int, name: str, path: Path) -> None:
     try:
         os.unlink(name, dir_fd=parent)
     except IsADirectoryError:
-        top = _open_directory(parent, name)
+        top = open_directory(parent, name)
         try:
             _empty(top)
         except OSError as error:
@@ -124,7 +124,7 @@ def _remove_directory(top: int, parent: int, name: str, depth: int, moved: int) 
     if depth > MAX_DEPTH:
         os.rename(name, f".paas-moved-{os.getpid()}-{moved}", src_dir_fd=parent, dst_dir_fd=top)
         return moved + 1
-    child = _open_directory(parent, name)
+    child = open_directory(parent, name)
     try:
         for inner in _names(child):
             moved = _remove_below(top, child, inner, depth + 1, moved)
@@ -140,7 +140,8 @@ def _names(directory: int) -> list[str]:
         return [entry.name for entry in entries]
 
 
-def _open_directory(parent: int, name: str) -> int:
+def open_directory(parent: int, name: str) -> int:
+    """A descriptor of a directory of the same mount, through no link. Raises `OSError`."""
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
     return syscalls.openat2(parent, name, flags, resolve=_SAME_MOUNT)
 

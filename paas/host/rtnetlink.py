@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, IPv6Network
 
 NEWLINK, DELLINK, NEWADDR, NEWROUTE, DELROUTE = 16, 17, 20, 24, 25
@@ -117,11 +117,11 @@ def without(message: Message) -> Message:
     return DELROUTE, 0, body
 
 
-def apply(messages: Sequence[Message], what: str) -> None:
+def apply(messages: Sequence[Message], what: str, fine: Collection[int] = ()) -> None:
     """Do all of it in this thread's network namespace, in their order.
 
     One that fails keeps the kernel from none of those behind it. Raises the first's
-    `OSError`, saying `what` was attempted.
+    `OSError`, saying `what` was attempted; those whose errno is `fine` did not fail.
     """
     data = b""
     for number, (kind, flags, body) in enumerate(messages, 1):
@@ -133,7 +133,9 @@ def apply(messages: Sequence[Message], what: str) -> None:
         errors: dict[int, int] = {}
         while len(errors) < len(messages):
             errors.update(_answers(kernel.recv(1 << 16)))
-    failed = next((errors[number] for number in sorted(errors) if errors[number]), 0)
+    failed = next(
+        (errors[number] for number in sorted(errors) if errors[number] not in (0, *fine)), 0
+    )
     if failed:
         raise OSError(failed, f"cannot {what}: {os.strerror(failed)}")
 

@@ -12,17 +12,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from paas.host import syscalls
-
-MAX_DEPTH = 64
-"""Levels that a descriptor is kept open for."""
+from paas.host.files import MAX_DEPTH, open_directory
 
 BLOCK = 512
 """Bytes of a unit of st_blocks, whatever the file system (stat(2))."""
 
 CLOSED = -1
-
-_INSIDE = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_XDEV | syscalls.RESOLVE_NO_SYMLINKS
 
 Inode = tuple[int, int]
 """Device and number: the number alone is one of each file system."""
@@ -73,9 +68,8 @@ class _Walk:
                 _close(level)
 
     def _down(self, level: _Level, name: str) -> Iterator[int]:
-        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
         try:
-            below = syscalls.openat2(level.descriptor, name, flags, resolve=_INSIDE)
+            below = open_directory(level.descriptor, name)
         except OSError:
             # Gone, something else by now, or another mount.
             return

@@ -179,12 +179,7 @@ class Router:
         if self.plan6 is not None:
             there.append(rtnetlink.without(rtnetlink.route_to(self.plan6.address(number), index)))
         with netlink.inside(self.path):
-            for change in there:
-                try:
-                    rtnetlink.apply([change], f"unwire {address}")
-                except OSError as error:
-                    if error.errno not in GONE:
-                        raise
+            rtnetlink.apply(there, f"unwire {address}", fine=GONE)
 
     def sweep(self, held: Iterable[IPv4Address]) -> None:
         """Delete the veths of instances that are not at one of the addresses `held`."""
@@ -196,11 +191,9 @@ class Router:
 
     @staticmethod
     def _remove(name: str) -> None:
-        try:
-            rtnetlink.apply([rtnetlink.delete(name)], f"delete the interface {name}")
-        except OSError as error:
-            if error.errno != errno.ENODEV:
-                raise
+        rtnetlink.apply(
+            [rtnetlink.delete(name)], f"delete the interface {name}", fine=[errno.ENODEV]
+        )
 
     def _ensure_namespace(self) -> None:
         if self.exists():

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from paas.host import sizes
+from paas.host import sizes, syscalls
 from paas.host.files import remove_tree
 from paas.host.sizes import tree_size
 
@@ -82,14 +82,14 @@ def test_a_directory_that_became_a_link_is_not_followed(
     outside.mkdir()
     (outside / "large").write_bytes(b"x" * 10 * SIZE)
     (tree / "inner").mkdir(parents=True)
-    real = sizes.syscalls.openat2
+    real = syscalls.openat2
 
     def too_late(*arguments: object, **options: object) -> int:
         change(tree / "inner")
         (tree / "inner").symlink_to(outside)
         return real(*arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(sizes.syscalls, "openat2", too_late)
+    monkeypatch.setattr(syscalls, "openat2", too_late)
     assert tree_size(tree) < 2 * SIZE
 
 
@@ -101,7 +101,7 @@ def test_a_tree_that_is_moved_away_below_the_walk_ends_it(
     (tmp_path / "tree/a/b").mkdir(parents=True)
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere/large").write_bytes(b"x" * 10 * SIZE)
-    real = sizes.syscalls.openat2
+    real = syscalls.openat2
 
     def then_move(where: int, name: str, *rest: int, **options: int) -> int:
         opened = real(where, name, *rest, **options)
@@ -109,7 +109,7 @@ def test_a_tree_that_is_moved_away_below_the_walk_ends_it(
             (tmp_path / "tree/a/b").rename(tmp_path / "elsewhere/b")
         return opened
 
-    monkeypatch.setattr(sizes.syscalls, "openat2", then_move)
+    monkeypatch.setattr(syscalls, "openat2", then_move)
     open_before = len(list(Path("/proc/self/fd").iterdir()))
     assert tree_size(tmp_path / "tree") <= 2 * SIZE
     assert len(list(Path("/proc/self/fd").iterdir())) == open_before
