@@ -17,9 +17,9 @@ from pathlib import Path
 from tests.bench.dockerd import PROGRAM, Docker, dockerd
 from tests.bench.figures import Row, row, seconds
 from tests.bench.sample import version
+from tests.ports import free_port
 from tests.push import apps
 from tests.push.server import HOME, Server
-from tests.push.sshd import free_port
 
 TITLE = "docker by hand"
 ROUNDS = 5

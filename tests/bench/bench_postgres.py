@@ -21,8 +21,8 @@ from paas.engine.engine import Engine
 from tests.bench.chroot import chroot
 from tests.bench.database import CLIENTS, SECONDS, client, compared, linked
 from tests.bench.figures import Row, row, seconds
+from tests.ports import free_port
 from tests.push.server import Server
-from tests.push.sshd import free_port
 from tests.push.test_crash import children
 
 TITLE = "postgres"

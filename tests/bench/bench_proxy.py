@@ -15,9 +15,9 @@ from paas.model.layout import Layout
 from paas.store.store import Store
 from tests.bench.figures import Row, row
 from tests.bench.sample import APP
+from tests.ports import free_port
 from tests.push import apps
 from tests.push.server import DOMAIN, Server
-from tests.push.sshd import free_port
 
 TITLE = "our proxy beside a hand-written nginx"
 ROUNDS, SECONDS = 5, 4

@@ -9,8 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+from tests.ports import free_port
 from tests.push import apps
-from tests.push.sshd import free_port
 
 APP = "hello"
 

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from paas.host import netlink
+from tests.ports import free_port
 from tests.push.outcome import eventually
-from tests.push.sshd import free_port
 
 MANIFESTS = (
     "application/vnd.oci.image.manifest.v1+json",

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.authority import intermediate, leaf
-from tests.push.sshd import free_port, wait_for_port
+from tests.ports import free_port
+from tests.push.sshd import wait_for_port
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,16 @@ action(type="omfile" file="{self._out}" template="t")
         wait_for_port(self.port, self._process, log)
 
     def stop(self) -> None:
-        assert self._process is not None
-        self._process.terminate()
-        self._process.wait()
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait()
+            self._process = None
+
+    def __enter__(self) -> Rsyslog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     def received(self) -> list[Received]:
         if not self._out.exists():

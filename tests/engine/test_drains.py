@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from paas.deploy.notify import NotTaken
+from paas.engine import logs
 from paas.model.app import App
 from paas.model.drain import DRAIN_HOSTS, parse_drain
 from paas.model.report import Silent
@@ -49,6 +50,10 @@ def say(world: World, app: App, lines: int) -> list[str]:
     args = ["/bin/sh", "-c", f"{{ {script}\n}} >/proc/1/fd/1"]
     assert world.parts.engine.foreground.exec(instance.container, args, null, null, null) == 0
     os.close(null)
+    # What they wrote is in a pipe until the monitor has read it, and is dated then.
+    log = world.parts.engine.containers.get(instance.container).log
+    assert log is not None
+    eventually(lambda: logs.tail(log, lines) == texts)
     return texts
 
 
@@ -78,25 +83,24 @@ def test_a_host_inside_is_refused_and_said(world: World, app: App) -> None:
 def test_every_line_arrives_by_syslog_whoever_is_killed(
     world: World, app: App, tmp_path: Path, tls: bool
 ) -> None:
-    receiver = Rsyslog(tmp_path / "rsyslog", tls=tls)
-    before = say(world, app, 3)
-    scheme = "syslog+tls" if tls else "syslog"
-    drain = added(world, app, f"{scheme}://localhost:{receiver.port}")
-    with world.supervised():
-        wanted = say(world, app, 50)
-        eventually(lambda: texts(receiver) == wanted)
-        # The receiver goes, and what is written meanwhile waits.
-        receiver.stop()
+    with Rsyslog(tmp_path / "rsyslog", tls=tls) as receiver:
+        before = say(world, app, 3)
+        scheme = "syslog+tls" if tls else "syslog"
+        drain = added(world, app, f"{scheme}://localhost:{receiver.port}")
+        with world.supervised():
+            wanted = say(world, app, 50)
+            eventually(lambda: texts(receiver) == wanted)
+            # The receiver goes, and what is written meanwhile waits.
+            receiver.stop()
+            wanted += say(world, app, 50)
+            eventually(lambda: "drain failing" in told(world, drain))
+        # So does who sends, killed with its supervisor.
         wanted += say(world, app, 50)
-        eventually(lambda: "drain failing" in told(world, drain))
-    # So does who sends, killed with its supervisor.
-    wanted += say(world, app, 50)
-    receiver.start()
-    with world.supervised():
-        eventually(lambda: texts(receiver) == wanted)
-        eventually(lambda: told(world, drain)[-1] == "drain works again")
-        world.parts.drains.remove(app, drain.id, actor="ann")
-    receiver.stop()
+        receiver.start()
+        with world.supervised():
+            eventually(lambda: texts(receiver) == wanted)
+            eventually(lambda: told(world, drain)[-1] == "drain works again")
+            world.parts.drains.remove(app, drain.id, actor="ann")
     [one] = {(m.app, m.process, m.release, m.severity) for m in receiver.received()}
     assert one == ("shop", "web.1", "v1", "info")
     assert not set(before) & set(texts(receiver)), "what came before is nobody's business"

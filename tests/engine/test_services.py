@@ -24,11 +24,7 @@ from paas.model.layout import Layout
 from paas.model.report import Silent
 from paas.model.settings import DOMAIN, HTTP_ADDRESS, HTTP_PORT
 from paas.proxy.nginx import NginxFailed
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+from tests.ports import free_port
 
 
 @pytest.fixture

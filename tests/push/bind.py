@@ -7,7 +7,8 @@ import subprocess
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.push.sshd import free_port, wait_for_port
+from tests.ports import free_port
+from tests.push.sshd import wait_for_port
 
 ZONE = """$TTL 60
 @ IN SOA ns.{zone}. ops.{zone}. 1 3600 600 86400 60

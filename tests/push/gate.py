@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from tests.ports import free_port
 from tests.push.pebble import Pebble
-from tests.push.sshd import free_port
 
 KEPT = ("Content-Type", "Replay-Nonce", "Location", "Link", "Retry-After")
 

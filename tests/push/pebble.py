@@ -13,7 +13,8 @@ from pathlib import Path
 
 from paas.proxy.certificates import self_signed
 from tests.newer import newer
-from tests.push.sshd import free_port, wait_for_port
+from tests.ports import free_port
+from tests.push.sshd import wait_for_port
 
 NONCES_REJECTED_PERCENT = 15
 """pebble's own default is 5: clients have to retry (RFC 8555, section 6.5)."""

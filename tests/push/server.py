@@ -19,10 +19,11 @@ from typing import Any
 
 from paas.daemon.services import STACK
 from paas.model.layout import Layout
+from tests.ports import free_port
 from tests.push.outcome import Outcome, eventually, run
 from tests.push.repository import Files, Repository
 from tests.push.residue import Residue, difference, mounts, residue
-from tests.push.sshd import Sshd, free_port, make_key
+from tests.push.sshd import Sshd, make_key
 from tests.push.stacks import borrow
 
 CHECKOUT = Path(__file__).parents[2]

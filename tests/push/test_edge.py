@@ -19,11 +19,11 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from tests.authority import bundle, leaf
+from tests.ports import free_port
 from tests.push import apps
 from tests.push.app import App, new_app
 from tests.push.outcome import eventually
 from tests.push.server import DOMAIN, Page, Server
-from tests.push.sshd import free_port
 
 SOCKETS = """
 import base64, hashlib, os, socketserver, threading, time

@@ -15,10 +15,11 @@ import pytest
 
 from paas.host.files import remove_tree
 from paas.model.layout import Layout
+from tests.ports import free_port
 from tests.push import apps
 from tests.push.repository import Repository
 from tests.push.residue import residue
-from tests.push.sshd import free_port, make_key
+from tests.push.sshd import make_key
 
 CHECKOUT = Path(__file__).parents[2]
 PID_FILE = Path("/run/sshd.pid")

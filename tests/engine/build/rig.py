@@ -38,6 +38,7 @@ from paas.host.clock import SystemClock
 from paas.host.database import Database
 from paas.model.layout import Layout
 from paas.model.report import Report
+from tests.ports import free_port
 
 BASE = "paas/test-base:1"
 PASSWD = "root:x:0:0:root:/root:/bin/sh\nbin:x:2:3:bin:/bin:/bin/false\nme:x:1000:1001::/home/me:\n"
@@ -49,13 +50,6 @@ def own_address() -> str:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect(("192.0.2.1", 9))
         return str(probe.getsockname()[0])
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass
