@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paas.host.waiting import wait_until
+from tests.ports import free_port
 
 KEY, SECRET = "AKIAPAAS", "ßecret/+with spaces"
 START_SECONDS = 20.0
@@ -34,15 +35,14 @@ def object_storage(folder: Path) -> Iterator[ObjectStorage]:
     """Serve the buckets below `folder` to who has the key, while the block lasts."""
     program = shutil.which("rclone")
     assert program is not None, "rclone is not installed"
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     log = (folder / "rclone.log").open("wb")
     process = subprocess.Popen(
         [
             program, "serve", "s3", "--config", "/dev/null", "--addr", f"127.0.0.1:{port}",
             "--auth-key", f"{KEY},{SECRET}", "--vfs-cache-mode", "off",
-            # Buckets are made behind its back.
-            "--dir-cache-time", "0s", str(folder),
+            # Buckets are made behind its back. With none at all it never rests once it was asked.
+            "--dir-cache-time", "100ms", str(folder),
         ],
         stdin=subprocess.DEVNULL, stdout=log, stderr=log,
     )  # fmt: skip

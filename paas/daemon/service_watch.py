@@ -17,6 +17,8 @@ class ServiceWatch:
         self._parts = parts
         self._watched: dict[str, tuple[int, int]] = {}
         """Container to descriptor and service id."""
+        self._ended: set[str] = set()
+        """Containers that a service has until it is given another one."""
 
     @property
     def descriptors(self) -> list[int]:
@@ -30,8 +32,9 @@ class ServiceWatch:
         live = {one.container: one for one in running if one.container is not None}
         for container in self._watched.keys() - live.keys():
             os.close(self._watched.pop(container)[0])
+        self._ended &= live.keys()
         for container, service in live.items():
-            if container not in self._watched:
+            if container not in self._watched and container not in self._ended:
                 self._watch(container, service)
         return self._parts.service_care.ailing()
 
@@ -53,6 +56,7 @@ class ServiceWatch:
             if descriptor in gone:
                 os.close(descriptor)
                 del self._watched[container]
+                self._ended.add(container)
                 service = self._parts.store.services.by_id(service_id)
                 if service is not None and service.container == container:
                     found.append(service)

@@ -97,6 +97,13 @@ class Database:
         with contextlib.closing(Store(self.server.layout)) as store:
             return store.services.get(self.plugin, self.name).container or ""
 
+    def crashes(self) -> int:
+        """How often its server has ended on its own, as the events tell."""
+        with contextlib.closing(Store(self.server.layout)) as store:
+            found = store.events.tail(1000)
+        name = f"{self.plugin} {self.name}: "
+        return sum(one.what == "crashed" and one.detail.startswith(name) for one in found)
+
     def kill(self) -> None:
         """SIGKILL to its server."""
         self.server.paas("containers:kill", self.container()).ok()

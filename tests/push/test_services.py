@@ -516,7 +516,7 @@ def test_kill_9_under_write_load_loses_no_acknowledged_commit(
     db.query("CREATE TABLE log (n int)")
     redis.Redis.from_url(cache.url).delete("power")
     for database, writes in ((db, rows(db, "log")), (cache, keys(cache))):
-        restarts = int(database.fact("restarts"))
+        restarts, crashes = int(database.fact("restarts")), database.crashes()
         with writing(writes) as writer:
             eventually(lambda w=writer: w.count > WRITTEN)
             database.kill()
@@ -527,6 +527,8 @@ def test_kill_9_under_write_load_loses_no_acknowledged_commit(
         else:
             kept = eventually(lambda: members(cache, "power"), within=40)
         assert writer.written <= kept
+        # Once, however often the supervisor looked while it was being started again.
+        assert database.crashes() == crashes + 1
 
 
 def asked(database: Database, *command: str) -> Any:
