@@ -43,11 +43,13 @@ from paas.engine import holder
 from paas.errors import PaasError
 from paas.host import sockets
 from paas.host.commandgroups import CommandGroups
+from paas.host.content import content
 from paas.host.terminal import is_terminal, window_size
 from paas.model.caller import Caller
 from paas.model.layout import DEFAULT_ROOT, Layout
 from paas.model.report import Silent
 from paas.model.request import Request
+from paas.proxy.render import warm
 from paas.store.store import Store
 
 HERE = ("up", "down", "doctor", "upgrade")
@@ -105,6 +107,7 @@ def serve(layout: Layout, argv: Sequence[str]) -> int:
     # Open before the slow part: who comes during a restart waits in the socket's queue.
     listener = door.open_door(layout, lock)
     import_everything()
+    warm(content("proxy"))
     master = Master(
         listener,
         lock,

@@ -9,6 +9,7 @@ import ctypes
 import json
 import os
 import threading
+import weakref
 from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
@@ -75,7 +76,7 @@ class Firewall:
     def close(self) -> None:
         """Let go of the kernel's socket, which holds the namespace."""
         if self._context is not None:
-            _library().nft_ctx_free(self._context)
+            self._free()
         self._context = None
 
     def _run(self, commands: str, flags: int) -> str:
@@ -101,6 +102,9 @@ class Firewall:
         _library().nft_ctx_buffer_output(context)
         _library().nft_ctx_buffer_error(context)
         self._context, self._belongs = context, belongs
+        # One that nobody has any more keeps megabytes. A process that ends does not wait for it.
+        self._free = weakref.finalize(self, _library().nft_ctx_free, context)
+        self._free.atexit = False
         return int(context)
 
 

@@ -19,7 +19,7 @@ from tests.engine.world import World
 from tests.killing import counted_effects, killed_before
 from tests.push.outcome import eventually
 
-MOST = 6
+MOST = 4
 """Times that a command is killed: of what has more effects, at some of them, evenly spread."""
 
 

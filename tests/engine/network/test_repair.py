@@ -265,3 +265,14 @@ def test_the_global_switch_is_left_alone(world: World) -> None:
 
 def router_inode(world: World) -> int:
     return world.network._router.path.stat().st_ino
+
+
+def test_a_firewall_that_nobody_has_any_more_keeps_nothing_open(world: World) -> None:
+    def opened() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    Firewall(world.host).read("list tables")
+    before = opened()
+    for _ in range(3):
+        Firewall(world.host).read("list tables")
+    assert opened() == before
