@@ -444,6 +444,9 @@ remove() {
     if systemd && [ "$root" = "$DEFAULT_ROOT" ]; then
         systemctl -q disable paasd.service paas-{proxy,instances,network}.service 2>/dev/null || true
         rm -f /etc/systemd/system/paas{d,-proxy,-instances,-network}.service
+        # What the instances reserve of the memory was told to systemd, for this run of it.
+        systemctl -q stop paas.slice 2>/dev/null || true
+        rm -rf /run/systemd/system.control/paas{.slice,d.service,-proxy.service,-instances.service,-network.service}.d
         rm -f /etc/needrestart/conf.d/paas.conf
         # Where needrestart is not installed, it was ours.
         rmdir /etc/needrestart/conf.d /etc/needrestart 2>/dev/null || true

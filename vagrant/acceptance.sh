@@ -14,7 +14,7 @@ readonly DOMAIN=acceptance.test
 readonly STATE=/var/tmp/acceptance
 readonly UNITS=(paas-network paas-instances paas-proxy paasd)
 if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
-    readonly CGROUPS=2 GROUP=/sys/fs/cgroup/system.slice/paas-instances.service
+    readonly CGROUPS=2 GROUP=/sys/fs/cgroup/paas.slice/paas-instances.service
 else
     readonly CGROUPS=1 GROUP=/sys/fs/cgroup/pids/paas
 fi
@@ -112,6 +112,19 @@ doctor() {
 # Whether a unit has a process, and another one than before.
 has_another() { local now; now=$(main_pid "$1"); [ "$now" != 0 ] && [ "$now" != "$2" ]; }
 
+# What the sample app reserves is asked for in every group up to the top, after a daemon-reload too.
+reserves() {
+    local group=$GROUP/instances
+    paas resource:reserve hello --memory 64m
+    systemctl daemon-reload
+    until [ "$group" = /sys/fs/cgroup ]; do
+        [ "$(cat "$group/memory.low")" = $((64 << 20)) ] || fail "$group/memory.low: $(cat "$group/memory.low")"
+        group=$(dirname "$group")
+    done
+    shown "64 MiB that an app reserves are kept from all that runs beside it"
+    paas resource:reserve-clear hello
+}
+
 before() {
     local running killed program
     [ ! -e /usr/local/bin/paas ] || fail "paas is installed here"
@@ -126,6 +139,7 @@ before() {
     shown "one command: installed, pushed, served"
     units_run
     doctor
+    [ $CGROUPS = 1 ] || reserves
     [ "$(systemctl is-active nginx.service)" != active ] || fail "the system's nginx runs too"
     running=$(instances)
 

@@ -12,20 +12,18 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from paas.daemon.checks import backups, machine, serving, sshd
+from paas.daemon.checks import backups, groups, machine, serving, sshd
 from paas.daemon.checks.check import Check, Unwell, outcome
 from paas.daemon.systemd import Systemd
 from paas.deploy.parts import Parts
 from paas.engine import capabilities, seccomp
 from paas.engine.resources import host_facts
 from paas.engine.runtime import TRIAL_RANGE, Runtimes
-from paas.host import netlink
+from paas.host import diskshare, netlink
 from paas.host.waiting import wait_until
 
 SETTLES_S = 10.0
 """How long a supervisor may take to start, with all that an earlier one left."""
-
-NEEDED_CONTROLLERS = ("cpu", "memory", "pids")
 
 
 class Doctor:
@@ -58,15 +56,12 @@ class Doctor:
             yield outcome(name, check)
 
     def _cgroups(self) -> str:
-        cgroups = self._parts.engine.cgroups
-        missing = [name for name in NEEDED_CONTROLLERS if name not in cgroups.controllers]
-        if missing:
-            raise Unwell(
-                f"version {cgroups.version}, without {', '.join(missing)}",
-                "Boot with the kernel parameter cgroup_enable=memory; in a container, let it "
-                "have the controllers (systemd: Delegate=yes).",
-            )
-        return f"version {cgroups.version}, {', '.join(sorted(cgroups.controllers))}"
+        engine = self._parts.engine
+        found = engine.cgroups.version, engine.cgroups.controllers
+        if engine.cgroups.version == 1:
+            return groups.check(*found)
+        unweighted = diskshare.unweighted(self._layout.root, engine.cgroups.mounts[""])
+        return groups.check(*found, engine.bundler.reserved.lacking(), unweighted)
 
     def _runtime(self) -> str:
         engine = self._parts.engine

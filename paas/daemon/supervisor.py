@@ -162,6 +162,7 @@ class Supervisor:
             parts.drains.sweep,
             parts.storage.sweep,
             parts.engine.containers.release,
+            parts.engine.bundler.reserved.settle,
             parts.engine.containers.rotate_logs,
             parts.engine.builder.recover,
             parts.service_care.sweep,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from paas.host.files import write_atomic
+from paas.host.files import remove_tree, write_atomic
 from paas.host.processes import run
 from paas.model.layout import Layout
 
@@ -17,6 +17,12 @@ UNITS = ("paas-network.service", "paas-instances.service", "paas-proxy.service",
 FOLDER = Path("/etc/systemd/system")
 NEEDRESTART = Path("/etc/needrestart/conf.d/paas.conf")
 """What needrestart reads, which restarts services after an upgrade of their libraries."""
+
+SLICE = "paas.slice"
+"""The group at the top that the instances are in; systemd makes it with the first of its units."""
+
+CONTROL = Path("/run/systemd/system.control")
+"""Where systemd keeps what `systemctl set-property --runtime` told it (`paas.host.reserved`)."""
 
 BOOTED = Path("/run/systemd/system")
 """Exists exactly when systemd is PID 1 (sd_booted(3))."""
@@ -63,6 +69,10 @@ class Systemd:
         run(["systemctl", "disable", *UNITS], check=False)
         for unit in UNITS:
             (FOLDER / unit).unlink(missing_ok=True)
+        # It would outlive what was in it.
+        run(["systemctl", "stop", SLICE], check=False)
+        for unit in (SLICE, *UNITS):
+            remove_tree(CONTROL / f"{unit}.d")
         NEEDRESTART.unlink(missing_ok=True)
         run(["systemctl", "daemon-reload"])
 

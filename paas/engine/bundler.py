@@ -37,6 +37,7 @@ from paas.host import files
 from paas.host.cgroups import Cgroups
 from paas.host.clock import Clock
 from paas.host.identity import Identity
+from paas.host.reserved import Reserved
 from paas.model.layout import Layout
 
 MOST_VOLUMES = 64
@@ -89,6 +90,7 @@ class Bundler:
     ) -> None:
         self.bundles = Bundles(layout)
         self.cgroups = cgroups
+        self.reserved = Reserved.of(layout, cgroups)
         self.events = Journal(layout, clock)
         self._rootfs = rootfs
         self._ranges = ranges
@@ -184,6 +186,15 @@ class Bundler:
         """Connect a created container whose address is chosen."""
         if record.network == "private":
             self._network.wire(record.id, pid)
+
+    def keep_memory(self, container_id: str) -> None:
+        """Have a created container kept the memory that it reserves, from now on.
+
+        What one reserved that is no more, the supervisor's next round takes away: until then
+        it is shared out among all.
+        """
+        if self.reserved.by(container_id):
+            self.reserved.settle()
 
     def end_run(self, bundle: Bundle) -> None:
         """Remove what is left of a run that ended, so that the container can run again.

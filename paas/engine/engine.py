@@ -180,6 +180,7 @@ class Engine:
         self.rootfs.idmapped(self.ranges.range_for(BUILD_OWNER))
         self.containers.recover()
         self.builder.recover()
+        self.bundler.reserved.settle()
 
     def _end_thread(self) -> None:
         self.database.close()

@@ -202,6 +202,7 @@ class Foreground:
                 live = Live(init, None, next(map(str, addresses), None), time.time())
                 bundle.write_live(live)
                 self._bundler.wire(record, init.pid)
+                self._bundler.keep_memory(spec.id)
                 if terminal is None:
                     give_streams(init, bundle)
                 invoke(self._bundler.runtime, "start", spec.id)

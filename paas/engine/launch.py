@@ -40,6 +40,7 @@ class Launcher:
             raise
         init, watcher = creation.wait()
         self._bundler.wire(record, init.pid)
+        self._bundler.keep_memory(bundle.id)
         if not record.terminal:
             give_streams(init, bundle, ALL if record.stdin else OUTPUT)
         bundle.write_live(Live(init, watcher, str(address) if address else None))

@@ -42,7 +42,7 @@ class HostFacts:
     cgroup_version: int
     controllers: frozenset[str]
     limits_swap: bool
-    limits_io: bool
+    io_weights: tuple[str, ...]
     cgroups_path: str
     rlimits: tuple[tuple[str, int, int], ...]
     oom_score_adj: int
@@ -59,7 +59,7 @@ def host_facts(cgroups: Cgroups, container_id: str, seccomp: Mapping[str, Any]) 
         cgroup_version=cgroups.version,
         controllers=cgroups.controllers,
         limits_swap=cgroups.limits_swap,
-        limits_io=cgroups.limits_io,
+        io_weights=cgroups.io_weights,
         cgroups_path=cgroups.instance_path(container_id),
         rlimits=_rlimits(),
         oom_score_adj=_oom_score_adj(),
@@ -80,13 +80,16 @@ def resources(limits: Limits, host: HostFacts) -> dict[str, Any]:
         found["cpu"] = _cpu(limits, host, unified)
     if limits.throttles and "io" in host.controllers:
         found["blockIO"] = _throttled(limits.throttles)
-    if limits.io_weight is not None and host.limits_io:
+    if limits.io_weight is not None and host.io_weights:
         if host.cgroup_version == 1:
             # Version 1 knows 10 to 1000.
             weight = {"weight": min(max(limits.io_weight, 10), 1000)}
             found["blockIO"] = {**found.get("blockIO", {}), **weight}
         else:
-            unified["io.weight"] = f"default {limits.io_weight}"
+            for name in host.io_weights:
+                # Each with the same default of 100, but bfq's ends at 1000.
+                most = 1000 if name == "io.bfq.weight" else 10_000
+                unified[name] = f"default {min(limits.io_weight, most)}"
     if unified:
         found["unified"] = unified
     return found

@@ -43,6 +43,9 @@ the monitor.
 
 MEMORY = "memory"
 
+IO_WEIGHTS = {1: ("blkio.weight",), 2: ("io.weight", "io.bfq.weight")}
+"""By version. That of bfq is there while its module is loaded."""
+
 
 class CgroupsUnusable(PaasError):
     """The kernel or the surroundings give no control groups to work in."""
@@ -89,6 +92,11 @@ class Cgroups:
             return None
         return replace(self, base=own.removesuffix(f"/{leaf}"))
 
+    @property
+    def instances(self) -> Path:
+        """Version 2: the directory of the group that all instances are in."""
+        return self._directory("", "instances")
+
     def instance(self, name: str) -> Group:
         """Where an OCI runtime puts a container; the runtime makes it."""
         return self._group(f"instances/{name}", tuple(self.mounts))
@@ -130,7 +138,7 @@ class Cgroups:
                 name for name, mounted in V1_CONTROLLERS.items() if mounted in self.mounts
             )
         self.prepare()
-        enabled = self._directory("", "instances") / "cgroup.subtree_control"
+        enabled = self.instances / "cgroup.subtree_control"
         return frozenset(enabled.read_text().split()) & frozenset(CONTROLLERS)
 
     @cached_property
@@ -141,20 +149,20 @@ class Cgroups:
                 "memory" in self.mounts
                 and (self.mounts["memory"] / "memory.memsw.limit_in_bytes").exists()
             )
-        return (
-            "memory" in self.controllers
-            and (self._directory("", "instances") / "memory.swap.max").exists()
-        )
+        return "memory" in self.controllers and (self.instances / "memory.swap.max").exists()
 
     @cached_property
-    def limits_io(self) -> bool:
-        """Whether shares of disk bandwidth can be given: it takes a scheduler that has them."""
+    def io_weights(self) -> tuple[str, ...]:
+        """The files that take shares of disk bandwidth, each for schedulers of its own.
+
+        In version 2 they are there whether a disk heeds them or not (`paas.host.diskshare`).
+        """
         if "io" not in self.controllers:
-            return False
+            return ()
         # The files are in no root of a hierarchy.
         group = self._directory("" if self.version == 2 else V1_CONTROLLERS["io"], "instances")
         group.mkdir(parents=True, exist_ok=True)
-        return (group / ("io.weight" if self.version == 2 else "blkio.weight")).exists()
+        return tuple(name for name in IO_WEIGHTS[self.version] if (group / name).exists())
 
     def prepare(self) -> None:
         """Make the subtree. Version 2: hand the controllers down to `instances`."""

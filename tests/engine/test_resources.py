@@ -62,11 +62,55 @@ def test_a_share_of_the_disk_is_the_kernels(machine: Machine) -> None:
         said = [
             file.read_text().split("\n")[0]
             for directory in group.directories
-            for file in (directory / "io.weight", directory / "blkio.weight")
-            if file.exists()
+            for name in ("io.weight", "io.bfq.weight", "blkio.weight")
+            if (file := directory / name).exists()
         ]
     weight = "default 20" if machine.cgroups.version == 2 else "20"
-    assert said == ([weight] if machine.cgroups.limits_io else [])
+    assert said == [weight for _ in machine.cgroups.io_weights]
+
+
+READ = """
+    dd if=/dev/zero of=/x bs=1M count=$0 2>/dev/null && sync
+    while :; do cat /x >/dev/null && echo read; sleep "$1"; done
+"""
+
+
+def cached(machine: Machine, container: str) -> int:
+    """Bytes of files that the kernel keeps in memory for a container."""
+    [group] = machine.cgroups.instance(container).directories
+    lines = (group / "memory.stat").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("file "))
+
+
+def kept_beside_a_greedy_one(machine: Machine, reserved: int | None) -> int:
+    """What a container has left of 16 MiB of files, which it rests from reading, when another
+    has read 64 MiB twice and both together may have 48."""
+    limits = Limits(memory_reserved_bytes=reserved)
+    reader, rests, hurries = ("sh", "-c", READ), "600", "0"
+    with machine.running(*reader, "16", rests, limits=limits) as quiet:
+        machine.wait_for_line(quiet.id, "read")
+        above = machine.cgroups.instances.parent
+        (above / "memory.max").write_text(str(48 * MIB))
+        try:
+            with machine.running(*reader, "64", hurries) as greedy:
+                machine.wait_for_line(greedy.id, "read", times=2)
+                return cached(machine, quiet.id)
+        finally:
+            (above / "memory.max").write_text("max")
+
+
+def test_reserved_memory_is_kept_when_it_is_short(machine: Machine) -> None:
+    """In version 2 as far as every group above asks for it too."""
+    if machine.cgroups.version == 1:
+        with machine.running("sleep", "60", limits=Limits(memory_reserved_bytes=MIB)) as container:
+            group = machine.cgroups.place("memory", container.id)
+            assert group is not None
+            assert (group / "memory.soft_limit_in_bytes").read_text() == f"{MIB}\n"
+        return
+    assert kept_beside_a_greedy_one(machine, None) < 8 * MIB
+    assert kept_beside_a_greedy_one(machine, 24 * MIB) >= 15 * MIB
+    machine.bundler.reserved.settle()
+    assert (machine.cgroups.instances / "memory.low").read_text() == "0\n"
 
 
 def test_who_waits_for_a_processor_is_seen(machine: Machine) -> None:

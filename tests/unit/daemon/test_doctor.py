@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from paas.daemon.checks import backups, machine, serving, sshd
+from paas.daemon.checks import backups, groups, machine, serving, sshd
 from paas.daemon.checks.check import Unwell, outcome
 from paas.errors import PaasError
 from paas.model.backup import Backup, Schedule, Verdict
@@ -48,6 +49,28 @@ def test_an_old_kernel(release: str) -> None:
 @pytest.mark.parametrize("release", ["5.19.0", "6.1.0-18-amd64", "6.18.44-fc"])
 def test_a_kernel_that_will_do(release: str) -> None:
     assert machine.kernel(release) == release
+
+
+NEEDED = ("cpu", "memory", "pids")
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ((2, ("cpu", "pids")), "version 2, without memory"),
+        ((2, NEEDED, ["system.slice"]), "system.slice is not kept the memory that instances"),
+    ],
+)
+def test_control_groups_without_an_effect(found: tuple[Any, ...], said: str) -> None:
+    with pytest.raises(Unwell, match=said):
+        groups.check(*found)
+
+
+def test_that_no_disk_is_given_out_by_weight_is_no_failure() -> None:
+    assert groups.check(2, NEEDED) == "version 2, cpu, memory, pids"
+    said = groups.check(2, NEEDED, [], ["sda", "sdb"])
+    assert "builds take the disk sda and sdb from apps as equals" in said
+    assert "echo bfq > /sys/block/sda/queue/scheduler" in said
 
 
 def disk(free: int, inodes: int = 10**6, total_inodes: int = 10**7) -> SimpleNamespace:

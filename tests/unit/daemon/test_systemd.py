@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from paas.daemon.systemd import NEEDRESTART, UNITS, Systemd, render
+from paas.daemon.systemd import CONTROL, NEEDRESTART, SLICE, UNITS, Systemd, render
 from paas.model.layout import Layout
 
 LAYOUT = Layout(Path("/srv/100%/paas"))
@@ -29,6 +29,17 @@ def test_instances_are_delegated_and_end_with_no_process_but_the_last() -> None:
     assert "Delegate=yes" in text
     assert "Type=forking\nGuessMainPID=no\n" in text
     assert "PIDFile=" not in text
+
+
+def test_instances_are_in_a_slice_of_their_own() -> None:
+    """What they reserve of the memory counts as far as the group at the top is kept it."""
+    assert f"Slice={SLICE}\n" in template("paas-instances.service")
+
+
+def test_what_systemd_was_told_while_it_ran_goes_with_the_units() -> None:
+    script = (Path(__file__).parents[3] / "install.sh").read_text()
+    (removed,) = re.findall(rf"rm -rf {CONTROL}/paas\{{(.*)\}}\.d", script)
+    assert {f"paas{each}" for each in removed.split(",")} == {SLICE, *UNITS}
 
 
 def test_the_network_comes_before_the_instances_and_goes_after_them() -> None:

@@ -16,7 +16,7 @@ DEVICES = {"devices": [{"allow": False, "access": "rwm"}]}
 
 
 def test_a_host_without_controllers_limits_nothing() -> None:
-    bare = replace(HOST, controllers=frozenset(), limits_io=False, limits_swap=False)
+    bare = replace(HOST, controllers=frozenset(), io_weights=(), limits_swap=False)
     assert resources(LIMITS, bare) == DEVICES
 
 
@@ -31,7 +31,7 @@ def test_a_host_without_controllers_limits_nothing() -> None:
             },
         ),
         (
-            replace(HOST, cgroup_version=1),
+            replace(HOST, cgroup_version=1, io_weights=("blkio.weight",)),
             {
                 "cpu": {"period": 100_000, "quota": 150_000, "shares": 512},
                 "blockIO": {"weight": 20},
@@ -68,8 +68,17 @@ def test_memory_swap_and_reservation() -> None:
     assert resources(replace(limits, swap_bytes=None), HOST)["memory"]["swap"] == -1
 
 
+def test_each_scheduler_of_disks_is_told_by_a_file_of_its_own() -> None:
+    host = replace(HOST, io_weights=("io.weight", "io.bfq.weight"))
+    assert resources(Limits(io_weight=2000), host)["unified"] == {
+        "io.weight": "default 2000",
+        "io.bfq.weight": "default 1000",
+    }
+
+
 def test_processors_and_throttled_devices() -> None:
-    host = replace(HOST, cgroup_version=1, controllers=HOST.controllers | {"cpuset"})
+    controllers = HOST.controllers | {"cpuset"}
+    host = replace(HOST, cgroup_version=1, controllers=controllers, io_weights=("blkio.weight",))
     limits = Limits(
         cpu_set="0-1", io_weight=1, throttles=(Throttle(8, 0, read_bytes=5, write_operations=6),)
     )
