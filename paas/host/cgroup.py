@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paas.errors import PaasError
+from paas.host.identity import open_pid
 from paas.host.waiting import wait_until
 
 KILL_SECONDS = 10.0
@@ -161,10 +162,12 @@ def _kill_and_wait(pids: list[int], deadline: float) -> None:
     waiting: set[int] = set()
     try:
         for pid in pids:
+            descriptor = open_pid(pid)
+            if descriptor is None:
+                continue
+            waiting.add(descriptor)
+            poll.register(descriptor, select.POLLIN)
             with suppress(ProcessLookupError):
-                descriptor = os.pidfd_open(pid)
-                waiting.add(descriptor)
-                poll.register(descriptor, select.POLLIN)
                 signal.pidfd_send_signal(descriptor, signal.SIGKILL)
         left = set(waiting)
         while left and (remaining := deadline - time.monotonic()) > 0:

@@ -49,14 +49,11 @@ class Identity:
 
     def open(self) -> int | None:
         """A pidfd of this very process, or None when it is gone. The caller closes it."""
-        try:
-            descriptor = os.pidfd_open(self.pid)
-        except ProcessLookupError:
+        descriptor = open_pid(self.pid)
+        if descriptor is not None and Identity.of(self.pid) != self:
+            os.close(descriptor)
             return None
-        if Identity.of(self.pid) == self:
-            return descriptor
-        os.close(descriptor)
-        return None
+        return descriptor
 
     def signal(self, number: int) -> bool:
         """Send a signal to this very process; False when it is gone."""
@@ -91,6 +88,20 @@ class Identity:
             return bool(poll.poll(None if seconds is None else seconds * 1000))
         finally:
             os.close(descriptor)
+
+
+def open_pid(pid: int) -> int | None:
+    """A pidfd of whoever has the id `pid`, or None for nobody. The caller closes it."""
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
+    except OSError as error:
+        # One that ends in this moment is found by its number, and is no process any more; newer
+        # kernels say so of a thread alone (kernel/pid.c and fork.c, pidfd_prepare).
+        if error.errno in (errno.EINVAL, errno.ENOENT):
+            return None
+        raise
 
 
 def children() -> set[int]:

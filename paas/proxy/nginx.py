@@ -19,6 +19,7 @@ from pathlib import Path
 
 from paas.errors import PaasError
 from paas.host.files import write_atomic
+from paas.host.identity import open_pid
 from paas.host.processes import run
 from paas.host.waiting import wait_until
 
@@ -219,8 +220,10 @@ class Nginx:
         if master is None:
             self._end_orphans()
             return
+        pidfd = open_pid(master)
+        if pidfd is None:
+            return
         with contextlib.suppress(ProcessLookupError):
-            pidfd = os.pidfd_open(master)
             try:
                 for number, seconds in ((signal.SIGQUIT, QUIT_S), (signal.SIGTERM, QUIT_S)):
                     signal.pidfd_send_signal(pidfd, number)

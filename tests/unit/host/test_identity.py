@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 
 from paas.host import identity, processes
 from paas.host.identity import Identity
@@ -16,6 +17,18 @@ def test_nobody_has_an_id_that_is_free() -> None:
     assert not gone.signal(signal.SIGKILL)
     assert gone.wait(None)
     assert identity.namespace_depth(gone.pid) == 0
+
+
+def test_what_has_a_number_and_is_no_process_is_nobody() -> None:
+    """A thread has; so has, for a moment, a process that ends."""
+    over = threading.Event()
+    thread = threading.Thread(target=over.wait)
+    thread.start()
+    try:
+        assert identity.open_pid(thread.native_id or 0) is None
+    finally:
+        over.set()
+        thread.join()
 
 
 def test_another_with_the_same_id_is_left_alone() -> None:
