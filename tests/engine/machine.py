@@ -33,7 +33,7 @@ from paas.host.files import remove_tree
 from paas.host.firewall import Firewall
 from tests.engine.storage import Storage
 
-SECONDS = 20.0
+SECONDS = 60.0
 """Longer than anything in here takes."""
 
 APPLETS = """

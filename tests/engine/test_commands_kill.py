@@ -99,6 +99,6 @@ def test_afterwards_all_is_served_and_nothing_is_left(shop: Shop) -> None:
     shop.run("kv:destroy db --force")
     with shop.world.supervised():
         # Instances that a stop has left are ended in its own time.
-        eventually(lambda: shop.world.strays() == [], within=25.0)
+        eventually(lambda: shop.world.strays() == [])
     assert key not in keys.read_text()
     assert [path.name for path in (layout.engine_fs / "volumes").glob(".*")] == []

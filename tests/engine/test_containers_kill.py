@@ -70,7 +70,6 @@ ACTS: dict[str, tuple[int, Callable[[Machine, str], object]]] = {
 """How many steps there are at least, and what is done to a container that runs."""
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", ACTS)
 def test_an_act_killed_at_any_step_can_be_done_again(machine: Machine, name: str) -> None:
     least, act = ACTS[name]

@@ -264,7 +264,7 @@ def test_a_run_killed_at_any_step_of_its_begin_is_begun_once_or_lost(
         assert not world.parts.cron.is_due(moment), step
         outcomes.add(found[0].id)
     with world.supervised():
-        eventually(lambda: store.cron.running(app.id) == [], within=30.0)
-        eventually(lambda: containers(world) == set(), within=30.0)
+        eventually(lambda: store.cron.running(app.id) == [])
+        eventually(lambda: containers(world) == set())
     statuses = {run.status for run in store.cron.history(app.id) if run.id in outcomes}
     assert statuses == {RunStatus.FAILED, RunStatus.LOST}

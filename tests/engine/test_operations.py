@@ -151,7 +151,7 @@ def test_a_change_killed_at_any_step_has_happened_or_not(world: World) -> None:
         assert {True, False} == set(outcomes), name
     with world.supervised():
         eventually(lambda: world.version(app) == whole(world, app)[0])
-        eventually(lambda: world.strays() == [], within=25.0)
+        eventually(lambda: world.strays() == [])
 
 
 def test_two_contradictory_commands_at_once_are_one_after_the_other(world: World) -> None:

@@ -24,7 +24,7 @@ def forwarded(live: App, *words: str) -> Iterator[tuple[str, int]]:
     try:
         said = process.stdout.readline().decode()
         match = re.match(r"Forwarding ([\d.]+):(\d+) to \S+;", said)
-        assert match, said + process.communicate(timeout=10)[1].decode()
+        assert match, said + process.communicate(timeout=100)[1].decode()
         yield match[1], int(match[2])
     finally:
         process.terminate()

@@ -12,6 +12,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 COMMAND_SECONDS = 100.0
+HANG_SECONDS = 100.0
 POLL_SECONDS = 0.05
 
 
@@ -64,9 +65,12 @@ def run(
     return Outcome(done.returncode, done.stdout, done.stderr)
 
 
-def eventually(fact: Callable[[], T], *, within: float = 20.0) -> T:
-    """Poll until `fact()` is true and return it; the last assertion or value is shown."""
-    deadline = time.monotonic() + within
+def eventually(fact: Callable[[], T]) -> T:
+    """Poll until `fact()` is true and return it; the last assertion or value is shown.
+
+    Nothing is fast because of its limit: it ends what hangs.
+    """
+    deadline = time.monotonic() + HANG_SECONDS
     while True:
         try:
             value = fact()
@@ -75,5 +79,5 @@ def eventually(fact: Callable[[], T], *, within: float = 20.0) -> T:
             value, problem = None, error
         if value:
             return value
-        assert time.monotonic() < deadline, f"not within {within} s: {problem}"
+        assert time.monotonic() < deadline, f"not within {HANG_SECONDS} s: {problem}"
         time.sleep(POLL_SECONDS)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.ports import free_port
 
-START_SECONDS = 10.0
+START_SECONDS = 60.0
 
 
 def wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:

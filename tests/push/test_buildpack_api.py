@@ -23,8 +23,6 @@ from paas.model.report import Silent
 from tests.push.server import Server
 from tests.push.verified import COMMIT, Output, Tree, build_with
 
-pytestmark = pytest.mark.timeout(300)
-
 LIBRARY = """\
 topic() { echo "-----> $*"; }
 fact() { echo "fact $1=$2"; }

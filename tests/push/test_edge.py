@@ -292,7 +292,7 @@ def open_call(port: int) -> Iterator[subprocess.Popen[str]]:
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as client:
         yield client
-        client.communicate(timeout=30)
+        client.communicate(timeout=100)
         assert client.returncode == 0
 
 

@@ -247,7 +247,7 @@ def test_the_supervisor_renews_in_the_last_third(
         ask(server, hasty)
         clean.ssh("letsencrypt:enable {}").ok()
         first = shown(server, host)
-        eventually(lambda: shown(server, host) != first, within=40)
+        eventually(lambda: shown(server, host) != first)
         assert verified(server, host, hasty.root())
         assert listed(clean)["failures"] == 0
         eventually(lambda: [each["source"] for each in report(clean)] == ["letsencrypt"])

@@ -122,7 +122,7 @@ def test_one_that_is_killed_while_it_is_asked_refuses_if_it_may(server: Server, 
     shop.repository.commit({"GATE": "pre-release hang\n"})
     push = shop.repository.start_push()
     kill(server, "gate")
-    said = push.communicate(timeout=30)[0].decode()
+    said = push.communicate(timeout=100)[0].decode()
     assert push.returncode != 0
     assert "The plugin gate (pre-release) refuses: it failed: it exited with code 137" in said
     assert shop.serves("gated by")
@@ -136,7 +136,7 @@ def test_one_that_is_killed_and_may_not_refuse_is_a_warning(server: Server, shop
         shop.repository.commit({"WATCH": "wait"})
         push = shop.repository.start_push()
         kill(server, "watch")
-        said = push.communicate(timeout=30)[0].decode()
+        said = push.communicate(timeout=100)[0].decode()
         assert push.returncode == 0, said
         assert "The plugin watch (pre-release) failed: it exited with code 137" in said
         containers = Engine(server.layout).containers

@@ -105,18 +105,18 @@ def test_when_the_power_fails_the_app_and_every_acknowledged_commit_come_back(
     synced(Database(notes.server, "redis", notes.name))
     db.query("CREATE TABLE power (n int PRIMARY KEY)")
     with writing(rows(db, "power")) as commits, writing(keys(cache)) as sets:
-        eventually(lambda: commits.count > WRITTEN and sets.count > WRITTEN, within=60)
+        eventually(lambda: commits.count > WRITTEN and sets.count > WRITTEN)
         # What proves that the disk forgets: this was written, and not synced.
         (drive.mounted / "unsynced").write_bytes(b"x" * 4096)
         with drive.power_failure(notes.server):
-            eventually(lambda: commits.ended and sets.ended, within=30)
+            eventually(lambda: commits.ended and sets.ended)
     notes.server.up()
 
-    eventually(lambda: answers(db), within=60)
+    eventually(lambda: answers(db))
     assert commits.written <= {row[0] for row in db.query("SELECT n FROM power")}
-    eventually(lambda: asked(cache, "PING"), within=40)
+    eventually(lambda: asked(cache, "PING"))
     assert sets.written <= members(cache, "power")
-    eventually(lambda: notes.get("/notes").text == "before\nbetween\n", within=80)
+    eventually(lambda: notes.get("/notes").text == "before\nbetween\n")
     assert int(notes.get("/readers").text) >= 2
     # Once live, what app.json declares is not made again.
     assert notes.ssh("postgres:app-links {}").ok().out == f"{notes.name}\n"
@@ -396,9 +396,9 @@ def test_the_supervisor_makes_the_backups_that_are_due_in_a_bucket(
     [schedule] = store.backups.schedules()
     for number in (1, 2):
         store.backups.schedule(replace(schedule, next_at=0.0))
-        eventually(lambda n=number: good(cache) >= n and due_later(store), within=60)
+        eventually(lambda n=number: good(cache) >= n and due_later(store))
     store.close()
-    eventually(lambda: len(cache.backups()) == 1, within=30)
+    eventually(lambda: len(cache.backups()) == 1)
     assert len(list(kept.iterdir())) == 1
     cache.paas("backup:unschedule")
     [newest] = cache.backups()
@@ -521,11 +521,11 @@ def test_kill_9_under_write_load_loses_no_acknowledged_commit(
             eventually(lambda w=writer: w.count > WRITTEN)
             database.kill()
             eventually(lambda w=writer: w.ended)
-        eventually(lambda d=database, r=restarts: int(d.fact("restarts")) > r, within=40)
+        eventually(lambda d=database, r=restarts: int(d.fact("restarts")) > r)
         if database is db:
             kept = {row[0] for row in db.query("SELECT n FROM log")}
         else:
-            kept = eventually(lambda: members(cache, "power"), within=40)
+            kept = eventually(lambda: members(cache, "power"))
         assert writer.written <= kept
         # Once, however often the supervisor looked while it was being started again.
         assert database.crashes() == crashes + 1
@@ -567,9 +567,9 @@ def test_a_server_that_hangs_is_noticed_and_started_again(cache: Database) -> No
     cache.paas("enter", "sh", "-c", "kill -STOP $(pidof redis-server)")
     probes = Engine(cache.server.layout).probes
     # What the supervisor does by itself every twenty seconds.
-    eventually(lambda: is_unhealthy(probes.probe(container)), within=60)
-    eventually(lambda: int(cache.fact("restarts")) > restarts, within=60)
-    eventually(lambda: asked(cache, "GET", "lasting") == b"1", within=40)
+    eventually(lambda: is_unhealthy(probes.probe(container)))
+    eventually(lambda: int(cache.fact("restarts")) > restarts)
+    eventually(lambda: asked(cache, "GET", "lasting") == b"1")
     assert f"unhealthy redis {cache.name}" in " ".join(cache.server.paas("events").out.split())
 
 
@@ -616,13 +616,13 @@ def test_a_full_disk_refuses_writes_and_loses_none_that_it_took(
     dumps = dumps_on_their_way(db.server)
     with drive.full(left=24 * MIB):
         with writing(fillers(db)) as writer:
-            eventually(lambda: writer.ended, within=60)
+            eventually(lambda: writer.ended)
         assert "No space left on device" in str(writer.error)
         db.server.paas("postgres:backup", "db").failed()
-    eventually(lambda: answers(db), within=60)
+    eventually(lambda: answers(db))
     assert writer.written <= {row[0] for row in db.query("SELECT n FROM filling")}
     db.query("INSERT INTO filling VALUES (-1, '')")
-    eventually(lambda: asked(cache, "SET", "after", "1"), within=40)
+    eventually(lambda: asked(cache, "SET", "after", "1"))
     assert dumps_on_their_way(db.server) == dumps
 
 
@@ -774,7 +774,7 @@ def test_an_image_of_another_maker_is_taken_by_its_name(server: Server, tmp_path
         redis.Redis(other.fact("internal-ip")).ping()
     asked(other, "SET", "a", "1")
     other.kill()
-    eventually(lambda: asked(other, "GET", "a") == b"1", within=40)
+    eventually(lambda: asked(other, "GET", "a") == b"1")
     other.paas("rotate")
     dump = server.paas("redis:export", "other").ok().stdout
     asked(other, "SET", "a", "2")

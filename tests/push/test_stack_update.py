@@ -21,8 +21,6 @@ from tests.push.outcome import Outcome
 from tests.push.repository import Repository
 from tests.push.server import Server
 
-pytestmark = pytest.mark.timeout(300)
-
 RUN, BUILD = "paas/stack:debian-13", "paas/stack-build:debian-13"
 
 PACK = {

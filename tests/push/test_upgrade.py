@@ -166,7 +166,7 @@ def test_an_upgrade_that_is_killed_is_taken_back_by_the_next_start(
             assert running.poll() is None
         eventually(lambda: (server.program / "current").resolve().name == "slow")
         os.killpg(running.pid, signal.SIGKILL)
-    eventually(lambda: server.paas("up", "--no-stack", timeout=100).code == 0, within=100)
+    eventually(lambda: server.paas("up", "--no-stack", timeout=100).code == 0)
     as_before(served, before)
 
 

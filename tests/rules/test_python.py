@@ -25,7 +25,6 @@ def test_the_linter_is_content() -> None:
     passes(program("ruff"), "check", ".")
 
 
-@pytest.mark.timeout(300)
 def test_the_types_hold() -> None:
     passes(sys.executable, "-m", "mypy", "paas")
 

@@ -112,7 +112,7 @@ def alive(pid: int) -> bool:
     return state != "Z"
 
 
-def eventually(look: Callable[[], object], seconds: float = 10.0) -> None:
+def eventually(look: Callable[[], object], seconds: float = 60.0) -> None:
     """Until `look` is true; it is called often and fails the test when time is over."""
     deadline = time.monotonic() + seconds
     while not look():

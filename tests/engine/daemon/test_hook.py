@@ -55,7 +55,7 @@ class Repository:
                 for descriptor in frame.descriptors:
                     os.close(descriptor)
                 ours.close()
-                said, _ = git.communicate(timeout=20)
+                said, _ = git.communicate(timeout=100)
         return git.returncode, said.decode()
 
     @property

@@ -77,7 +77,7 @@ def test_a_client_waits_for_a_master_that_is_starting(fresh: Daemon) -> None:
     fresh.process.wait()
     with fresh.popen("echo", "patient") as client:
         fresh.restart()
-        assert client.communicate(timeout=20)[0] == b"root root patient\n"
+        assert client.communicate(timeout=100)[0] == b"root root patient\n"
         assert client.returncode == 0
 
 

@@ -28,7 +28,7 @@ from tests.engine.network.world import (
 )
 
 ANSWERS = {"mirror.test": PRIVATE, "example.test": IPv4Address("198.51.100.80")}
-WAIT_SECONDS = 5.0
+WAIT_SECONDS = 60.0
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ LAN_NEIGHBOUR6 = IPv6Address("2a00:db8::1")
 INTERNET6 = IPv6Address("2600:80::80")
 PRIVATE6 = IPv6Address("fd99::9")
 TUNNEL6 = IPv6Address("2002:a09:909::1")
-SECONDS = 5.0
+SECONDS = 30.0
 """Longer than any answer in here takes."""
 
 DROPPED_SECONDS = 0.5
