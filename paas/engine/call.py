@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,8 @@ class Call:
         self._streams = streams
         self._terminal = terminal
         self._pass_fds = pass_fds
+        self._log = bundle.path / f"runtime-{os.getpid()}.log"
+        self._console: Console | None = None
         self._undo = ExitStack()
 
     def __enter__(self) -> Call:
@@ -67,34 +69,23 @@ class Call:
     def __exit__(self, *_: object) -> None:
         self._undo.close()
 
-    def begin(
-        self,
-        command: Sequence[str],
-        last: Sequence[str],
-        pid_file: Path,
-        meanwhile: Callable[[], object] = lambda: None,
-    ) -> Identity:
-        """Have the runtime make the process, and do `meanwhile` beside it.
-
-        Raises `RuntimeFailed` with the runtime's words, and what `meanwhile` raises.
-        """
+    def begin(self, command: Sequence[str], last: Sequence[str]) -> None:
+        """Have the runtime begin to make the process; what it takes time for goes on beside us."""
         words = list(command)
-        console = None
         errors = os.memfd_create("runtime", os.MFD_CLOEXEC)
         self._undo.callback(os.close, errors)
         given = self._streams.given
         if self._terminal is not None:
-            console = Console(self._bundle.path / f"console-{os.getpid()}")
-            self._undo.callback(console.close)
-            words += ["--console-socket", str(console.path)]
+            self._console = Console(self._bundle.path / f"console-{os.getpid()}")
+            self._undo.callback(self._console.close)
+            words += ["--console-socket", str(self._console.path)]
             given = [errors, errors, errors]
-        log = self._bundle.path / f"runtime-{os.getpid()}.log"
-        self._undo.callback(log.unlink, missing_ok=True)
+        self._undo.callback(self._log.unlink, missing_ok=True)
         runtime = self._bundler.runtime
-        options = ["--log-format", "json", "--log", str(log)]
-        full = runtime.command(*options, *words, *last)
-        call = processes.spawn(
-            full,
+        options = ["--log-format", "json", "--log", str(self._log)]
+        self._command = runtime.command(*options, *words, *last)
+        self._making = processes.spawn(
+            self._command,
             stdin=given[0],
             stdout=given[1],
             stderr=given[2],
@@ -102,25 +93,28 @@ class Call:
             cgroup=self._bundler.cgroups.monitor(self._bundle.id).create(),
             preexec=runtime.hiding() if command[0] == "create" else None,
         )
-        try:
-            meanwhile()
-            if console is not None and self._terminal is not None:
-                master = console.receive(call)
-                if master is not None:
-                    self._undo.callback(os.close, master)
-                    self._streams.flows += connect_terminal(master, self._terminal)
-            code = call.wait()
-        except BaseException:
-            call.kill()
-            call.wait()
-            raise
-        if code != 0:
-            raise failure(_words(log), full)
+        self._undo.callback(self._give_up)
+
+    def created(self, pid_file: Path) -> Identity:
+        """Wait until the process is made. Raises `RuntimeFailed` with the runtime's words."""
+        if self._console is not None and self._terminal is not None:
+            master = self._console.receive(self._making)
+            if master is not None:
+                self._undo.callback(os.close, master)
+                self._streams.flows += connect_terminal(master, self._terminal)
+        if self._making.wait() != 0:
+            raise failure(_words(self._log), self._command)
         self._streams.release()
         init = Identity.of(int(pid_file.read_text()))
         if init is None:
-            raise failure("It was gone as soon as it was created", full)
+            raise failure("It was gone as soon as it was created", self._command)
         return init
+
+    def _give_up(self) -> None:
+        """End a runtime that nobody waits for any more."""
+        if self._making.poll() is None:
+            self._making.kill()
+            self._making.wait()
 
     def finish(self, init: Identity, timeout_s: float | None) -> int:
         """Copy until it ends, and return its exit code. Raises `RanTooLong`."""

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
-from ipaddress import IPv4Address
 from pathlib import Path
 
 from paas.engine.bundler import Bundler, Content
@@ -172,7 +171,8 @@ class Foreground:
             command = ["exec", *words, "--pid-file", str(pid_file)]
             call = Call(self._bundler, bundle, open_streams(), terminal, (description,))
             with self._orphans.adopted(), call:
-                init = call.begin(command, [container_id], pid_file)
+                call.begin(command, [container_id])
+                init = call.created(pid_file)
                 code = call.finish(init, timeout_s)
         return Ended(code)
 
@@ -189,18 +189,14 @@ class Foreground:
             undo.callback(self._bundler.destroy, spec.id)
             bundle = self._bundler.make(spec, content, terminal=terminal is not None)
             record = bundle.known_record()
-            addresses: list[IPv4Address] = []
-
-            def give_address() -> None:
-                if address := self._bundler.give_address(record, bundle):
-                    addresses.append(address)
-
             with self._orphans.adopted(), Call(self._bundler, bundle, streams, terminal) as call:
                 pid_file = bundle.init_pid_file
                 command = ["create", "--bundle", str(bundle.path), "--pid-file", str(pid_file)]
-                init = call.begin(command, [spec.id], pid_file, give_address)
-                live = Live(init, None, next(map(str, addresses), None), time.time())
-                bundle.write_live(live)
+                call.begin(command, [spec.id])
+                address = self._bundler.give_address(record, bundle)
+                init = call.created(pid_file)
+                named = None if address is None else str(address)
+                bundle.write_live(Live(init, None, named, time.time()))
                 self._bundler.wire(record, init.pid)
                 self._bundler.keep_memory(spec.id)
                 if terminal is None:
