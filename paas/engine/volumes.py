@@ -78,24 +78,13 @@ class Volumes:
 
         Raises `InvalidVolumeName`.
         """
-        path = self._path(name)
+        path = self.path(name)
         self._directory.mkdir(parents=True, exist_ok=True)
         # Resolved through the idmapped tree by containers' ids; the tree itself is behind
         # a directory that only root passes.
         self._directory.chmod(0o755)
         with self.making():
-            beside = self._directory / f".{name}.{os.getpid()}"
-            beside.mkdir(mode=0o700)
-            os.chown(beside, uid, gid)
-            beside.chmod(mode)
-            try:
-                # Never replaces one with content, and an empty one only by its equal.
-                beside.rename(path)
-            except OSError:
-                beside.rmdir()
-                if not path.is_dir():
-                    raise
-        files.sync_directory(self._directory)
+            files.make_directory(path, uid=uid, gid=gid, mode=mode)
         return path
 
     def mount(
@@ -172,7 +161,7 @@ class Volumes:
         """An empty directory for what is to become a volume, and the descriptor that says that
         somebody works on it. Raises `BeingReplaced`.
         """
-        beside = self._path(name).with_name(f".{name}.import")
+        beside = self.path(name).with_name(f".{name}.import")
         with self.ending():
             if beside.exists() and not _is_nobody_s(beside):
                 raise BeingReplaced(name)
@@ -184,7 +173,7 @@ class Volumes:
 
     def discard(self, name: str) -> None:
         """Take a volume away at once, for `sweep` to delete. For who holds `ending`."""
-        path = self._path(name)
+        path = self.path(name)
         if path.is_dir():
             path.rename(path.with_name(f".{name}.{os.getpid()}"))
 
@@ -201,7 +190,7 @@ class Volumes:
         return Ground(os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
 
     def _existing(self, name: str) -> Path:
-        path = self._path(name)
+        path = self.path(name)
         if not path.is_dir():
             raise VolumeNotFound(f"There is no volume {name}")
         return path
@@ -213,7 +202,7 @@ class Volumes:
 
     def size(self, name: str) -> int:
         """Bytes on disk; none of an absent one."""
-        return tree_size(self._path(name))
+        return tree_size(self.path(name))
 
     def is_empty(self, name: str) -> bool:
         """Whether nothing is in it: what takes no room, such as a link, is something.
@@ -224,13 +213,14 @@ class Volumes:
 
     def remove(self, name: str) -> None:
         """Delete a volume and all in it; an absent one is fine."""
-        files.remove_tree(self._path(name))
+        files.remove_tree(self.path(name))
 
     def settle(self, name: str) -> None:
         """Have it stay as it is when it is first used: nothing is copied, nobody owns it."""
         mark(self._existing(name))
 
-    def _path(self, name: str) -> Path:
+    def path(self, name: str) -> Path:
+        """Where a volume is, or would be. Raises `InvalidVolumeName`."""
         if not NAME.fullmatch(name):
             raise InvalidVolumeName(
                 f"{name!r} is not a name for a volume",

@@ -69,6 +69,30 @@ def sync_filesystem(path: Path) -> None:
         os.close(fd)
 
 
+def make_directory(path: Path, *, uid: int, gid: int, mode: int) -> bool:
+    """Make a directory that is whole when it has its name; says whether it is new.
+
+    One that is there stays as it is, whoever made it meanwhile. On disk before it returns.
+    Raises `OSError` when there is none afterwards. Who is killed leaves `.NAME.HEX.PID`.
+    """
+    if path.is_dir():
+        return False
+    beside = path.with_name(f".{path.name}.{os.urandom(4).hex()}.{os.getpid()}")
+    beside.mkdir(mode=0o700)
+    try:
+        os.chown(beside, uid, gid)
+        beside.chmod(mode)
+        # rename(2) would replace an empty one, which its maker is about to fill.
+        syscalls.renameat2(beside, path, syscalls.RENAME_NOREPLACE)
+    except OSError:
+        beside.rmdir()
+        if not path.is_dir():
+            raise
+        return False
+    sync_directory(path.parent)
+    return True
+
+
 def remove_tree(path: Path) -> None:
     """Remove a file or a directory and all below it; nothing there is no error.
 
@@ -81,25 +105,25 @@ def remove_tree(path: Path) -> None:
     except FileNotFoundError:
         return
     try:
-        _remove_entry(parent, path.name, path)
-    except FileNotFoundError:
-        return
+        remove_entry(parent, path.name)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         os.close(parent)
 
 
-def _remove_entry(parent: int, name: str, path: Path) -> None:
-    try:
-        os.unlink(name, dir_fd=parent)
-    except IsADirectoryError:
-        top = open_directory(parent, name)
+def remove_entry(parent: int, name: str) -> None:
+    """As `remove_tree`, of an entry of an open directory."""
+    with suppress(FileNotFoundError):
         try:
-            _empty(top)
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, str(path)) from error
-        finally:
-            os.close(top)
-        os.rmdir(name, dir_fd=parent)
+            os.unlink(name, dir_fd=parent)
+        except IsADirectoryError:
+            top = open_directory(parent, name)
+            try:
+                _empty(top)
+            finally:
+                os.close(top)
+            os.rmdir(name, dir_fd=parent)
 
 
 def _empty(top: int) -> None:

@@ -7,7 +7,6 @@ removed under it.
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,23 +61,10 @@ class CacheMounts:
         return FileLock(self._locks / f"cache-{cache.name}", shared=shared)
 
     def create(self, cache: CacheDirectory, *, uid: int, gid: int, mode: int) -> bool:
-        """Make the directory unless it is there; says whether it is new."""
+        """Make the directory unless it is there; says whether it is new. Raises `OSError`."""
         self._directory.mkdir(parents=True, exist_ok=True)
         self._directory.chmod(0o755)
-        path = self.path(cache)
-        if path.is_dir():
-            return False
-        beside = path.with_name(f".{cache.name}.{secrets.token_hex(4)}")
-        beside.mkdir(mode=0o700)
-        os.chown(beside, uid, gid)
-        beside.chmod(mode)
-        try:
-            beside.rename(path)
-        except OSError:
-            # Another build was first, and has put something in.
-            beside.rmdir()
-            return False
-        return True
+        return files.make_directory(self.path(cache), uid=uid, gid=gid, mode=mode)
 
     def list(self, scope: str | None = None) -> list[CacheDirectory]:
         """The directories of one owner, or of all."""

@@ -9,7 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from paas.host.files import FileLock, forget_unfinished, remove_tree, write_atomic
+from paas.host.files import (
+    FileLock,
+    forget_unfinished,
+    make_directory,
+    remove_tree,
+    write_atomic,
+)
 
 
 def test_a_failed_write_leaves_the_old_file_alone(tmp_path: Path) -> None:
@@ -37,6 +43,37 @@ def test_a_write_replaces_a_symlink_not_its_target(tmp_path: Path) -> None:
     write_atomic(tmp_path / "link", "new")
     assert (tmp_path / "target").read_text() == "kept"
     assert not (tmp_path / "link").is_symlink()
+
+
+def make(path: Path, mode: int = 0o750) -> bool:
+    return make_directory(path, uid=os.getuid(), gid=os.getgid(), mode=mode)
+
+
+def test_a_directory_that_cannot_be_made_raises_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "taken").touch()
+    with pytest.raises(FileExistsError):
+        make(tmp_path / "taken")
+    with pytest.raises(FileNotFoundError):
+        make(tmp_path / "nowhere/new")
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+def test_a_directory_that_somebody_made_first_stays_as_it_is(tmp_path: Path) -> None:
+    """Also an empty one: its maker is about to fill it."""
+    assert make(tmp_path / "one")
+    before = (tmp_path / "one").stat()
+    assert not make(tmp_path / "one", 0o700)
+    assert (tmp_path / "one").stat() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["one"]
+
+
+def test_a_directory_has_its_mode_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        assert make(tmp_path / "new", 0o1777)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "new").stat().st_mode & 0o7777 == 0o1777
 
 
 def test_removal_never_follows_a_symlink(tmp_path: Path) -> None:
