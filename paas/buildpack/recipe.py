@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 
 from paas.buildpack.catalogue import Buildpack
+from paas.model.buildpacks import MADE
 
 UID = 1000
 APP = "/app"
@@ -34,8 +35,10 @@ CONFIG_PREFIX = "PAAS_CONFIG_"
 
 DOCKERFILE = "buildpack.Dockerfile"
 
+# An image of Ubuntu or Heroku has a user of that number already.
 _USER = (
-    f"RUN useradd --uid {UID} --user-group --home-dir {APP} --no-create-home --shell /bin/bash app"
+    f"RUN if other=$(id -un {UID} 2>/dev/null); then userdel $other; fi"
+    f" && useradd --uid {UID} --user-group --home-dir {APP} --no-create-home --shell /bin/bash app"
     f" && install -d -o app -g app {APP}"
 )
 _AS_APP = f"ENV HOME={APP}\nUSER app\nWORKDIR {APP}"
@@ -45,14 +48,14 @@ CACHES = "stack"
 """Whose the cache mounts of these Dockerfiles are: of nobody who builds anything else, since
 apt(8) installs what lies there by its name and size."""
 
-_ARCHIVES = "--mount=type=cache,id=apt,target=/var/cache/apt/archives,sharing=locked"
+_ARCHIVES = "--mount=type=cache,id=apt-{stack},target=/var/cache/apt/archives,sharing=locked"
 _KEEP = "/var/cache/apt/archives/keep"
 """Packages that are wanted to build with and to run on are fetched once."""
 
 
 def stack_name(stack: str) -> str:
-    """What STACK says to buildpacks: `paas-13` of `debian-13`."""
-    return f"paas-{stack.partition('-')[2]}"
+    """What STACK says to buildpacks: `paas-13` of `debian-13`, and a pulled stack's own name."""
+    return f"paas-{stack.removeprefix(MADE)}" if stack.startswith(MADE) else stack
 
 
 def build_base(packs: Sequence[Buildpack], stack: str) -> str:
@@ -63,11 +66,12 @@ def build_base(packs: Sequence[Buildpack], stack: str) -> str:
         f"COPY --from=paas/stack:{stack} /var/lib/dpkg/status {STATUS}",
         _document("driver.sh", DRIVER),
     ]
+    archives = _ARCHIVES.format(stack=stack)
     for pack in packs:
         if pack.has_setup:
             # Alone, so that it is not done again for every change of the others.
             lines.append(f"COPY --chmod=0755 {pack.name}/bin/setup {SETUP}/{pack.name}")
-            lines.append(f"RUN {_ARCHIVES} touch {_KEEP}; {SETUP}/{pack.name}")
+            lines.append(f"RUN {archives} touch {_KEEP}; {SETUP}/{pack.name}")
     for pack in packs:
         # Theirs to write: `export` is written beside `bin`.
         lines.append(f"COPY --chown=app:app {pack.name} {PACKS}/{pack.name}")
@@ -86,18 +90,18 @@ def run_base(packs: Sequence[Buildpack], stack: str) -> str:
     packages = sorted({word for pack in packs for word in pack.declaration.packages})
     lines = [f"FROM paas/stack:{stack}"]
     if packages:
-        lines.append(_install(packages))
+        lines.append(_install(packages, stack))
     launcher = _document("launch.sh", LAUNCHER)
     return _text([*lines, _USER, launcher, f'ENTRYPOINT ["{LAUNCHER}"]', _AS_APP])
 
 
-def _install(packages: Sequence[str]) -> str:
+def _install(packages: Sequence[str], stack: str) -> str:
     """Debian packages as a RUN that says what it does, and apt's words only if it fails."""
     names = " ".join(packages)
     apt = f"apt-get update --error-on=any && apt-get install -y --no-install-recommends {names}"
     # Java's packages link manual pages, for which a small image has no directory.
     return (
-        f"RUN {_ARCHIVES} touch {_KEEP};"
+        f"RUN {_ARCHIVES.format(stack=stack)} touch {_KEEP};"
         f" echo '       Installing {names} on the stack'; mkdir -p /usr/share/man/man1;"
         " export DEBIAN_FRONTEND=noninteractive;"
         f" {{ {apt}; }} >/tmp/apt.log 2>&1 || {{ tail -n 15 /tmp/apt.log; exit 1; }};"

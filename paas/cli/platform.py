@@ -114,7 +114,7 @@ class Platform(Protocol):
 
     @property
     def stacks(self) -> Stacks:
-        """Listing, updating and choosing stacks."""
+        """Listing, pulling, updating and choosing stacks."""
 
     @property
     def letsencrypt(self) -> Letsencrypt:

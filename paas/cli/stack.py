@@ -1,12 +1,15 @@
-"""The commands of the stack: the Debian that buildpack apps are built and run on."""
+"""The commands of the stack: the system that buildpack apps are built and run on."""
 
 from __future__ import annotations
+
+import click
 
 from paas.cli.access import Access
 from paas.cli.command import Command, Names
 from paas.cli.options import format_option, one_word
 from paas.cli.output import columns
 from paas.cli.session import Session
+from paas.engine.pulledstacks import Source
 from paas.model.app import App
 
 
@@ -21,9 +24,11 @@ def show(session: Session, form: str) -> None:
         (
             each.name,
             each.suite,
+            each.version,
             each.made or "(made when first needed)",
             f"{len(each.apps)} apps",
             f"to rebuild: {', '.join(each.behind)}" if each.behind else "",
+            f"from {each.image}" if each.image else "",
         )
         for each in found
     ]
@@ -32,9 +37,23 @@ def show(session: Session, form: str) -> None:
 
 
 def update(session: Session, stack: str | None) -> None:
-    """Make a stack with the packages of today, or all that are in use."""
+    """Make or pull a stack as it is today, or all that are in use."""
     session.platform.stacks.update(stack, session.report)
     session.report.detail("Apps keep theirs until they are rebuilt: paas ps:rebuild --all")
+
+
+def pull(session: Session, stack: str, image: str, build: str | None) -> None:
+    """Make images of a registry a stack, or pull it again from another."""
+    session.platform.stacks.pull(stack, Source(image, build or image), session.report)
+    session.note(None, "stack:pull", f"{stack} {image}")
+    session.report.detail(f"Apps choose it: paas stack:set APP {stack}")
+
+
+def remove(session: Session, stack: str) -> None:
+    """Take a pulled stack away."""
+    session.platform.stacks.remove(stack)
+    session.note(None, "stack:remove", stack)
+    session.report.step(f"{stack} is removed")
 
 
 def choose(session: Session, app: App, stack: str) -> None:
@@ -54,12 +73,36 @@ COMMANDS = (
         options=(format_option(),),
     ),
     Command(
+        "stack:pull",
+        "Make images of a registry a stack, such as Heroku's",
+        Access.ADMIN,
+        pull,
+        arguments=(one_word("stack", "STACK"), one_word("image", "IMAGE")),
+        options=(
+            click.Option(
+                ["--build"],
+                metavar="IMAGE",
+                help="What apps are built in, where that is another: heroku/heroku:24-build.",
+            ),
+        ),
+        description="STACK is also what buildpacks find in $STACK: heroku-24 heroku/heroku:24."
+        " stack:update pulls it again.",
+    ),
+    Command(
+        "stack:remove",
+        "Take away a stack that was pulled",
+        Access.ADMIN,
+        remove,
+        arguments=(one_word("stack", "STACK"),),
+    ),
+    Command(
         "stack:update",
         "Make a stack with the packages of today",
         Access.ADMIN,
         update,
         arguments=(one_word("stack", "STACK", required=False),),
-        description="Without STACK, all that are in use. Apps keep theirs until they are rebuilt.",
+        description="Without STACK, all that are in use; one that was pulled is pulled again."
+        " Apps keep theirs until they are rebuilt.",
     ),
     Command(
         "stack:set",

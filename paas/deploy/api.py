@@ -125,8 +125,8 @@ class Platform:
 
     @property
     def stacks(self) -> Stacks:
-        """Listing, updating and choosing stacks."""
-        return Stacks(self._parts.engine, self._parts.store)
+        """Listing, pulling, updating and choosing stacks."""
+        return Stacks(self._parts.engine, self._parts.store, self._parts.housekeeping)
 
     @property
     def letsencrypt(self) -> Letsencrypt:

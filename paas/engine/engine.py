@@ -29,6 +29,7 @@ from paas.engine.network.network import Network
 from paas.engine.observe import Observer
 from paas.engine.outside import Outside
 from paas.engine.probes import Probes
+from paas.engine.pulledstacks import PulledStacks
 from paas.engine.reference import parse_reference
 from paas.engine.registry import Registry
 from paas.engine.restarts import Restarts
@@ -140,6 +141,12 @@ class Engine:
     @cached_property
     def stack(self) -> Stack:
         return Stack(self.layout, self.images, self.layers, self.rootfs)
+
+    @cached_property
+    def pulled_stacks(self) -> PulledStacks:
+        """Stacks that a registry has."""
+        workspace = Workspace(self.layout, self.layers, self.rootfs)
+        return PulledStacks(self.images, self.layers, self.registry, workspace)
 
     @cached_property
     def foreground(self) -> Foreground:

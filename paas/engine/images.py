@@ -140,10 +140,12 @@ class Images:
             for ref, image in images.items():
                 self.tag(ref, image)
 
-    def untag(self, ref: str | Reference) -> None:
-        """Forget a name; the image stays until it is collected."""
-        name = str(ref if isinstance(ref, Reference) else parse_reference(ref))
-        self._db.execute("DELETE FROM refs WHERE ref = ?", (name,))
+    def untag(self, *refs: str | Reference) -> None:
+        """Forget names, all of them or none; the images stay until they are collected."""
+        with self._db.transaction():
+            for ref in refs:
+                name = str(ref if isinstance(ref, Reference) else parse_reference(ref))
+                self._db.execute("DELETE FROM refs WHERE ref = ?", (name,))
 
     def refs(self) -> dict[str, str]:
         """Every name and the id of its image."""

@@ -45,6 +45,12 @@ def read(root: Path, path: str) -> str:
         return file.read(MAX_READ).decode("utf-8", "replace")
 
 
+def is_file(root: Path, path: str) -> bool:
+    """Whether a regular file is there, below `root`."""
+    mode = _mode(root, path)
+    return mode is not None and stat.S_ISREG(mode)
+
+
 def open_directory(root: Path, path: str) -> int | None:
     """A descriptor (O_PATH) of a directory below `root`; None when there is none."""
     return _open(root, path, os.O_PATH | os.O_DIRECTORY)

@@ -82,6 +82,17 @@ class Registry:
     def pull(self, ref: str | Reference, report: Report) -> Image:
         """Fetch an image and give it its name here.
 
+        Raises what `fetch` does.
+        """
+        name = ref if isinstance(ref, Reference) else parse_reference(ref)
+        with self._layers.lease():
+            image = self.fetch(name, report)
+            self._images.tag(name, image.id)
+        return image
+
+    def fetch(self, ref: str | Reference, report: Report) -> Image:
+        """Fetch an image that has no name here: whoever asks holds the lease until it has one.
+
         Raises `InvalidReference`, `LocalName`, `PullFailed`, `InvalidImage`, `LayerRefused`.
         """
         name = ref if isinstance(ref, Reference) else parse_reference(ref)
@@ -89,9 +100,7 @@ class Registry:
         report.detail(f"Pulling {name.familiar}")
         source = f"docker://{name.pullable}"
         with self._fetched(source, name.familiar, report, name.domain) as fetched:
-            image = self._keep(fetched, report)
-            self._images.tag(name, image.id)
-        return image
+            return self._keep(fetched, report)
 
     def _is_trusted(self, registry: str) -> bool:
         """Whether a setting or a login names it: then it may be on the LAN, or on this host."""

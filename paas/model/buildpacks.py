@@ -9,6 +9,8 @@ from paas.model.names import shown
 from paas.model.settings import InvalidSetting, Setting
 
 DEFAULT_STACK = "debian-13"
+MADE = "debian-"
+"""How the names of stacks begin that are made on the server; others are pulled."""
 STACK_NAME = re.compile(r"[a-z][a-z0-9.-]{0,40}")
 
 

@@ -189,6 +189,8 @@ ELSEWHERE = {
     "::test_a_clone_killed_at_any_step_is_whole_or_not_there",
     "build": "engine/build/test_build_cache.py::test_what_killed_builds_leave_is_freed",
     "stack:update": "engine/build/test_build_cache.py::test_what_killed_builds_leave_is_freed",
+    "stack:pull": "push/test_stack_update.py::test_a_pull_that_is_killed_leaves_nothing",
+    "stack:remove": "one transaction of two names; what they stood for is collected",
     "repo:purge-cache": "what is left of a cache is a cache",
     "builds:cancel": DEPLOYS,
     "containers:commit": "engine/test_containers_kill.py"

@@ -15,6 +15,7 @@ import threading
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,32 @@ def cut(port: int, after: int) -> Iterator[int]:
         server.close()
 
 
+@dataclass(frozen=True)
+class Halt:
+    """Where connections come to a halt; `reached` when one has."""
+
+    port: int
+    reached: threading.Event
+    over: threading.Event
+
+
+@contextmanager
+def halting(port: int, after: int) -> Iterator[Halt]:
+    """A port that leads to another, where each connection stands still after so many bytes of
+    answer, until the block ends."""
+    server = socket.create_server(("127.0.0.1", 0))
+    halt = Halt(int(server.getsockname()[1]), threading.Event(), threading.Event())
+    thread = threading.Thread(target=_serve, args=(server, port, after, halt))
+    thread.start()
+    try:
+        yield halt
+    finally:
+        halt.over.set()
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+        server.close()
+
+
 @contextmanager
 def reached_from(namespace: Path, port: int) -> Iterator[None]:
     """The same port of another network namespace's loopback leads to ours."""
@@ -159,34 +186,39 @@ def reached_from(namespace: Path, port: int) -> Iterator[None]:
         server.close()
 
 
-def _serve(server: socket.socket, port: int, after: int) -> None:
+def _serve(server: socket.socket, port: int, after: int, halt: Halt | None = None) -> None:
     threads = []
     while True:
         try:
             client, _ = server.accept()
         except OSError:
             break
-        threads.append(threading.Thread(target=_carry, args=(client, port, after)))
+        threads.append(threading.Thread(target=_carry, args=(client, port, after, halt)))
         threads[-1].start()
     for thread in threads:
         thread.join()
 
 
-def _carry(client: socket.socket, port: int, after: int) -> None:
+def _carry(client: socket.socket, port: int, after: int, halt: Halt | None) -> None:
     with client, socket.create_connection(("127.0.0.1", port)) as upstream:
         asking = threading.Thread(target=_pass, args=(client, upstream, 1 << 40))
         asking.start()
-        _pass(upstream, client, after)
+        _pass(upstream, client, after, halt)
         for end in (client, upstream):
             _shut(end)
         asking.join()
 
 
-def _pass(source: socket.socket, target: socket.socket, left: int) -> None:
+def _pass(
+    source: socket.socket, target: socket.socket, left: int, halt: Halt | None = None
+) -> None:
     try:
         while left > 0 and (data := source.recv(min(left, 65536))):
             target.sendall(data)
             left -= len(data)
+        if left <= 0 and halt is not None:
+            halt.reached.set()
+            halt.over.wait()
     except OSError:
         return
     finally:

@@ -67,14 +67,15 @@ class Repository:
         )  # fmt: skip
 
 
-def heard(push: subprocess.Popen[bytes], marker: bytes) -> None:
-    """Read a push's output up to a line that has `marker` and is not the instruction itself."""
+def heard(push: subprocess.Popen[bytes], marker: bytes) -> str:
+    """Read a push's output up to a line that has `marker` and is not the instruction itself;
+    what was read."""
     assert push.stdout is not None
     seen = []
     for line in push.stdout:
         seen.append(line)
         if marker in line and b"RUN" not in line:
-            return
+            return b"".join(seen).decode()
     raise AssertionError(f"the push ended without {marker!r}: {b''.join(seen).decode()}")
 
 

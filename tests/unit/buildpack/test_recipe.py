@@ -35,6 +35,19 @@ def test_a_run_base_without_packages_asks_no_mirror() -> None:
     assert "apt-get" not in recipe.run_base([Buildpack("node", Declaration())], "debian-13")
 
 
+def test_a_stack_is_called_by_its_own_name_unless_it_is_made_here() -> None:
+    assert recipe.stack_name("debian-13") == "paas-13"
+    assert recipe.stack_name("heroku-24") == "heroku-24"
+    assert "ENV STACK=heroku-24\n" in recipe.build_base([], "heroku-24")
+
+
+def test_packages_of_one_stack_are_not_installed_on_another() -> None:
+    """apt(8) takes what lies in the cache by its name and size."""
+    for stack in ("debian-13", "heroku-24"):
+        assert f"id=apt-{stack}," in recipe.run_base([STATIC], stack)
+        assert f"id=apt-{stack}," in recipe.build_base([PYTHON], stack)
+
+
 def test_dependencies_see_the_named_files_alone() -> None:
     text = recipe.dependencies("sha256:" + "0" * 64, PYTHON, ["requirements.txt"])
     assert steps(text) == [

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from paas.deploy.attempt import Attempts
 from paas.deploy.build import builder_options
+from paas.deploy.housekeeping import Housekeeping
 from paas.deploy.rebase import Compilation, compilation_of, key_of
 from paas.deploy.stacks import LABEL, Stacks
 from paas.engine.build.context import DirectoryContext
@@ -24,14 +26,16 @@ from paas.store.store import Store
 @pytest.fixture
 def stacks(tmp_path: Path) -> Stacks:
     layout = Layout.at(tmp_path)
-    return Stacks(Engine(layout), Store(layout))
+    store, engine = Store(layout), Engine(layout)
+    attempts = Attempts(layout, store, engine.clock)
+    return Stacks(engine, store, Housekeeping(layout, store, engine, attempts))
 
 
 def test_a_stack_that_is_none_is_refused_with_those_there_are(stacks: Stacks) -> None:
     app = stacks.store.apps.create("app")
     with pytest.raises(NoSuchStack, match="no stack 'heroku-24'") as caught:
         stacks.choose(app, "heroku-24")
-    assert "debian-13" in caught.value.resolution
+    assert "debian-13, debian-12; pull others" in caught.value.resolution
     with pytest.raises(NoSuchStack):
         stacks.update("../x", Silent())
     assert builder_options(stacks.store.settings, app.id).stack == "debian-13"
