@@ -24,11 +24,12 @@ from paas.engine.build.laying import lay
 from paas.engine.build.rules import BuildTimedOut, Rules
 from paas.engine.build.run import Command, Result, outcome
 from paas.engine.build.target import Attributes, Target
+from paas.engine.build.workspace import Workspace
+from paas.engine.cachevolumes import CacheVolumes
 from paas.engine.call import RanTooLong
 from paas.engine.engine import Engine
 from paas.engine.images import Image
 from paas.engine.layers import LayerId
-from paas.engine.spec import Mount
 from paas.engine.userns import BUILD_OWNER
 from paas.engine.volumes import Volumes
 from paas.host import syscalls
@@ -78,7 +79,10 @@ class Compiler:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._volumes = Volumes(engine.layout, engine.rootfs)
+        self._caches = CacheVolumes(
+            Volumes(engine.layout, engine.rootfs),
+            Workspace(engine.layout, engine.layers, engine.rootfs),
+        )
 
     def run(self, job: Job, build: Image, report: Report) -> Compiled:
         """Compile on the image `build`, which holds the buildpacks and the dependencies.
@@ -109,8 +113,8 @@ class Compiler:
 
     def forget_cache(self, cache: str) -> int:
         """Remove the CACHE_DIR of an app; the bytes of it."""
-        freed = self._volumes.size(cache)
-        self._volumes.remove(cache)
+        freed = self._caches.size(cache)
+        self._caches.remove(cache)
         return freed
 
     def _lay(self, context: Context, build: Image, upper: Path) -> None:
@@ -130,24 +134,25 @@ class Compiler:
         )
 
     def _compile(self, job: Job, rules: Rules, build: Image, upper: Path, report: Report) -> Result:
-        command = Command(
-            args=(recipe.DRIVER, "build", *(pack.name for pack in job.packs)),
-            env={"SOURCE_VERSION": job.commit},
-            hidden_env=_hidden(job.config),
-            mounts=(self._cache(job.cache),),
-        )
-        try:
-            return self._engine.builder.tools.runner.attempt(
-                command, build.layers, build.config, upper, rules, report
-            )
-        except RanTooLong:
-            raise BuildTimedOut(job.deadline_s, "buildpacks") from None
-
-    def _cache(self, name: str) -> Mount:
-        if name not in self._volumes.list():
-            self._volumes.create(name, uid=recipe.UID, gid=recipe.UID)
         user_range = self._engine.ranges.range_for(BUILD_OWNER)
-        return self._volumes.mount(name, user_range, recipe.CACHE)
+        caches = self._caches.opened(job.cache, recipe.UID, user_range, recipe.CACHE, report)
+        with caches as cache:
+            command = Command(
+                args=(recipe.DRIVER, "build", *(pack.name for pack in job.packs)),
+                env={"SOURCE_VERSION": job.commit},
+                hidden_env=_hidden(job.config),
+                mounts=(cache.mount,),
+            )
+            try:
+                result = self._engine.builder.tools.runner.attempt(
+                    command, build.layers, build.config, upper, rules, report
+                )
+            except RanTooLong:
+                raise BuildTimedOut(job.deadline_s, "buildpacks") from None
+            # A buildpack that fails may have fetched what the next build wants all the same; one
+            # that is killed may have stopped in the middle of a file.
+            cache.kept = not (result.ended.oom_killed or result.disk_full)
+        return result
 
 
 def _hidden(config: Mapping[str, Secret]) -> dict[str, Secret]:

@@ -113,7 +113,7 @@ def _look(lower: Path, parts: Sequence[str]) -> tuple[os.stat_result | None, boo
                     return status, False
                 if not stat.S_ISDIR(status.st_mode):
                     return None, False
-                goes_on = goes_on and not _is_opaque(entry)
+                goes_on = goes_on and not is_opaque(entry)
             finally:
                 os.close(entry)
         return None, goes_on
@@ -135,7 +135,8 @@ def is_whiteout(status: os.stat_result) -> bool:
     return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
 
 
-def _is_opaque(directory: int) -> bool:
+def is_opaque(directory: int) -> bool:
+    """Whether nothing below shows through an open directory of an upper one."""
     try:
         return os.getxattr(f"/proc/self/fd/{directory}", OPAQUE) == b"y"
     except OSError:

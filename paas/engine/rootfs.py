@@ -59,7 +59,7 @@ class Rootfs:
             if upper is None and disk_bytes is not None:
                 # No part of the tree of layers: the one mount of another file system.
                 seen = self._disks.shifted(container_id, written.parent, user_range)
-            self._overlay(tree, layers, written, target, seen=seen)
+            self._overlay(tree, self._names(layers), written, target, seen=seen)
         except BaseException:
             self.unmount(container_id)
             raise
@@ -103,7 +103,17 @@ class Rootfs:
         """
         tree = self._fs if user_range is None else self.idmapped(user_range)
         # Setuid files are root's for real in here, whoever finds a way to them.
-        self._overlay(tree, layers, upper, target, syscalls.MS_NOSUID)
+        self._overlay(tree, self._names(layers), upper, target, syscalls.MS_NOSUID)
+
+    def overlay_directory(
+        self, below: Path, upper: Path, target: Path, user_range: UserRange
+    ) -> None:
+        """Mount a directory of the tree with `upper` on top of it, for a container to write to.
+
+        `detach` ends it. Raises `CannotMount`.
+        """
+        lower = os.fspath(below.relative_to(self._fs))
+        self._overlay(self.idmapped(user_range), lower, upper, target, syscalls.MS_NOSUID)
 
     def written(self, container_id: str) -> Path:
         """The upper directory of a container: what it wrote itself. It may be absent."""
@@ -182,14 +192,14 @@ class Rootfs:
     def _overlay(
         self,
         tree: Path,
-        layers: Sequence[LayerId],
+        lower: str,
         upper: Path,
         target: Path,
         flags: int = 0,
         *,
         seen: Path | None = None,
     ) -> None:
-        """Relative, short names: 128 layers fit into the one page of mount(2)'s options.
+        """`lower` and all are relative to `tree`.
 
         `seen` is where what is above `upper` has shifted ids, when it is not below `tree`.
         """
@@ -198,7 +208,6 @@ class Rootfs:
         files.remove_tree(work)
         work.mkdir(mode=0o700)
         above = seen or upper.parent.relative_to(self._fs)
-        lower = ":".join(f"l/{layer}" for layer in self._layers.stack(layers))
         data = f"lowerdir={lower},upperdir={above}/upper,workdir={above}/work,{_OPTIONS}"
         try:
             syscalls.in_directory(
@@ -218,6 +227,10 @@ class Rootfs:
                 [data],
                 "Put the root of the PaaS on ext4, xfs or btrfs: overlayfs needs to write there.",
             )
+
+    def _names(self, layers: Sequence[LayerId]) -> str:
+        """Short names: 128 layers fit into the one page of mount(2)'s options."""
+        return ":".join(f"l/{layer}" for layer in self._layers.stack(layers))
 
     def _mount_point(self, container_id: str, user_range: UserRange) -> Path:
         """A directory that only the range's own root (and the host's) can reach."""

@@ -47,10 +47,23 @@ class Workspace:
         """The layers with `upper` on top of them, for this process to write into, or with
         the ids of a range for a container to have.
         """
+        with self._target(user_range) as target:
+            self._rootfs.overlay(below, upper, target, user_range)
+            yield target
+
+    @contextmanager
+    def mounted_over(self, below: Path, upper: Path, user_range: UserRange) -> Iterator[Path]:
+        """A directory of the tree of layers with `upper` on top of it, for a container."""
+        with self._target(user_range) as target:
+            self._rootfs.overlay_directory(below, upper, target, user_range)
+            yield target
+
+    @contextmanager
+    def _target(self, user_range: UserRange | None) -> Iterator[Path]:
+        """Where to mount, for a while."""
         target = self._place(user_range) / secrets.token_hex(8)
         target.mkdir()
         try:
-            self._rootfs.overlay(below, upper, target, user_range)
             yield target
         finally:
             detach(target)
