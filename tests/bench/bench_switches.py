@@ -5,6 +5,10 @@ uploads slowly, holds event streams and WebSockets open, and asks in a steady rh
 what latencies are taken from: a switch is the second around the first answer of an instance
 that was not there before. It ends when both the operations and the requests are done, or
 after ten minutes.
+
+Visitors, developers and the server share the processors here. What a push to a bare repository
+and the app's own boot cost the visitors is therefore measured too, in the same run: nobody who
+deploys on a saturated server is without them.
 """
 
 from __future__ import annotations
@@ -22,15 +26,23 @@ from typing import Any
 
 from tests.bench.bench_swap import failures
 from tests.bench.figures import Row, row
+from tests.bench.sample import bare_repository
+from tests.ports import free_port
 from tests.push import apps
+from tests.push.outcome import eventually
 from tests.push.repository import Repository
 from tests.push.server import CHECKOUT, DOMAIN, Server
 
 TITLE = "fifty deploys, scales and restarts under saturation"
 APP = "busy"
 OPERATIONS, REQUESTS, LIMIT_S = 50, 500_000, 600
+PLAIN = 10
+"""Pushes to a bare repository, each with a boot of the app outside of the PaaS."""
 KEPT, NEW = 24, 4
 """wrk's connections: those it keeps, and those it makes anew for each request."""
+
+Span = tuple[float, float]
+"""Begin and end, in seconds of the epoch."""
 
 DRAIN_S = 10
 STEADY_S = 10.0
@@ -42,11 +54,14 @@ def measure(server: Server) -> Sequence[Row]:
     """Everything at once, then what each kind of visitor saw."""
     repository = server.repository(APP, _version("first"))
     repository.push("--force", "main").ok()
+    server.let_in_as_root()
+    bare_repository(server.folder / "bare.git")
     for words in (f"proxy:set {APP} request-buffering off", f"checks:set {APP} drain-seconds 10"):
         server.ssh(words).ok()
     load = [_wrk(server, KEPT), _wrk(server, NEW, "-H", "Connection: close")]
     crowd = _crowd(server)
     try:
+        plain = _plainly(server, repository)
         spans, told = _operate(server, repository)
     finally:
         for each in load:
@@ -55,13 +70,41 @@ def measure(server: Server) -> Sequence[Row]:
         seen = json.loads(crowd.communicate(b"\n", timeout=60)[0])
     for failure in seen["failures"]:
         print(f"   {failure}", file=sys.stderr)
-    return [*_counts(outputs, seen, told), *_latencies(seen["probes"], spans)]
+    return [*_counts(outputs, seen, told), *_latencies(seen["probes"], plain, spans)]
 
 
-def _operate(server: Server, repository: Repository) -> tuple[list[tuple[float, float]], int]:
-    """When each operation began and ended, and how many requests the pushes say failed."""
+def _plainly(server: Server, repository: Repository) -> list[Span]:
+    """When each push to a bare repository began, and the app's boot behind it ended."""
     time.sleep(STEADY_S)
-    spans: list[tuple[float, float]] = []
+    target = f"root@server:{server.folder}/bare.git"
+    spans: list[Span] = []
+    for number in range(PLAIN):
+        began = time.time()
+        repository.commit(_version(f"plain {number}"))
+        repository.git("push", "--force", target, "HEAD:main").ok()
+        _boot()
+        spans.append((began, time.time()))
+        time.sleep(PAUSE_S)
+    return spans
+
+
+def _boot() -> None:
+    """The app comes up on the host, answers and ends."""
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, Path(__file__).with_name("everything.py")],
+        env={"PORT": str(port)}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        eventually(lambda: socket.create_connection(("127.0.0.1", port)).close() is None)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _operate(server: Server, repository: Repository) -> tuple[list[Span], int]:
+    """When each operation began and ended, and how many requests the pushes say failed."""
+    spans: list[Span] = []
     told, until = 0, time.time() + LIMIT_S
     while len(spans) < OPERATIONS or _requests(server) < REQUESTS:
         assert time.time() < until, f"{len(spans)} operations, {_requests(server)} requests"
@@ -130,25 +173,29 @@ def _counts(outputs: Sequence[str], seen: dict[str, Any], told: int) -> list[Row
 
 
 def _latencies(
-    probes: Sequence[tuple[float, float, str]], spans: Sequence[tuple[float, float]]
+    probes: Sequence[tuple[float, float, str]], plain: Sequence[Span], spans: Sequence[Span]
 ) -> list[Row]:
     switches = _switches(probes)
 
-    def within(at: float, parts: Sequence[tuple[float, float]]) -> bool:
+    def within(at: float, parts: Sequence[Span]) -> bool:
         return any(start <= at <= end for start, end in parts)
 
     around = [(at - AROUND_S, at + AROUND_S) for at in switches]
     first = probes[0][0]
-    steady = [took for at, took, _ in probes if first + 1 < at < spans[0][0]]
+    steady = [took for at, took, _ in probes if first + 1 < at < plain[0][0]]
+    plainly = [took for at, took, _ in probes if within(at, plain)]
     under_way = [took for at, took, _ in probes if within(at, spans) and not within(at, around)]
     switching = [took for at, took, _ in probes if within(at, around)]
-    floor = _p99(steady)
+    floor, bare = _p99(steady), _p99(plainly)
     return [
         row("switches seen", [len(switches)], unit=""),
         row("p99 steady", [floor * 1000], unit="ms"),
+        row("p99 while a bare repository is pushed to and an app boots", [bare * 1000], unit="ms"),
+        row("bare pushes and boots beside steady", [bare / floor], unit="times"),
         row("p99 while something is built or started", [_p99(under_way) * 1000], unit="ms"),
         row("p99 in the second around a switch", [_p99(switching) * 1000], unit="ms"),
-        row("the latter beside steady", [_p99(switching) / floor], unit="times", target=2),
+        row("a switch beside steady", [_p99(switching) / floor], unit="times", target=2),
+        row("a switch beside bare pushes and boots", [_p99(switching) / bare], unit="times"),
     ]
 
 
