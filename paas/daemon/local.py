@@ -18,12 +18,19 @@ import paas
 from paas.daemon.background import Background, NotStarted
 from paas.deploy.parts import Parts
 from paas.deploy.services_route import OWNER as SERVICES
+from paas.engine.container import Container
 from paas.engine.engine import Engine
 from paas.host.processes import Process, spawn
 from paas.host.waiting import wait_until
+from paas.model.processes import STOP_TIMEOUT
 
-STOPPERS = 32
-"""Instances that are stopped at once."""
+STOPPERS = 256
+"""Instances that are stopped at once; most of it is waiting."""
+
+APPS_S, SERVICES_S = 60.0, 60.0
+"""The longest that apps, and then the services behind them, have to stop when everything does,
+whatever they are allowed otherwise: a machine goes down in a bounded time. With what SIGKILL
+takes, both are below TimeoutStopSec= of the unit, which would kill them at once."""
 
 RESOLVER_S = 10.0
 ANSWER_S = 1.0
@@ -69,20 +76,28 @@ class Local:
         Raises the first error after all were tried.
         """
         containers = self._parts.engine.containers.list()
-        services = [one.id for one in containers if one.owner.startswith(SERVICES)]
-        others = [one.id for one in containers if one.id not in services]
+        services = [one for one in containers if one.owner.startswith(SERVICES)]
+        others = [one for one in containers if one not in services]
         ended: list[Future[None]] = []
-        for group in (others, services):
+        for group, longest_s in ((others, APPS_S), (services, SERVICES_S)):
+            graces = {one.id: min(self._grace_s(one), longest_s) for one in group}
             with ThreadPoolExecutor(STOPPERS) as pool:
-                ended += [pool.submit(self._stop_container, one) for one in group]
+                ended += [pool.submit(self._stop_container, *one) for one in graces.items()]
         for future in ended:
             future.result()
 
-    def _stop_container(self, container: str) -> None:
+    def _grace_s(self, container: Container) -> float:
+        store = self._parts.store
+        instance = store.instances.by_container(container.id)
+        if instance is None:
+            return container.stop_timeout
+        return store.processes.value(STOP_TIMEOUT, instance.app_id, instance.process_type)
+
+    def _stop_container(self, container: str, grace_s: float) -> None:
         # An engine of its own: a connection to a database belongs to one thread.
         containers = Engine(self._layout).containers
         try:
-            containers.stop(container)
+            containers.stop(container, grace_s)
         finally:
             containers.remove(container)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
+from paas.daemon.background import LOG_LINES, NotStarted
 from paas.host.files import remove_tree, write_atomic
-from paas.host.processes import run
+from paas.host.processes import ProcessFailed, run
 from paas.model.layout import Layout
 
 UNITS = ("paas-network.service", "paas-instances.service", "paas-proxy.service", "paasd.service")
@@ -77,8 +79,18 @@ class Systemd:
         run(["systemctl", "daemon-reload"])
 
     def start(self, units: Sequence[str] = UNITS) -> None:
-        """Returns when they are up: all of them tell. Raises `ProcessFailed`."""
-        run(["systemctl", "start", *units])
+        """Returns when they are up: all of them tell. Raises `NotStarted` with what they said."""
+        try:
+            run(["systemctl", "start", *units])
+        except ProcessFailed as error:
+            # systemctl says no more than where to look.
+            journal = ["journalctl", "--no-pager", *(f"--unit={unit}" for unit in units)]
+            said = run([*journal, "--output=cat", f"--lines={LOG_LINES}"], check=False).text
+            raise NotStarted(
+                f"systemd cannot start {' '.join(units)}",
+                said.splitlines(),
+                f"All that was said: {shlex.join(journal)}",
+            ) from error
 
     def restart(self, unit: str) -> None:
         run(["systemctl", "restart", unit])

@@ -197,6 +197,7 @@ class Bundle:
             pid=live.init.pid if live else 0,
             address=IPv4Address(address) if address else None,
             restarts=RestartPolicy.parse(record.restart).restarts,
+            stop_timeout=record.stop_timeout,
         )
 
     @contextmanager

@@ -78,6 +78,8 @@ class Container:
     address: IPv4Address | None = None
     restarts: bool = False
     """Whether a restart policy keeps it."""
+    stop_timeout: float = 0.0
+    """Seconds between its stop signal and SIGKILL."""
 
 
 @dataclass(frozen=True)

@@ -143,7 +143,10 @@ def _whole(least: int, most: int) -> Callable[[str], int]:
 
 
 STOP_TIMEOUT = ProcessSetting(
-    "stop-timeout-seconds", _whole(0, 3600), 30, "The time between the stop signal and SIGKILL"
+    "stop-timeout-seconds",
+    _whole(0, 3600),
+    30,
+    "The time between the stop signal and SIGKILL; 60 at most when the whole server stops",
 )
 RESTART_POLICY = ProcessSetting(
     "restart-policy",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -12,10 +13,12 @@ from itertools import count
 
 import pytest
 
+from paas.daemon import local
 from paas.deploy.draft import Draft
 from paas.deploy.explain import Unhealthy
 from paas.deploy.heal import Healing
 from paas.deploy.parts import Parts
+from paas.deploy.services_route import OWNER as SERVICES
 from paas.engine.config import ImageConfig
 from paas.engine.images import ImageNotFound
 from paas.engine.spec import ContainerSpec
@@ -362,3 +365,27 @@ def test_what_every_app_has_is_not_made_its_own_by_a_rollback(world: World) -> N
     assert store.config.get(app.id) == {"VERSION": Secret("2")}
     assert release.config == {"VERSION": Secret("2"), "SHARED": Secret("new")}
     store.config.unset(None, ["SHARED"])
+
+
+def test_everything_stops_in_time_also_what_does_not_want_to(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine goes down in a bounded time, and no app outlives the services behind it."""
+    monkeypatch.setattr(local, "APPS_S", 1.5)
+    monkeypatch.setattr(local, "SERVICES_S", 0.5)
+    containers = world.parts.engine.containers
+    patient = world.app("patient")
+    world.parts.store.processes.set(patient.id, "web", STOP_TIMEOUT.name, "3600")
+    world.deploy(patient, 1, f"trap '' TERM; {SERVE}")
+    deaf = ("/bin/sh", "-c", "trap '' TERM; while :; do /bin/sleep 600; done")
+    for owner in ("app:9", f"{SERVICES}9"):
+        name = owner.replace(":", "")
+        containers.create(ContainerSpec(name, world.image, owner, deaf, stop_timeout=3600.0))
+        containers.start(name)
+    began = time.monotonic()
+    local.Local(world.parts).stop_instances()
+    assert 2.0 <= time.monotonic() - began < 60.0
+    assert containers.list() == []
+    stopped = [one.container for one in world.parts.engine.events.read() if one.action == "stop"]
+    assert stopped[-1] == "service9"
+    assert "app9" in stopped

@@ -9,7 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from paas.daemon.background import NotStarted
+from paas.daemon.local import APPS_S, SERVICES_S
 from paas.daemon.systemd import CONTROL, NEEDRESTART, SLICE, UNITS, Systemd, render
+from paas.engine.containers import KILL_SECONDS
+from paas.host import processes
 from paas.model.layout import Layout
 
 LAYOUT = Layout(Path("/srv/100%/paas"))
@@ -69,6 +73,13 @@ def test_a_slow_start_is_not_killed_half_way(unit: str) -> None:
     assert "TimeoutStartSec=300" in template(unit)
 
 
+def test_nothing_is_killed_while_it_may_still_stop_by_itself() -> None:
+    (seconds,) = re.findall(
+        r"^TimeoutStopSec=(\d+)$", template("paas-instances.service"), re.MULTILINE
+    )
+    assert int(seconds) >= APPS_S + SERVICES_S + 2 * KILL_SECONDS
+
+
 def test_every_unit_is_listed_in_the_uninstaller() -> None:
     """It removes them where the program is broken as well."""
     script = (Path(__file__).parents[3] / "install.sh").read_text()
@@ -102,3 +113,24 @@ def template(unit: str) -> str:
 def test_another_root_than_the_default_has_no_units() -> None:
     assert not Systemd(LAYOUT).wanted
     assert not Systemd(LAYOUT).used
+
+
+def test_a_unit_that_does_not_start_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """systemctl(1) itself says where to look, and no more."""
+    for name, script in (
+        ("systemctl", 'echo "Job for $2 failed." >&2; exit 1'),
+        ("journalctl", 'echo "$2: SystemExit: 9"; echo "Main process exited, status=9"'),
+    ):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setattr(processes, "SEARCH_PATH", f"{tmp_path}:{processes.SEARCH_PATH}")
+    with pytest.raises(NotStarted) as caught:
+        Systemd(LAYOUT).start(["paasd.service"])
+    assert caught.value.brief == "systemd cannot start paasd.service"
+    assert caught.value.details == (
+        "--unit=paasd.service: SystemExit: 9",
+        "Main process exited, status=9",
+    )
+    assert "journalctl --no-pager --unit=paasd.service" in str(caught.value)
