@@ -15,7 +15,7 @@ from paas.daemon import ground
 from paas.daemon.local import Local
 from paas.daemon.systemd import Systemd
 from paas.deploy.parts import Parts
-from paas.engine.holder import LEAF as HOLDER
+from paas.engine.holder import holds
 from paas.errors import PaasError
 from paas.host import syscalls
 from paas.host.files import FileLock, remove_tree
@@ -128,9 +128,8 @@ class Services:
         Where control groups are of version 1 those of instances are outside of the unit's, which
         ends with its one process: that is a reason to start it again, and none to stop apps.
         """
-        cgroups = self._parts.engine.cgroups
-        lost = cgroups.version == 1 and not cgroups.leaf(HOLDER).processes()
-        if name == "instances" and lost:
+        apart = self._parts.engine.cgroups.version == 1
+        if name == "instances" and apart and not holds(self._layout):
             return
         self._local.stop(name)
 

@@ -18,6 +18,7 @@ from paas.daemon.doctor import Doctor
 from paas.daemon.local import Local
 from paas.daemon.services import Services
 from paas.deploy.parts import Parts
+from paas.engine.holder import LEAF as HOLDER
 from paas.host.files import remove_tree
 from paas.host.identity import Identity
 from paas.model.layout import Layout
@@ -158,6 +159,10 @@ def test_a_unit_that_lost_its_holder_stops_no_app_and_one_that_is_stopped_all(
     lost = [] if parts.engine.cgroups.version == 1 else ["stop"]
     assert asked == lost
     services.up(("network", "instances"), Silent())
+    # As systemd does with version 1 when it is executed again.
+    leaf = parts.engine.cgroups.leaf(HOLDER)
+    for directory in leaf.directories if parts.engine.cgroups.version == 1 else ():
+        (directory.parents[1] / "cgroup.procs").write_text(str(pid_of(parts, "instances")))
     services.stop("instances")
     assert asked == [*lost, "stop"]
 
