@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Acceptance of a fresh machine, on that machine: root, systemd, and a copy of the checkout.
 #
-#   vagrant/acceptance.sh before   from nothing to a served app; upgrade, kill -9, a refused push
+#   vagrant/acceptance.sh before   from nothing to a served app; upgrades, good and bad; kill -9, a
+#                                  refused push, new libraries
 #   (reboot)
 #   vagrant/acceptance.sh after    what came back by itself; uninstall, install again, purge
 #
@@ -16,7 +17,8 @@ readonly UNITS=(paas-network paas-instances paas-proxy paasd)
 if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
     readonly CGROUPS=2 GROUP=/sys/fs/cgroup/paas.slice/paas-instances.service
 else
-    readonly CGROUPS=1 GROUP=/sys/fs/cgroup/pids/paas
+    # Of the hierarchies the one in which systemd leaves processes where they are.
+    readonly CGROUPS=1 GROUP=/sys/fs/cgroup/systemd/paas
 fi
 readonly PATIENCE_S=300
 
@@ -35,14 +37,26 @@ eventually() {
 
 page() { curl -fsS --noproxy '*' --max-time 60 -H "Host: ${1:-hello}.$DOMAIN" http://127.0.0.1/; }
 serves() { page "$1" | grep -qF "version $2"; }
+invocation() { systemctl show --property InvocationID --value "$1.service"; }
 main_pid() { systemctl show --property MainPID --value "$1.service"; }
 boot_id() { cat /proc/sys/kernel/random/boot_id; }
+
+holder() { pgrep -f '^[^ ]+ -I -m paas.engine.holder '; }
 
 # Every process of every container, with what monitors it: an app that was touched has others.
 instances() { find $GROUP/{instances,monitors} -name cgroup.procs -exec cat {} + | sort -n; }
 
+# An instance of a release that was replaced ends after its last request.
+only_live() { [ "$(find $GROUP/instances -mindepth 1 -maxdepth 1 -type d | wc -l)" = 2 ]; }
+
 same_instances() {
-    [ "$(instances)" = "$1" ] || fail "$2: other processes of apps than before"
+    local now
+    now=$(instances)
+    if [ "$now" != "$1" ]; then
+        diff <(echo "$1") <(echo "$now") || true
+        ps -ww -o pid=,lstart=,args= -p "$(paste -sd, <<<"$now")" || true
+        fail "$2: other processes of apps than before"
+    fi
     shown "$2: the same $(wc -l <<<"$1") processes of apps"
 }
 
@@ -53,6 +67,7 @@ while_visited() {
     : >$STATE/visits
     while [ -e $STATE/visiting ]; do
         if page hello >/dev/null 2>>$STATE/refused; then echo served; else echo failed; fi
+        sleep 0.05
     done >>$STATE/visits &
     visitor=$!
     "$@"
@@ -125,10 +140,79 @@ reserves() {
     paas resource:reserve-clear hello
 }
 
+# A copy of the checkout in which a sed program has changed a file.
+changed() {
+    local tree=$STATE/$1 file=$2
+    cp -R . "$tree"
+    sed -i "$3" "$tree/$file"
+    ! cmp -s "$file" "$tree/$file" || fail "there is nothing to change in $file"
+}
+
+# What was in use before is in use, and so are the processes of apps that are told.
+went_back() {
+    [ "$(readlink /usr/lib/paas/current)" = "$2" ] || fail "the program is not the one from before"
+    [ ! -e /var/lib/paas/upgrade ] || fail "an upgrade is still on its trial"
+    eventually paas apps:list
+    units_run
+    same_instances "$running" "$1"
+}
+
+# A new version that cannot do its work: paasd ends, or only the supervisor.
+gives_up() {
+    local program name=$1
+    program=$(readlink /usr/lib/paas/current)
+    changed "$@"
+    refused() { ! install "$STATE/$name" --no-demo; }
+    while_visited refused
+    grep -q 'the one before is in use again' $STATE/install.log || fail "nothing went back"
+    went_back "$name" "$program"
+}
+
+# Its own way back dies with it: what starts next has to go it.
+killed_upgrade() {
+    local program upgrading
+    program=$(readlink /usr/lib/paas/current)
+    changed slow paas/daemon/doctor.py 's/^        checks: Mapping/        time.sleep(600)\n&/'
+    setsid paas upgrade $STATE/slow &
+    upgrading=$!
+    eventually new_one_serves "$program"
+    kill -9 -- -$upgrading
+    wait $upgrading || true
+    paas up --no-stack
+    went_back "killed upgrade" "$program"
+}
+
+new_one_serves() {
+    [ "$(readlink /usr/lib/paas/current)" != "$1" ] && [ "$(systemctl is-active paasd.service)" = active ]
+}
+
+# needrestart, which Ubuntu's servers have, restarts what uses libraries that were replaced: paasd
+# shows that it does.
+new_libraries() {
+    local library unit
+    local -A before
+    export DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=a
+    apt-get install -qq needrestart >$STATE/apt.log 2>&1 || fail "$(cat $STATE/apt.log)"
+    library=$(dpkg-query -W -f '${Package}\n' 'libssl3*' | head -n 1)
+    for unit in "${UNITS[@]}"; do before[$unit]=$(invocation "$unit"); done
+    replace_library() { apt-get install -qq --reinstall "$library" 2>&1 | tee $STATE/apt.log; }
+    while_visited replace_library
+    [ "$(invocation paasd)" != "${before[paasd]}" ] || fail "needrestart does nothing here"
+    for unit in paas-network paas-instances paas-proxy; do
+        [ "$(invocation $unit)" = "${before[$unit]}" ] || fail "$unit was restarted"
+    done
+    eventually runs_no_replaced_library paas-proxy
+    units_run
+    same_instances "$running" "new libraries"
+}
+
+runs_no_replaced_library() { ! grep -q '/lib\(ssl\|crypto\).* (deleted)$' "/proc/$(main_pid "$1")/maps"; }
+
 before() {
     local running killed program
     [ ! -e /usr/local/bin/paas ] || fail "paas is installed here"
     mkdir -p $STATE
+    trap 'rm -f $STATE/visiting' EXIT
     boot_id >$STATE/boot
 
     step "Install"
@@ -157,6 +241,15 @@ before() {
     readlink "/proc/$(main_pid paasd)/exe" >/dev/null || fail "paasd does not run"
     same_instances "$running" "upgrade"
 
+    step "Upgrade to a version whose paasd ends"
+    gives_up dead paas/program.py 's/^    import_everything()$/    raise SystemExit(9)/'
+
+    step "Upgrade to a version whose supervisor ends"
+    gives_up idle paas/program.py 's/^    supervisor.main(layout)$/    raise SystemExit(9)/'
+
+    step "kill -9 of an upgrade"
+    while_visited killed_upgrade
+
     step "A push, and one that is refused"
     push 's/VERSION = "1"/VERSION = "2"/' || fail "git push"
     serves pushed 2
@@ -182,16 +275,21 @@ before() {
     same_instances "$running" "kill -9 of nginx"
 
     step "kill -9 of what holds the control groups"
-    killed=$(cat $GROUP/holder/cgroup.procs)
+    killed=$(holder)
     kill_holder() { kill -9 "$killed"; eventually [ ! -e "/proc/$killed" ]; eventually serves hello 1; }
     while_visited kill_holder
     # In version 1 the groups are outside of the unit's, which ends with its one process.
-    [ $CGROUPS = 2 ] || eventually grep -q . $GROUP/holder/cgroup.procs
+    [ $CGROUPS = 2 ] || eventually holder
     eventually paas apps:list
     same_instances "$running" "kill -9 of the holder"
     push 's/VERSION = "2"/VERSION = "3"/' || fail "git push"
     serves pushed 3
     units_run
+
+    step "New libraries"
+    eventually only_live
+    running=$(instances)
+    new_libraries
     [ -z "$(systemctl list-units --failed --no-legend 'paas*')" ] || fail "a unit has failed"
     printf '\nReboot the machine, then: %s after\n' "$0"
 }

@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from paas.daemon.background import LOG_LINES, NotStarted
+from paas.host.clock import SystemClock
 from paas.host.files import remove_tree, write_atomic
 from paas.host.processes import ProcessFailed, run
 from paas.model.layout import Layout
@@ -80,12 +81,14 @@ class Systemd:
 
     def start(self, units: Sequence[str] = UNITS) -> None:
         """Returns when they are up: all of them tell. Raises `NotStarted` with what they said."""
+        began = SystemClock().now()
         try:
             run(["systemctl", "start", *units])
         except ProcessFailed as error:
             # systemctl says no more than where to look.
             journal = ["journalctl", "--no-pager", *(f"--unit={unit}" for unit in units)]
-            said = run([*journal, "--output=cat", f"--lines={LOG_LINES}"], check=False).text
+            latest = ["--output=cat", f"--since=@{began:.3f}", f"--lines={LOG_LINES}"]
+            said = run([*journal, *latest], check=False).text
             raise NotStarted(
                 f"systemd cannot start {' '.join(units)}",
                 said.splitlines(),

@@ -27,7 +27,10 @@ def test_shellcheck_is_content() -> None:
     passes(program("shellcheck"), "--external-sources", *scripts)
 
 
-@pytest.mark.parametrize("name", ["install.sh", "test.sh", ".ci/run"])
+SCRIPTS = ["install.sh", "test.sh", ".ci/run", "vagrant/acceptance.sh", "vagrant/nspawn.sh"]
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
 def test_a_script_that_a_person_starts_can_be_started(name: str) -> None:
     path = CHECKOUT / name
     assert path.is_file(), f"{name} is missing"
