@@ -150,6 +150,7 @@ class Rig:
         cleanup.callback(self.network.teardown)
         self.network.ensure()
         cgroups = Cgroups.detect(self.layout)
+        cleanup.callback(cgroups.remove)
         self.bundler = Bundler(self.layout, self.rootfs, ranges, self.network, cgroups, self.clock)
         foreground = Foreground(self.bundler, self.images)
         runner = Runner(self.layout, self.layers, foreground, lambda: host)
