@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+import subprocess
 import threading
 from typing import Any
 
@@ -176,24 +177,46 @@ def test_a_release_command_runs_before_the_switch(app: App) -> None:
     assert "release" not in app.ssh("ps {}").ok().out
 
 
+class Release:
+    """A release command that goes on until it is let go; its words are not in itself."""
+
+    COMMAND = "echo begun $((1+1)); until test -e /tmp/go; do sleep 0.05; done; echo ended $((1+1))"
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._before = app.server.residue()["containers"]
+        procfile = f"release: {self.COMMAND}\nweb: exec python3 -u app.py\n"
+        self.commit = app.repository.commit(apps.plain("2", Procfile=procfile))
+
+    def start_push(self) -> subprocess.Popen[bytes]:
+        """A push in the middle of it."""
+        push = self._app.repository.start_push()
+        heard(push, b"begun 2")
+        (self._container,) = self._app.server.residue()["containers"] - self._before
+        return push
+
+    def let_go(self) -> None:
+        self._app.server.paas("containers:exec", self._container, "touch", "/tmp/go").ok()
+
+
 def test_pushes_of_one_app_queue_and_the_newest_wins(app: App) -> None:
     app.push(apps.plain("1")).ok()
-    slow = apps.plain("2", Procfile="release: sleep 5\nweb: exec python3 -u app.py\n")
-    app.repository.commit(slow)
-    first = app.repository.start_push()
-    heard(first, b"-----> ")
+    release = Release(app)
+    first = release.start_push()
     app.repository.commit(apps.plain("3"))
     overtaken = app.repository.start_push()
     heard(overtaken, b"Waiting for the push of ")
-    app.repository.commit(apps.plain("4"))
-    newest = app.repository.push()
+    app.repository.commit(apps.plain("4", Procfile="web: exec python3 -u app.py\n"))
+    newest = app.repository.start_push()
     said = overtaken.communicate()[0].decode()
+    release.let_go()
     assert overtaken.returncode != 0
     assert " !     A newer push of this app is waiting, so this one is skipped" in said
     assert "fatal: remote error: A newer push of this app is waiting" in said
     first.communicate()
     assert first.returncode == 0
-    assert newest.code == 0, newest.text
+    said = newest.communicate()[0].decode()
+    assert newest.returncode == 0, said
     assert app.serves("hello 4")
     assert "v4" not in app.ssh("releases {}").ok().out
 
@@ -216,14 +239,20 @@ def test_two_apps_are_pushed_at_the_same_time(server: Server, app: App, live: Ap
     assert live.serves("hello 1")
 
 
-def test_a_push_whose_connection_dies_in_the_build_leaves_nothing(app: App) -> None:
-    app.push(apps.plain("1")).ok()
-    before = app.server.residue()
+def building_for_ever(app: App) -> subprocess.Popen[bytes]:
+    """A push in the middle of its build."""
     app.repository.commit(
         apps.plain("2", Dockerfile=apps.STACK + "RUN echo now; sleep 300\nCMD true\n")
     )
     push = app.repository.start_push()
     heard(push, b"now")
+    return push
+
+
+def test_a_push_whose_connection_dies_in_the_build_leaves_nothing(app: App) -> None:
+    app.push(apps.plain("1")).ok()
+    before = app.server.residue()
+    push = building_for_ever(app)
     assert newest_build(app)["status"] == "building"
     cut(push)
     # Whoever comes back is told that it has ended, and how.
@@ -243,17 +272,22 @@ def newest_build(app: App) -> dict[str, Any]:
 
 def test_a_push_that_lost_its_connection_behind_its_build_is_re_attached_to(app: App) -> None:
     app.push(apps.plain("1")).ok()
-    procfile = "release: echo migrating; sleep 3; echo migrated\nweb: exec python3 -u app.py\n"
-    commit = app.repository.commit(apps.plain("2", Procfile=procfile))
-    push = app.repository.start_push()
-    heard(push, b"migrating")
+    release = Release(app)
+    push = release.start_push()
     cut(push)
     under_way = newest_build(app)
-    assert (under_way["status"], under_way["commit"]) == ("releasing", commit)
-    said = app.ssh("builds:output {} -t").ok().out
-    # From its beginning to its end, which came behind the connection's.
-    assert said.index("Building") < said.index("migrating") < said.index("migrated")
-    assert "Released v2" in said
+    assert (under_way["status"], under_way["commit"]) == ("releasing", release.commit)
+    with subprocess.Popen(
+        ["ssh", "server", "--", f"builds:output {app.name} -t"],
+        env=app.server.env, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    ) as follower:  # fmt: skip
+        # From its beginning to its end, which came behind the connection's.
+        assert "Building" in heard(follower, b"begun 2")
+        release.let_go()
+        said = follower.communicate()[0].decode()
+    assert follower.returncode == 0
+    assert said.index("ended 2") < said.index("Released v2")
     assert app.serves("hello 2")
     ended = newest_build(app)
     assert (ended["build"], ended["status"], ended["release"]) == (under_way["build"], "live", "v2")
@@ -264,11 +298,7 @@ def test_a_push_that_lost_its_connection_behind_its_build_is_re_attached_to(app:
 def test_a_build_is_canceled_from_another_connection(app: App) -> None:
     app.push(apps.plain("1")).ok()
     before = app.server.residue()
-    app.repository.commit(
-        apps.plain("2", Dockerfile=apps.STACK + "RUN echo now; sleep 300\nCMD true\n")
-    )
-    push = app.repository.start_push()
-    heard(push, b"now")
+    push = building_for_ever(app)
     number = newest_build(app)["build"]
     assert f"Canceling build {number} of" in app.ssh("builds:cancel {}").ok().text
     said = push.communicate(timeout=100)[0].decode()
