@@ -15,6 +15,7 @@ from paas.engine.engine import Engine
 from paas.engine.gc import Collected
 from paas.engine.images import Image
 from paas.engine.layers import LayerId
+from paas.engine.pulledstacks import BUILD, RUN
 from paas.engine.reference import LOCAL, Reference, parse_reference
 from paas.errors import PaasError
 from paas.model.report import Report
@@ -144,7 +145,7 @@ class ServerImages:
         users = self._users()
         apps = {user.split()[1] for image in images for user in users[image] if _is_app(user)}
         names = self._names()
-        pulls = {f"paas images:pull {name}" for image in images for name in names[image]}
+        pulls = {_pull(name) for image in images for name in names[image]} - {""}
         builds = {f"paas ps:rebuild {app}" for app in apps}
         steps = sorted(pulls) + sorted(builds)
         return Damaged(layer, problem, tuple(images), "; ".join(steps) or "paas gc")
@@ -179,6 +180,14 @@ class ServerImages:
                 resolution="Try again when it has ended: paas gc",
             )
         return collected
+
+
+def _pull(name: str) -> str:
+    """The command that brings the image of a name back; empty of one that builds make."""
+    if not parse_reference(name).local:
+        return f"paas images:pull {name}"
+    stack = name.removeprefix(BUILD).removeprefix(RUN)
+    return f"paas stack:update {stack}" if stack != name else ""
 
 
 def free_name(text: str) -> Reference:
