@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 COMMAND_SECONDS = 100.0
 HANG_SECONDS = 100.0
-POLL_SECONDS = 0.05
+LEAST_POLL_SECONDS, MOST_POLL_SECONDS = 0.05, 0.5
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,10 @@ def run(
 def eventually(fact: Callable[[], T]) -> T:
     """Poll until `fact()` is true and return it; the last assertion or value is shown.
 
-    Nothing is fast because of its limit: it ends what hangs.
+    Nothing is fast because of its limit: it ends what hangs. What takes long is asked for
+    seldom, since to ask may take a program, and others wait for the processor.
     """
-    deadline = time.monotonic() + HANG_SECONDS
+    began = time.monotonic()
     while True:
         try:
             value = fact()
@@ -79,5 +80,6 @@ def eventually(fact: Callable[[], T]) -> T:
             value, problem = None, error
         if value:
             return value
-        assert time.monotonic() < deadline, f"not within {HANG_SECONDS} s: {problem}"
-        time.sleep(POLL_SECONDS)
+        waited = time.monotonic() - began
+        assert waited < HANG_SECONDS, f"not within {HANG_SECONDS} s: {problem}"
+        time.sleep(min(max(waited / 10, LEAST_POLL_SECONDS), MOST_POLL_SECONDS))
