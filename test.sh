@@ -7,6 +7,7 @@
 #   sudo ./test.sh --no-install tests/unit
 #   sudo ./test.sh --bench [NAME]         the measurements in tests/bench instead
 #   sudo ./test.sh --buildah SUITE        unpack another buildah to compare images with
+#   sudo ./test.sh --docker               compare images with those of docker too
 #
 # The checkout stays as it is: the Python environment and all caches are in /var/cache (of a
 # user who is not root: ~/.cache).
@@ -134,6 +135,11 @@ main() {
     if [ "${1:-}" = --bench ]; then
         shift
         exec "$venv/bin/python" -m tests.bench "$@"
+    fi
+    if [ "${1:-}" = --docker ]; then
+        shift
+        export PAAS_TEST_DOCKER=yes
+        set -- -q tests/engine/build/test_build_differential.py "$@"
     fi
     # Most of a push is waiting: three files at a time keep two processors busy. In the order of
     # the folders: the unit tests, of which none is long, fill what is left at the end.

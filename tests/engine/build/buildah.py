@@ -40,6 +40,8 @@ class Buildah:
         """`base` is a tar of the base image; `inside` an argv that runs a program elsewhere."""
         self._folder = folder
         self._inside = inside
+        # One image file for all, and a storage that is locked.
+        self.lanes = 1
         self.newer = bool(inside)
         folder.mkdir()
         # Its registries.conf: nothing is ever pulled.

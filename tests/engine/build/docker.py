@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from pathlib import Path
 
 from paas.host import syscalls
@@ -17,6 +18,7 @@ class DockerBuild:
     """Builds by one daemon, whose storage driver is overlay2."""
 
     newer = False
+    lanes = 2
 
     def __init__(self, folder: Path, base: Path, docker: Docker) -> None:
         """`base` is a tar of the base image; images are looked at below `folder`."""
@@ -39,9 +41,10 @@ class DockerBuild:
     def _look(self, layers: list[str]) -> dict[str, Node]:
         """The files of an image: its layers, the topmost first, mounted as the driver does."""
         storage = Path(layers[0]).parent.parent
-        empty, root = self._folder / "empty", self._folder / "root"
+        folder = Path(tempfile.mkdtemp(dir=self._folder))
+        empty, root = folder / "empty", folder / "root"
         for path in (empty, root):
-            path.mkdir(exist_ok=True)
+            path.mkdir()
         names = ":".join([*(os.path.relpath(layer, storage) for layer in layers), str(empty)])
         syscalls.in_directory(
             storage,
