@@ -261,7 +261,7 @@ booted() {
     { inside systemctl is-system-running 2>/dev/null || true; } | grep -qE 'running|degraded'
 }
 
-ended() { ! grep -q '^State:.[^Z]' "/proc/$machine/status"; }
+ended() { ! grep -qs '^State:.[^Z]' "/proc/$machine/status"; }
 
 end_to_reboot() {
     local code=0
@@ -297,9 +297,9 @@ clean_up() {
         kill "$running" 2>/dev/null || true
         wait "$running" || true
     fi
-    remove_groups
     # Without a word of the shell's about who was killed.
-    [ -z "$machine" ] || wait "$machine" 2>/dev/null || true
+    [ -z "$machine" ] || disown "$machine"
+    remove_groups
     remove_network
     rm -rf --one-file-system $PLACE
 }
