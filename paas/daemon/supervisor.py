@@ -163,6 +163,7 @@ class Supervisor:
             parts.storage.sweep,
             parts.engine.containers.release,
             parts.engine.bundler.reserved.settle,
+            parts.engine.containers.regroup,
             parts.engine.containers.rotate_logs,
             parts.engine.builder.recover,
             parts.service_care.sweep,

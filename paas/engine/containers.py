@@ -168,6 +168,11 @@ class Containers:
                 self._bundler.cgroups.instance(bundle.id).thaw()
                 bundle.write_holder(None)
 
+    def regroup(self) -> None:
+        """Have the limits of all containers hold again, should others have moved processes."""
+        for bundle in self._bundler.bundles:
+            self._bundler.cgroups.regroup(bundle.id)
+
     def wait(self, container_id: str, timeout_s: float | None = None) -> Status:
         """Its status when it has ended, or after `timeout_s`. Raises `ContainerNotFound`."""
         descriptor = self.watch(container_id)

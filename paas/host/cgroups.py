@@ -31,10 +31,12 @@ V1_CONTROLLERS = {
     "pids": "pids",
 }
 
+OF_SYSTEMD = "name=systemd"
+
 TRACKER = "pids"
 """The version 1 hierarchy whose list of processes is the group's."""
 
-SHELTERS = ("memory", "name=systemd", "")
+SHELTERS = ("memory", OF_SYSTEMD, "")
 """Version 1: further hierarchies a monitor leaves its caller's group in; "" is version 2's.
 
 systemd ends a service by its own hierarchy, and a memory limit of the caller would hit
@@ -108,6 +110,24 @@ class Cgroups:
         """
         mounted = "" if self.version == 2 else hierarchy
         return self._directory(mounted, f"instances/{name}") if mounted in self.mounts else None
+
+    def regroup(self, name: str) -> None:
+        """Put the processes of an instance back into its groups of all hierarchies.
+
+        With version 1 systemd moves what is not its own to the root of those that it manages, when
+        it is executed again (`systemctl daemon-reexec`, after each update of it): no limit holds
+        any more. In its own hierarchy all stay where they are.
+        """
+        known = self.place(OF_SYSTEMD, name)
+        if self.version == 2 or known is None:
+            return
+        members = set(Group(name, (known,)).processes())
+        for hierarchy in self.mounts:
+            directory = self._directory(hierarchy, f"instances/{name}")
+            for pid in members - set(Group(name, (directory,)).processes()):
+                # One that has ended since needs no limit, and one that is removed no group.
+                with suppress(ProcessLookupError, FileNotFoundError):
+                    (directory / "cgroup.procs").write_text(str(pid))
 
     def instance_path(self, name: str) -> str:
         """The same as `cgroupsPath` of the OCI runtime specification."""

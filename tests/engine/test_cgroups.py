@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from paas.host import processes
+from paas.host.cgroup import Group
 from paas.host.cgroups import Cgroups
 from paas.host.commandgroups import FOLDER, LEAF, CommandGroups
 from paas.host.files import remove_tree
@@ -183,6 +184,26 @@ def test_limits_reach_the_kernel(machine: Machine) -> None:
     assert str(64 * MIB) in (values.get("memory.max"), values.get("memory.limit_in_bytes"))
     assert values.get("cpu.max", values.get("cpu.cfs_quota_us")) in ("50000 100000", "50000")
     assert values.get("cpu.weight", values.get("cpu.shares")) in ("50", "512")
+
+
+def test_limits_hold_again_for_what_was_moved_away(machine: Machine) -> None:
+    """systemd does that with version 1 when it is executed again; with 2 it leaves them alone."""
+    with machine.running("sh", "-c", "sleep 60 & wait") as container:
+        group = machine.cgroups.instance(container.id)
+        assert wait_until(lambda: len(group.processes()) == 3, 30), "init, sh and sleep"
+        before = members(group)
+        if machine.cgroups.version == 1:
+            for controller in ("pids", "memory", "cpu"):
+                for pid in before[group.directories[0]]:
+                    (machine.cgroups.mounts[controller] / "cgroup.procs").write_text(str(pid))
+            assert members(group) != before
+        machine.containers.regroup()
+        assert members(group) == before
+
+
+def members(group: Group) -> dict[Path, set[int]]:
+    """The processes of a group by its directories."""
+    return {path: set(Group("", (path,)).processes()) for path in group.directories}
 
 
 def test_every_container_and_monitor_has_its_own(machine: Machine) -> None:
