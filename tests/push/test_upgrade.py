@@ -133,7 +133,11 @@ def test_a_version_that_cannot_use_the_data_changes_nothing(server: Server, serv
 
 def test_a_version_that_does_not_start_is_put_back(server: Server, served: App) -> None:
     before = server.status(served.name)
-    dies = ("paas/program.py", "    master = Master(", "    raise SystemExit(9)\n    master = Master(")
+    dies = (
+        "paas/program.py",
+        "    master = Master(",
+        "    raise SystemExit(9)\n    master = Master(",
+    )
     checkout(server, "dead", dies, LATER)
     with Guest(served) as guest:
         undone = upgrade(server).failed()
