@@ -100,6 +100,7 @@ CHANGING = frozenset(
 DOORS = re.compile(
     r"/paas/host/(firewall\.py Firewall\.apply|netlink\.py Netlink\._do|rtnetlink\.py apply"
     r"|syscalls\.py (mount|umount|move_mount|mount_setattr|pivot_root|renameat2)"
+    r"|projects\.py (assign|limit)"
     r"|processes\.py (run|spawn)|database\.py Database\.(execute|insert|transaction)"
     r"|migrations\.py record|files\.py (write_atomic|FileLock\.acquire))$"
     r"|/pathlib\.py Path\.(write_text|write_bytes|touch)$"

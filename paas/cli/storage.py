@@ -14,32 +14,58 @@ from paas.cli.parsing import Misused
 from paas.cli.session import Session
 from paas.cli.size import size as shown_size
 from paas.model.app import App
-from paas.model.names import parse_process_type
+from paas.model.names import parse_process_type, shown
 from paas.model.proxysettings import parse_size
+from paas.model.settings import UnknownSetting
 from paas.model.storage import (
     Mounted,
     Volume,
     parse_mount,
     parse_owner,
+    parse_quota,
     parse_subpath,
     parse_volume_name,
 )
 from paas.store.storage import VolumeUnknown
 
 
-def create(session: Session, name: str, chown: str | None, mode: str, size: str | None) -> None:
+def create(
+    session: Session,
+    name: str,
+    chown: str | None,
+    mode: str,
+    size: str | None,
+    quota: str | None,
+) -> None:
     """Make a volume."""
     session.platform.storage.create(
         parse_volume_name(name),
         owner=None if chown is None else parse_owner(chown),
         mode=_mode(mode),
         size=(parse_size(size) or None) if size else None,
+        quota=parse_quota(quota) if quota else None,
         actor=session.actor,
     )
     session.report.step(f"Creating volume {name}")
     session.report.detail(f"Mount it: paas storage:mount APP {name}:/path/in/the/app")
-    if size:
-        session.report.warn(f"{name} may grow beyond {size}: storage:list tells, nothing stops it")
+    if size and not quota:
+        session.report.warn(f"{name} may grow beyond {size}: only a --quota stops it")
+
+
+def change(session: Session, name: str, key: str, value: str | None) -> None:
+    """Give a volume another size or quota; without a value, none."""
+    volume = session.store.storage.get(name)
+    if key == "quota":
+        volume = replace(volume, quota=parse_quota(value) if value else None)
+    elif key == "size":
+        volume = replace(volume, bytes=(parse_size(value) or None) if value else None)
+    else:
+        raise UnknownSetting(
+            f"There is no property {shown(key)}", resolution="Properties: quota, size."
+        )
+    session.platform.storage.change(volume, actor=session.actor)
+    done = f"Setting {key} to {value}" if value else f"Unsetting {key}"
+    session.report.step(f"{done} for volume {name}")
 
 
 def destroy(session: Session, name: str) -> None:
@@ -87,8 +113,11 @@ def list_storage(session: Session, app: App | None, form: str) -> None:
         session.output.json(seen)
         return
     session.report.result("Volumes")
-    table = [(str(r["name"]), _amount(r), ", ".join(r["apps"])) for r in seen]  # type: ignore[arg-type]
-    for line in columns([("NAME", "SIZE", "MOUNTED IN"), *table]):
+    table = [
+        (str(r["name"]), _amount(r), _quota(r), ", ".join(r["apps"]))  # type: ignore[arg-type]
+        for r in seen
+    ]
+    for line in columns([("NAME", "SIZE", "QUOTA", "MOUNTED IN"), *table]):
         session.output.line(line)
 
 
@@ -104,6 +133,7 @@ def info(session: Session, name: str, form: str) -> None:
     session.report.result(f"{name} volume information")
     rows = [
         ("Size:", _amount(entry)),
+        ("Quota:", _quota(entry)),
         ("Created at:", moment(volume.created_at)),
         *(
             ("Mounted in:", f"{app.name} {each.target}{_extra(each)}")
@@ -167,6 +197,7 @@ def _entry(session: Session, volume: Volume) -> dict[str, object]:
         "name": volume.name,
         "bytes": session.platform.storage.size(volume) if counts else 0,
         "limit": volume.bytes,
+        "quota": volume.quota,
         "apps": apps,
     }
 
@@ -178,6 +209,11 @@ def _amount(entry: dict[str, object]) -> str:
         return text
     over = " (too large)" if isinstance(used, int) and used > limit else ""
     return f"{text} of {shown_size(limit)}{over}"
+
+
+def _quota(entry: dict[str, object]) -> str:
+    quota = entry["quota"]
+    return shown_size(quota) if isinstance(quota, int) else "none"
 
 
 def _list_mounts(session: Session, app: App, form: str) -> None:
@@ -210,6 +246,12 @@ def _extra(each: Mounted) -> str:
     return f" ({', '.join(words)})" if words else ""
 
 
+QUOTA = (
+    "Quotas take ext4 or XFS with project quotas (mkfs.ext4 -O project,quota; mount -o prjquota), "
+    "below /var/lib/paas."
+)
+
+
 def _mount_argument() -> click.Argument:
     return one_word("mount", "NAME:/PATH[:ro]")
 
@@ -227,10 +269,24 @@ COMMANDS = (
             ),
             click.Option(["--mode"], default="755", metavar="MODE", help="As for chmod."),
             click.Option(["--size"], metavar="SIZE", help="How large it should stay, as 2g."),
+            click.Option(["--quota"], metavar="SIZE", help="How large it can become, as 5g."),
         ),
         description="Without --chown it begins with the files and the owner that the first "
-        "app's image has at the path where it is mounted, as in Docker. A size is watched, "
-        "not enforced.",
+        "app's image has at the path where it is mounted, as in Docker. A size is watched, a "
+        f"quota enforced by the kernel. {QUOTA}",
+    ),
+    Command(
+        "storage:set",
+        "Set how large a volume can become, or should stay",
+        Access.ADMIN,
+        change,
+        arguments=(
+            one_word("name", "NAME"),
+            one_word("key", "PROPERTY"),
+            one_word("value", "VALUE", required=False),
+        ),
+        description="quota: the kernel lets its files take no more, at once and while apps "
+        f"write, such as 5g; size: events tell when it has more. Without a value: none. {QUOTA}",
     ),
     Command(
         "storage:mount",

@@ -17,6 +17,7 @@ from paas.daemon.checks.check import Check, Unwell, outcome
 from paas.daemon.systemd import Systemd
 from paas.deploy.parts import Parts
 from paas.engine import capabilities, seccomp
+from paas.engine.quotas import NoQuotas
 from paas.engine.resources import host_facts
 from paas.engine.runtime import TRIAL_RANGE, Runtimes
 from paas.host import diskshare, netlink
@@ -43,6 +44,7 @@ class Doctor:
             "nftables": machine.nftables,
             "forwarding": self._forwarding,
             "disk": lambda: machine.disk(os.statvfs(self._layout.root), self._layout.root),
+            "quotas": self._quotas,
             "sshd": lambda: sshd.check(self._layout.user),
             "proxy": self._proxy,
             "certificates": self._certificates,
@@ -107,6 +109,23 @@ class Doctor:
             raise Unwell(findings[0].problem, findings[0].remedy)
         by = "IPv4 and IPv6" if network.has_ipv6 else "IPv4"
         return f"instances reach the internet through {network.interface}, by {by}"
+
+    def _quotas(self) -> str:
+        """Whether volumes can be bounded, and those are that should be."""
+        storage = self._parts.storage
+        unbounded = storage.unbounded()
+        try:
+            storage.require_quotas()
+        except NoQuotas as error:
+            if unbounded:
+                raise
+            return f"none for volumes: {error.brief}"
+        if unbounded:
+            raise Unwell(
+                f"not enforced for {', '.join(unbounded)}",
+                f"See why: paas storage:set {unbounded[0]} quota SIZE",
+            )
+        return "volumes can have them"
 
     def _proxy(self) -> str:
         if not self._parts.proxy.running():

@@ -47,15 +47,22 @@ class Storage:
         return Volumes(self.engine.layout, self.engine.rootfs)
 
     def create(
-        self, name: str, *, owner: tuple[int, int] | None, mode: int, size: int | None, actor: str
+        self,
+        name: str,
+        *,
+        owner: tuple[int, int] | None,
+        mode: int,
+        size: int | None,
+        quota: int | None = None,
+        actor: str,
     ) -> None:
         """Make a volume. Without an `owner` it begins as the image says that first uses it."""
         with self._volumes.making(), self.store.transaction():
-            self.store.storage.create(name, size)
+            self.store.storage.create(name, size, quota)
             uid, gid = owner or (0, 0)
             # What is there is a destroyed one's, whose end was cut short: it never comes back.
             self._volumes.remove(_kept(name))
-            self._volumes.create(_kept(name), uid=uid, gid=gid, mode=mode)
+            self._volumes.create(_kept(name), uid=uid, gid=gid, mode=mode, quota=quota)
             if owner is not None:
                 self._volumes.settle(_kept(name))
             self.store.events.add(actor, "", "volume created", name)
@@ -79,6 +86,35 @@ class Storage:
                 if name.startswith(KEPT) and name not in known:
                     self._volumes.discard(name)
         self._volumes.sweep()
+        # As it should be, not as a command that was killed, or another disk, has it.
+        there = set(self._volumes.list())
+        for volume in self.store.storage.list():
+            if _kept(volume.name) in there:
+                self._volumes.bound(_kept(volume.name), volume.quota)
+
+    def change(self, volume: Volume, *, actor: str) -> None:
+        """Give a volume another size or quota. Raises `NoQuotas`, `QuotaTooSmall`."""
+        with self.store.transaction():
+            before = self.store.storage.get(volume.name)
+            self.store.storage.change(volume)
+            # Killed behind it, the row is the old one, and the next `sweep` bounds it so.
+            if volume.quota != before.quota:
+                self._volumes.bound(_kept(volume.name), volume.quota)
+            detail = f"{volume.name} size={volume.bytes} quota={volume.quota}"
+            self.store.events.add(actor, "", "volume changed", detail)
+
+    def require_quotas(self) -> None:
+        """Raises `NoQuotas` where volumes cannot have any, with what that takes."""
+        self._volumes.quotas.require()
+
+    def unbounded(self) -> list[str]:
+        """The volumes that have a quota which the kernel does not enforce."""
+        found = []
+        for volume in self.store.storage.list():
+            usage = self._volumes.usage(_kept(volume.name))
+            if volume.quota is not None and (usage is None or not usage.limit):
+                found.append(volume.name)
+        return found
 
     def check_unused(self, name: str) -> None:
         """Raises `VolumeInUse` while an app has it mounted, `VolumeUnknown`."""

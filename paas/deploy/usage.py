@@ -9,7 +9,8 @@ from pathlib import Path
 
 from paas.deploy.housekeeping import CACHE_SECONDS, Housekeeping
 from paas.engine.engine import Engine
-from paas.host.sizes import Inode, tree_size
+from paas.host.sizes import tree_size
+from paas.host.walk import Inode
 from paas.model.layout import Layout
 
 

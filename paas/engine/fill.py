@@ -13,6 +13,7 @@ from pathlib import Path
 
 from paas.engine.confined import Child, Ground, Pipe, pack, together, unpack
 from paas.engine.inside import open_directory
+from paas.engine.quotas import inherit
 from paas.host import files
 
 MARK = "trusted.paas.filled"
@@ -61,6 +62,7 @@ def _copy(source: int, volume: Path) -> None:
     files.remove_tree(beside)
     beside.mkdir(mode=0o700)
     try:
+        inherit(volume, beside)
         target = os.open(beside, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         with Pipe() as pipe:
             # Each child closes its ground.

@@ -15,12 +15,14 @@ from pathlib import Path
 
 from paas.engine.confined import Child, Ground, pack, unpack
 from paas.engine.fill import mark
+from paas.engine.quotas import Quotas
 from paas.engine.rootfs import Rootfs
 from paas.engine.spec import Mount
 from paas.engine.userns import UserRange
 from paas.errors import NotFound, PaasError
 from paas.host import files, syscalls
 from paas.host.files import FileLock
+from paas.host.projects import Usage
 from paas.host.sizes import tree_size
 from paas.model.layout import Layout
 
@@ -62,6 +64,7 @@ class Volumes:
         self._directory = layout.engine_fs / "volumes"
         self._lock = layout.locks / "volumes"
         self._rootfs = rootfs
+        self.quotas = Quotas(self._directory)
 
     def making(self) -> FileLock:
         """Held by who makes a volume that is not written down yet: nobody takes it for
@@ -73,10 +76,12 @@ class Volumes:
         """Held by who takes volumes away, for a moment; while nobody makes any."""
         return FileLock(self._lock, "removing volumes")
 
-    def create(self, name: str, *, uid: int = 0, gid: int = 0, mode: int = 0o755) -> Path:
+    def create(
+        self, name: str, *, uid: int = 0, gid: int = 0, mode: int = 0o755, quota: int | None = None
+    ) -> Path:
         """Make a volume, owned by an id of the container; one that exists stays as it is.
 
-        Raises `InvalidVolumeName`.
+        It never takes more than `quota` bytes. Raises `InvalidVolumeName`, `NoQuotas`.
         """
         path = self.path(name)
         self._directory.mkdir(parents=True, exist_ok=True)
@@ -84,7 +89,9 @@ class Volumes:
         # a directory that only root passes.
         self._directory.chmod(0o755)
         with self.making():
-            files.make_directory(path, uid=uid, gid=gid, mode=mode)
+            files.make_directory(
+                path, uid=uid, gid=gid, mode=mode, prepare=lambda new: self.quotas.set(new, quota)
+            )
         return path
 
     def mount(
@@ -149,12 +156,13 @@ class Volumes:
             kept = path.stat()
             os.chown(beside, kept.st_uid, kept.st_gid)
             beside.chmod(kept.st_mode & 0o7777)
+            self.quotas.imitate(path, beside)
             Child(self._ground(beside), partial(unpack, source, "/", keep_owner=True)).wait()
             mark(beside)
             files.sync_filesystem(beside)
             syscalls.renameat2(beside, path, syscalls.RENAME_EXCHANGE)
         finally:
-            files.remove_tree(beside)
+            self._delete(beside)
             os.close(held)
 
     def _beside(self, name: str) -> tuple[Path, int]:
@@ -183,7 +191,16 @@ class Volumes:
             found = [path for path in self._directory.glob(".*") if LEFT.search(path.name)]
             doomed = [path for path in found if _is_nobody_s(path)]
         for path in doomed:
-            files.remove_tree(path)
+            self._delete(path)
+        self.quotas.sweep()
+
+    def bound(self, name: str, quota: int | None) -> None:
+        """Have a volume never take more than `quota` bytes; None lifts that.
+
+        What is so already is nothing to do. Raises `NoQuotas`, `QuotaTooSmall`,
+        `VolumeNotFound`.
+        """
+        self.quotas.set(self._existing(name), quota)
 
     @staticmethod
     def _ground(path: Path) -> Ground:
@@ -201,8 +218,13 @@ class Volumes:
         return sorted(path.name for path in self._directory.iterdir() if path.name[0] != ".")
 
     def size(self, name: str) -> int:
-        """Bytes on disk; none of an absent one."""
-        return tree_size(self.path(name))
+        """Bytes on disk, by the kernel's count where there is one; none of an absent one."""
+        usage = self.usage(name)
+        return usage.bytes if usage is not None else tree_size(self.path(name))
+
+    def usage(self, name: str) -> Usage | None:
+        """The kernel's count of a volume, and its bound; None where nobody counts it."""
+        return self.quotas.usage(self.path(name))
 
     def is_empty(self, name: str) -> bool:
         """Whether nothing is in it: what takes no room, such as a link, is something.
@@ -213,7 +235,10 @@ class Volumes:
 
     def remove(self, name: str) -> None:
         """Delete a volume and all in it; an absent one is fine."""
-        files.remove_tree(self.path(name))
+        self._delete(self.path(name))
+
+    def _delete(self, path: Path) -> None:
+        self.quotas.remove(path, files.remove_tree)
 
     def settle(self, name: str) -> None:
         """Have it stay as it is when it is first used: nothing is copied, nobody owns it."""

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +19,7 @@ MAX_DEPTH = 64
 _UNFINISHED = re.compile(r"\..+\.([0-9]+)\.[0-9a-f]{8}")
 """How `write_atomic` calls a file that is not whole yet, and whose it is."""
 
-_SAME_MOUNT = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_XDEV | syscalls.RESOLVE_NO_SYMLINKS
+SAME_MOUNT = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_XDEV | syscalls.RESOLVE_NO_SYMLINKS
 
 
 def write_atomic(path: Path, data: str | bytes, mode: int = 0o600) -> None:
@@ -69,10 +70,18 @@ def sync_filesystem(path: Path) -> None:
         os.close(fd)
 
 
-def make_directory(path: Path, *, uid: int, gid: int, mode: int) -> bool:
+def make_directory(
+    path: Path,
+    *,
+    uid: int,
+    gid: int,
+    mode: int,
+    prepare: Callable[[Path], object] = lambda _: None,
+) -> bool:
     """Make a directory that is whole when it has its name; says whether it is new.
 
-    One that is there stays as it is, whoever made it meanwhile. On disk before it returns.
+    `prepare` is given it before that. One that is there stays as it is, whoever made it
+    meanwhile. On disk before it returns.
     Raises `OSError` when there is none afterwards. Who is killed leaves `.NAME.HEX.PID`.
     """
     if path.is_dir():
@@ -82,11 +91,12 @@ def make_directory(path: Path, *, uid: int, gid: int, mode: int) -> bool:
     try:
         os.chown(beside, uid, gid)
         beside.chmod(mode)
+        prepare(beside)
         # rename(2) would replace an empty one, which its maker is about to fill.
         syscalls.renameat2(beside, path, syscalls.RENAME_NOREPLACE)
-    except OSError:
+    except BaseException as error:
         beside.rmdir()
-        if not path.is_dir():
+        if not (isinstance(error, OSError) and path.is_dir()):
             raise
         return False
     sync_directory(path.parent)
@@ -167,7 +177,7 @@ def _names(directory: int) -> list[str]:
 def open_directory(parent: int, name: str) -> int:
     """A descriptor of a directory of the same mount, through no link. Raises `OSError`."""
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-    return syscalls.openat2(parent, name, flags, resolve=_SAME_MOUNT)
+    return syscalls.openat2(parent, name, flags, resolve=SAME_MOUNT)
 
 
 class FileLock:

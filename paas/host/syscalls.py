@@ -43,12 +43,17 @@ RESOLVE_BENEATH, RESOLVE_IN_ROOT = 8, 16
 # Of renameat2.
 RENAME_NOREPLACE, RENAME_EXCHANGE = 1, 2
 
+# Of capset: <linux/capability.h>.
+CAP_SYS_RESOURCE = 24
+_LINUX_CAPABILITY_VERSION_3 = 0x20080522
+
 # Of prctl.
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 36, 38
 
 # Numbers are the same on every architecture for calls newer than Linux 5.0, which
 # share one table (Documentation/process/adding-syscalls.rst).
 _NR_OPEN_TREE, _NR_MOVE_MOUNT, _NR_OPENAT2, _NR_MOUNT_SETATTR = 428, 429, 437, 442
+_NR_QUOTACTL_FD = 443
 _NR_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -184,6 +189,27 @@ def opening_as(uid: int, gid: int) -> Iterator[None]:
 def syncfs(fd: int) -> None:
     """syncfs(2): everything written to the file system of `fd` is on disk."""
     _check(_libc.syncfs(fd), "syncfs", f"fd {fd}")
+
+
+def quotactl_fd(fd: int, command: int, identity: int, data: bytearray) -> None:
+    """quotactl(2) about the file system of `fd`; `data` is what it reads, or writes to.
+
+    Raises ENOSYS, EINVAL or ESRCH where that file system has no such quotas.
+    """
+    buffer = (ctypes.c_char * len(data)).from_buffer(data)
+    pointer = ctypes.byref(buffer)
+    _syscall("quotactl_fd", f"fd {fd}", _NR_QUOTACTL_FD, fd, command, identity, pointer)
+
+
+def give_up(capability: int) -> None:
+    """capset(2): this thread never has a capability again, of those by number up to 31."""
+    header = (ctypes.c_uint32 * 2)(_LINUX_CAPABILITY_VERSION_3, 0)
+    sets = (ctypes.c_uint32 * 6)()
+    _check(_libc.capget(header, sets), "capget", str(capability))
+    for number in range(3):
+        # Effective, permitted, inheritable; then the same of the next 32.
+        sets[number] &= ~(1 << capability)
+    _check(_libc.capset(header, sets), "capset", str(capability))
 
 
 def renameat2(source: PathLike, target: PathLike, flags: int) -> None:

@@ -8,12 +8,16 @@ from dataclasses import dataclass
 
 from paas.errors import PaasError
 from paas.model.names import shown
+from paas.model.proxysettings import parse_size
 
 VOLUME_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 OWNERS = {"herokuish": 32767, "heroku": 1000, "paketo": 2000, "root": 0}
 """Dokku's names for the users of builders (storage:create --chown)."""
 
 MAX_ID = 65535
+LEAST_QUOTA = 1 << 20
+"""A file system hands out blocks: with much less, a few directories are all."""
+
 NOT_BELOW = ("/", "/proc", "/sys", "/dev", "/etc", "/bin", "/usr", "/lib")
 """In a container: its own, or the system of its image."""
 
@@ -27,11 +31,14 @@ class InvalidStorage(PaasError):
 
 @dataclass(frozen=True)
 class Volume:
-    """A named directory of the server's. `bytes` is how large it should stay; None: any."""
+    """A named directory of the server's. `bytes` is how large it should stay, `quota` how large
+    the kernel lets it become; None: any.
+    """
 
     name: str
     bytes: int | None
     created_at: float
+    quota: int | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,17 @@ def parse_volume_name(text: str) -> str:
         f"{shown(text)} is not a name for a volume",
         resolution="Use 1 to 63 lower-case letters, digits, dots, dashes and underscores.",
     )
+
+
+def parse_quota(text: str) -> int | None:
+    """`5g` in bytes, `0` being none. Raises `InvalidStorage`, `InvalidSetting`."""
+    found = parse_size(text)
+    if 0 < found < LEAST_QUOTA:
+        raise InvalidStorage(
+            f"{shown(text)} is less than a volume takes",
+            resolution="Give it a quota of 1m or more.",
+        )
+    return found or None
 
 
 def parse_owner(text: str) -> tuple[int, int]:

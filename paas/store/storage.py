@@ -58,10 +58,15 @@ class StorageTables:
         self._db = db
         self._now = now
 
-    def create(self, name: str, size: int | None) -> Volume:
-        """Add a volume of at most `size` bytes. Raises `VolumeTaken`."""
+    def create(self, name: str, size: int | None, quota: int | None = None) -> Volume:
+        """Add a volume that should stay below `size` bytes, and has to below `quota`.
+
+        Raises `VolumeTaken`.
+        """
         try:
-            self._db.execute("INSERT INTO volumes VALUES (?, ?, ?)", (name, size, self._now()))
+            self._db.execute(
+                "INSERT INTO volumes VALUES (?, ?, ?, ?)", (name, size, self._now(), quota)
+            )
         except Unique:
             raise VolumeTaken(name) from None
         return self.get(name)
@@ -76,6 +81,14 @@ class StorageTables:
     def list(self) -> Sequence[Volume]:
         """All volumes by name."""
         return [_volume(row) for row in self._db.execute("SELECT * FROM volumes ORDER BY name")]
+
+    def change(self, volume: Volume) -> None:
+        """Keep another size and quota of a volume. Raises `VolumeUnknown`."""
+        self.get(volume.name)
+        self._db.execute(
+            "UPDATE volumes SET bytes = ?, quota = ? WHERE name = ?",
+            (volume.bytes, volume.quota, volume.name),
+        )
 
     def destroy(self, name: str) -> None:
         """Forget a volume that no app has mounted. Raises `VolumeUnknown`, `VolumeInUse`."""
@@ -137,7 +150,7 @@ def _columns(mounted: Mounted) -> tuple[str | None, str | None]:
 
 
 def _volume(row: Row) -> Volume:
-    return Volume(row["name"], row["bytes"], row["created_at"])
+    return Volume(row["name"], row["bytes"], row["created_at"], row["quota"])
 
 
 def _mounted(row: Row) -> Mounted:

@@ -88,6 +88,7 @@ CASES = (
     ),
     *both("network:link shop other", "network:unlink shop other", 3),
     *both("storage:create data", "storage:destroy data --force"),
+    Case("storage:set box size 5g", "storage:set box size"),
     *both("storage:mount shop box:/data", "storage:unmount shop box:/data"),
     Case("storage:import box --force", "storage:import box --force", "NEW", 1, "OLD"),
     Case("registry:set r.example --mirror m.example", "registry:set r.example --mirror none"),

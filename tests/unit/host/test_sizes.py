@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from paas.host import sizes, syscalls
+from paas.host import syscalls, walk
 from paas.host.files import remove_tree
 from paas.host.sizes import tree_size
 
@@ -97,7 +97,7 @@ def test_a_tree_that_is_moved_away_below_the_walk_ends_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing outside of it is counted, though `..` leads there by then."""
-    monkeypatch.setattr(sizes, "MAX_DEPTH", 1)
+    monkeypatch.setattr(walk, "MAX_DEPTH", 1)
     (tmp_path / "tree/a/b").mkdir(parents=True)
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere/large").write_bytes(b"x" * 10 * SIZE)
@@ -133,6 +133,6 @@ def test_what_another_tree_has_too_is_counted_there(tmp_path: Path) -> None:
         (tree / "own").write_bytes(b"x" * SIZE)
     (one / "shared").write_bytes(b"x" * SIZE)
     (two / "shared").hardlink_to(one / "shared")
-    seen: set[sizes.Inode] = set()
+    seen: set[walk.Inode] = set()
     assert [tree_size(tree, seen) for tree in (one, two)] == [2 * SIZE, SIZE]
     assert du(one, two) == 3 * SIZE
