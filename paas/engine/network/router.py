@@ -239,7 +239,8 @@ class Router:
         net.add_address(link.index, self._plan.router_interface)
         net.set_link(link.index)
         net.set_route(Route(ANYWHERE, link=link.index, gateway=self._plan.host))
-        net.set_route(Route(self._plan.prefix, metric=UNREACHABLE_METRIC))
+        # What leads nowhere else is refused on its way there, by the chain `forward`.
+        net.set_route(Route(self._plan.prefix, link=LOOPBACK, metric=UNREACHABLE_METRIC))
 
     def _configure6(self, net: Netlink, plan6: Plan6) -> None:
         link = _must(net.link(HOST_LINK))

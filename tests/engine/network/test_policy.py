@@ -23,6 +23,7 @@ from tests.engine.network.world import (
     World,
     ask,
     connect,
+    datagram_client,
 )
 
 REFUSED = (ConnectionRefusedError,)
@@ -162,6 +163,30 @@ def test_a_removed_address_errors_at_once(world: World) -> None:
         connection.recv(1)
         connection.recv(1)
     assert failure.value.errno in {errno.ECONNRESET, errno.EPIPE, errno.EHOSTUNREACH}
+
+
+def test_what_is_sent_to_an_address_that_nobody_has_is_refused_and_goes_nowhere(
+    world: World,
+) -> None:
+    instance, nobody = world.instance("first"), world.network.plan.prefix[0x7000]
+    before = sent_by_loopback(world)
+    for where in (world.host, instance.namespace):
+        with pytest.raises(REFUSED):
+            connect(where, nobody, 5000)
+        with datagram_client(where) as client:
+            client.connect((str(nobody), 5000))
+            client.send(b"?")
+            with pytest.raises(OSError, match="No route to host"):
+                client.recv(1)
+    assert sent_by_loopback(world) == before
+
+
+def sent_by_loopback(world: World) -> int:
+    """Packets that the router has sent to itself: proc_pid_net(5)."""
+    with netlink.inside(world.network._router.path):
+        lines = Path("/proc/thread-self/net/dev").read_text().splitlines()
+    (fields,) = [line.split() for line in lines if line.strip().startswith("lo:")]
+    return int(fields[10])
 
 
 def test_without_its_router_an_address_errors_at_once(world: World) -> None:

@@ -57,6 +57,15 @@ def test_a_change_deletes_before_it_adds_and_an_empty_service_has_no_elements() 
     assert "add" not in emptied
 
 
+def test_a_packet_of_a_connection_has_one_route_looked_up_beside_its_own() -> None:
+    lines = map(str.strip, router_table(RouterState(PLAN)).splitlines())
+    asking = [line for line in lines if "fib" in line]
+    assert asking == [
+        'iifname != "host" fib saddr . iif oif missing counter drop',
+        "ct state new ct status dnat fib daddr . iif oif exists meta mark set 0x100",
+    ]
+
+
 def test_links_are_replaced_as_a_whole() -> None:
     text = link_elements({(IPv4Address("10.203.1.0"), IPv4Address("10.203.1.1"))})
     assert text == (
