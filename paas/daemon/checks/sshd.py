@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from pathlib import Path
 
 from paas.daemon.checks.check import Unwell
 from paas.daemon.systemd import BOOTED
@@ -12,12 +13,17 @@ from paas.host.processes import ProgramMissing, run
 
 ANSWER_S = 3.0
 
+SEPARATION = Path("/run/sshd")
+"""Without it sshd does not even read its configuration. Ubuntu's, which systemd starts with the
+first connection, makes it only then."""
+
 CROWD = 100
 """Logins at once that a team of people and machines may come to."""
 
 
 def check(user: str) -> str:
     """Ask sshd what it would do with the login user, and whether it listens."""
+    SEPARATION.mkdir(mode=0o755, exist_ok=True)
     try:
         done = run(["sshd", "-T", "-C", f"user={user},host=localhost,addr=127.0.0.1"], check=False)
     except ProgramMissing as error:

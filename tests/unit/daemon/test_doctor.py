@@ -16,6 +16,7 @@ import pytest
 from paas.daemon.checks import backups, groups, machine, serving, sshd
 from paas.daemon.checks.check import Unwell, outcome
 from paas.errors import PaasError
+from paas.host import processes
 from paas.model.backup import Backup, Schedule, Verdict
 from paas.model.certificate import Certificate, Source
 from paas.model.service import Service, ServiceState
@@ -244,3 +245,17 @@ def test_a_failed_or_missing_backup_is_said() -> None:
         backups.scheduled([(SERVICE, due(10), [running, bad, good])], 10 * DAY)
     with pytest.raises(Unwell, match="none since 1970-01-11 00:00, when one was due"):
         backups.scheduled([(SERVICE, due(10), [good])], 11 * DAY)
+
+
+def test_an_sshd_that_nobody_asked_since_the_start_is_no_broken_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ubuntu's is started by the first connection, and /run/sshd is not there before."""
+    place, program = tmp_path / "separation", tmp_path / "sshd"
+    program.write_text(f"#!/bin/sh\n[ -d {place} ] || exit 255\necho port 1\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(processes, "SEARCH_PATH", str(tmp_path))
+    monkeypatch.setattr(sshd, "SEPARATION", place)
+    with pytest.raises(Unwell) as caught:
+        sshd.check("paas")
+    assert caught.value.text == "nobody answers on port 1"
