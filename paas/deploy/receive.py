@@ -113,7 +113,8 @@ class Receiving:
         """Run git and deploy what its hook receives; the exit code is git's.
 
         Raises `Superseded` when a newer push of the app waits too, `AppLocked`, and
-        `AppNotFound` when it was destroyed meanwhile; all before git has said a word.
+        `AppNotFound` when it was destroyed meanwhile, and `DiskFull`; all before git has said a
+        word.
         """
         refuse_locked(self._pipeline.store, app)
         channel.on_close(self._client_gone)
@@ -125,6 +126,8 @@ class Receiving:
             if current is None:
                 raise AppNotFound(app.name)
             refuse_locked(self._pipeline.store, current)
+            # What it is built in is asked for too: nobody uploads what cannot be built.
+            self._pipeline.engine.layers.disk.admit("a push")
             return self._serve(current, actor, descriptors)
 
     def _client_gone(self) -> None:
@@ -133,6 +136,7 @@ class Receiving:
             raise ClientGone
 
     def _serve(self, app: App, actor: str, descriptors: tuple[int, int, int]) -> int:
+        most = self._repository.admit()
         self._repository.ensure()
         ours, hooks = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         with closing(ours), self._repository.receiving():
@@ -142,6 +146,7 @@ class Receiving:
                     descriptors,
                     environment={HOOK_FD: str(hooks.fileno())},
                     pass_fds=(hooks.fileno(),),
+                    most=most,
                 )
             finally:
                 hooks.close()

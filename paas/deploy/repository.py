@@ -11,6 +11,7 @@ from paas.deploy.tree import Objects
 from paas.errors import PaasError
 from paas.host import syscalls
 from paas.host.content import content
+from paas.host.disk import Disk
 from paas.host.files import FileLock, remove_tree, write_atomic
 from paas.host.processes import Process, spawn
 from paas.model.layout import Layout
@@ -30,9 +31,11 @@ FORCED = {
     "receive.shallowUpdate": "true",
     "receive.autogc": "false",
     "receive.denyCurrentBranch": "ignore",
-    "receive.maxInputSize": "2147483648",
+    "receive.maxInputSize": "{most}",
     "gc.auto": "0",
 }
+MAX_PUSH = 2 << 30
+"""Bytes that a push may have, as packed."""
 BRANCHES = "refs/heads"
 WRITABLE = ("objects", "objects/info", "objects/pack", "refs", "refs/heads", "refs/tags")
 
@@ -69,6 +72,12 @@ class Repository:
         # Last, since git takes a directory without HEAD for no repository.
         write_atomic(self.path / "HEAD", "ref: refs/heads/main\n", 0o644)
 
+    def admit(self) -> int:
+        """Bytes that a push may have. Raises `DiskFull` when there is no room for any."""
+        disk = Disk(self._layout.repos)
+        disk.admit("a push")
+        return min(MAX_PUSH, max(disk.room(), 1))
+
     def serve(
         self,
         service: str,
@@ -76,25 +85,27 @@ class Repository:
         *,
         environment: Mapping[str, str] | None = None,
         pass_fds: tuple[int, ...] = (),
+        most: int = MAX_PUSH,
     ) -> Process:
-        """Run `git <service>` (`receive-pack`, `upload-pack`) on the caller's descriptors."""
+        """Run `git <service>` (`receive-pack`, `upload-pack`) on the caller's descriptors.
+
+        It refuses to receive a pack of more than `most` bytes.
+        """
         stdin, stdout, stderr = descriptors
         return spawn(
             ["git", service, self.path],
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,
-            env={**self._environment(), **(environment or {})},
+            env={**self._environment(most), **(environment or {})},
             cwd=self.path,
             pass_fds=pass_fds,
             user=self._layout.git_user,
         )
 
-    def _environment(self) -> dict[str, str]:
-        hooks = content("hooks")
-        pairs = {
-            key: value.format(hooks=hooks, repository=self.path) for key, value in FORCED.items()
-        }
+    def _environment(self, most: int) -> dict[str, str]:
+        words = {"hooks": content("hooks"), "repository": self.path, "most": most}
+        pairs = {key: value.format(**words) for key, value in FORCED.items()}
         environment = {"GIT_CONFIG_COUNT": str(len(pairs)), "HOME": "/nonexistent"}
         environment["GIT_CONFIG_NOSYSTEM"] = "1"
         for number, (key, value) in enumerate(pairs.items()):

@@ -27,6 +27,7 @@ import redis
 from paas.engine.build.context import DirectoryContext
 from paas.engine.engine import Engine
 from paas.engine.healthcheck import Condition, Health
+from paas.host.disk import RESERVE
 from paas.model.report import Silent
 from paas.store.store import Store
 from tests.engine.distribution import distribution
@@ -624,6 +625,31 @@ def test_a_full_disk_refuses_writes_and_loses_none_that_it_took(
     db.query("INSERT INTO filling VALUES (-1, '')")
     eventually(lambda: asked(cache, "SET", "after", "1"))
     assert dumps_on_their_way(db.server) == dumps
+
+
+def test_a_push_to_a_full_disk_is_refused_and_leaves_nothing(
+    notes: App, app: App, drive: Disk
+) -> None:
+    """Before anything is sent, in the middle of what is sent, and in the middle of a build."""
+    before, served = notes.server.residue(), notes.get("/notes").text
+    commit = notes.repository.head()
+    notes.repository.commit({"VERSION.txt": "full"})
+    with drive.full(left=RESERVE // 2):
+        refused = notes.repository.push().failed(128)
+        assert " !     There is no room for a push: " in refused.text
+        assert "fatal: remote error: There is no room for a push" in refused.text
+    with drive.full(left=RESERVE + 48 * MIB):
+        notes.repository.commit({"random": os.urandom(64 * MIB)})
+        refused = notes.repository.push().failed()
+        assert "fatal: pack exceeds maximum allowed size" in refused.text
+        filling = {"Dockerfile": f"{apps.STACK}RUN head -c 300M /dev/zero >/big\nCMD true\n"}
+        refused = app.push(filling).failed()
+        assert "RUN head -c 300M /dev/zero >/big: out of disk, a build must leave" in refused.text
+    notes.server.settles_to(before)
+    assert notes.get("/notes").text == served
+    notes.repository.git("reset", "-q", "--hard", commit).ok()
+    assert "Released" in notes.push({"VERSION.txt": "room"}).ok().text
+    assert notes.get("/notes").text == served
 
 
 def dumps_on_their_way(server: Server) -> set[Path]:
