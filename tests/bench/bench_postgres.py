@@ -1,7 +1,7 @@
 """A PostgreSQL service: how soon it answers, what the engine costs it, how dumps stream.
 
 The reference is the same binary with the same options on the same disk, in a chroot of the
-host, and asked by the same client there.
+host, and asked by the same client there; and for scale the same in docker's containers.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import psycopg
@@ -20,6 +20,8 @@ import psycopg
 from paas.engine.engine import Engine
 from tests.bench.chroot import chroot
 from tests.bench.database import CLIENTS, SECONDS, client, compared, linked
+from tests.bench.docker_database import SERVER, docker_database
+from tests.bench.dockerd import PROGRAM
 from tests.bench.figures import Row, row, seconds
 from tests.ports import free_port
 from tests.push.server import Server
@@ -29,6 +31,7 @@ TITLE = "postgres"
 CREATES = 5
 QUERY_SECONDS = 3.0
 SCALE = "20"
+HOME = "/var/lib/postgresql"
 MEMORY_MB = 512
 BENCH = f"pgbench --client={CLIENTS} --jobs=2 --time={SECONDS} --progress=60"
 RATE = r"^tps = ([0-9.]+)"
@@ -85,18 +88,32 @@ def throughput(server: Server) -> Iterator[Row]:
         "PGHOST": "127.0.0.1", "PGPORT": port, "PGPASSWORD": "x", "PGUSER": "postgres",
         "PGDATABASE": "db",
     }  # fmt: skip
-    ready = ("pg_isready", "-h", "127.0.0.1", "-p", port)
+    words, ready = ("paas-postgres", "-p", port), ("pg_isready", "-h", "127.0.0.1", "-p", port)
     with (
-        chroot(engine, image, "/var/lib/postgresql") as host,
-        host.serving(("paas-postgres", "-p", port), data, ready),
+        chroot(engine, image, HOME) as host,
+        host.serving(words, data, ready),
+        ExitStack() as rivals,
     ):
         host.run(*initialise.split(), env=login)
+        docker = None
+        if PROGRAM is not None:
+            folder = Path(rivals.enter_context(tempfile.TemporaryDirectory(dir=server.folder)))
+            docker = rivals.enter_context(
+                docker_database(folder, host, HOME, words, data, ready, MEMORY_MB)
+            )
+            docker.run(*initialise.split(), env=login | {"PGHOST": SERVER})
+
+        def beside(command: str) -> str:
+            assert docker is not None
+            return docker.run(*command.split(), env=login | {"PGHOST": SERVER})
+
         for what, option in (("pgbench", ""), ("pgbench, reads", " --select-only")):
             yield from compared(
                 what,
                 lambda o=option: linked(server, f'{BENCH}{o} "$DATABASE_URL"'),  # type: ignore[misc]
                 lambda o=option: host.run(*f"{BENCH}{o}".split(), env=login),  # type: ignore[misc]
                 RATE,
+                (lambda o=option: beside(f"{BENCH}{o}")) if docker else None,  # type: ignore[misc]
             )
 
 

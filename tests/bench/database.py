@@ -43,17 +43,30 @@ def linked(server: Server, script: str) -> str:
 
 
 def compared(
-    what: str, ours: Callable[[], str], theirs: Callable[[], str], rate: str
+    what: str,
+    ours: Callable[[], str],
+    theirs: Callable[[], str],
+    rate: str,
+    docker: Callable[[], str] | None = None,
 ) -> Iterator[Row]:
-    """Both by turns, each a number that `rate` finds in what was said, and their ratio."""
-    inside, outside = [], []
+    """All by turns, each a number that `rate` finds in what was said, and their ratios."""
+    inside, outside, rival = [], [], []
     for _ in range(ROUNDS):
         outside.append(_number(rate, theirs()))
         inside.append(_number(rate, ours()))
-    shares = [mine / other for mine, other in zip(inside, outside, strict=True)]
+        if docker is not None:
+            rival.append(_number(rate, docker()))
     yield row(f"{what}, the same binary in a chroot of the host", outside, unit="tps")
     yield row(f"{what}, from a linked app", inside, unit="tps")
-    yield share(f"{what}, share of it", shares)
+    yield share(f"{what}, share of it", _shares(inside, outside))
+    if docker is not None:
+        yield row(f"{what}, in docker's containers and network", rival, unit="tps")
+        lost = [1 - one for one in _shares(rival, outside)]
+        yield row(f"{what}, share of docker's: lost", lost, unit="of 1")
+
+
+def _shares(some: Sequence[float], whole: Sequence[float]) -> list[float]:
+    return [mine / other for mine, other in zip(some, whole, strict=True)]
 
 
 def share(name: str, shares: Sequence[float]) -> Row:
