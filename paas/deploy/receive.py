@@ -139,21 +139,24 @@ class Receiving:
         most = self._repository.admit()
         self._repository.ensure()
         ours, hooks = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        with closing(ours), self._repository.receiving():
-            try:
-                git = self._repository.serve(
-                    "receive-pack",
-                    descriptors,
-                    environment={HOOK_FD: str(hooks.fileno())},
-                    pass_fds=(hooks.fileno(),),
-                    most=most,
-                )
-            finally:
-                hooks.close()
-            frame = self._frame(ours, git)
-            if frame is not None:
-                self._answer(ours, self._deploy(app, actor, Pushed.parse(frame)))
-        return git.wait()
+        # To git's end: behind its hook it moves the objects out of the quarantine, and what is
+        # swept away in that moment would be missing from the repository.
+        with self._repository.receiving():
+            with closing(ours):
+                try:
+                    git = self._repository.serve(
+                        "receive-pack",
+                        descriptors,
+                        environment={HOOK_FD: str(hooks.fileno())},
+                        pass_fds=(hooks.fileno(),),
+                        most=most,
+                    )
+                finally:
+                    hooks.close()
+                frame = self._frame(ours, git)
+                if frame is not None:
+                    self._answer(ours, self._deploy(app, actor, Pushed.parse(frame)))
+            return git.wait()
 
     def _frame(self, connection: socket.socket, git: Process) -> Frame | None:
         """The hook's frame; None when git ended without running it (nothing to update).
