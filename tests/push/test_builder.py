@@ -174,8 +174,8 @@ RUN --mount=type=cache,target=/c --mount=type=cache,id=../../app-1,target=/d \\
 echo "$(ls -A /c /d | grep -c x) files in caches, $(ls /run/secrets 2>/dev/null | wc -l) secrets"
 ls -d /var/lib/paas* /root/.ssh /run/paas* /run/p*/bundles /dev/vd* /dev/sd* /dev/loop* \\
     2>/dev/null | sed 's/^/SEEN /'
-cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n' | grep -q 'ELSE[W]HERE' &&
-    echo SEEN environment
+cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n' |
+    grep -q 'ELSE[W]HERE' && echo SEEN environment
 mknod /disk b 254 0 2>/dev/null && head -c 1 /disk >/dev/null 2>&1 && echo SEEN disk
 mount -t proc none /mnt 2>/dev/null && echo SEEN mount
 chroot /proc/1/root true 2>/dev/null && readlink /proc/1/root | grep -qv '^/$' && echo SEEN root
