@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-import socket
 import sqlite3
 import tarfile
 import time
@@ -23,6 +22,7 @@ from paas.program import dispatcher
 from paas.proxy.certificates import self_signed
 from tests.engine.commands import COMMAND, Case
 from tests.engine.world import World
+from tests.ports import free_port
 from tests.push.sshd import make_key
 from tests.unit.cli.caller import Line
 
@@ -64,8 +64,7 @@ class Shop:
     def __init__(self, world: World) -> None:
         self.world = world
         self.dispatcher = dispatcher(world.layout)
-        with socket.create_server(("127.0.0.1", 0)) as free, socket.create_server(("", 0)) as more:
-            https, self.port = int(free.getsockname()[1]), int(more.getsockname()[1])
+        https, self.port = free_port(), free_port()
         world.parts.store.settings.set(None, HTTPS_PORT.name, str(https))
         pair = self_signed(["shop.kill.test"], time.time())
         self.inputs = {

@@ -6,7 +6,6 @@ import http.client
 import os
 import re
 import signal
-import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -29,6 +28,7 @@ from paas.model.report import Silent
 from paas.model.settings import BOOT_SECONDS, DOMAIN, HTTP_ADDRESS, HTTP_PORT
 from tests import killing
 from tests.killing import Step, forked
+from tests.ports import free_port
 from tests.push.residue import residue
 
 SERVE = "mkdir /w; echo $VERSION > /w/index.html; /bin/busybox httpd -f -p $PORT -h /w"
@@ -61,8 +61,7 @@ class World:
 
     def prepare(self) -> None:
         self.services.prepare()
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = int(free.getsockname()[1])
+        self.port = free_port()
         for setting, value in (
             (HTTP_PORT, str(self.port)),
             (HTTP_ADDRESS, "127.0.0.1"),
