@@ -193,7 +193,8 @@ class ServiceCopies:
     def rotate(self, service: Service, *, actor: str, report: Report) -> None:
         """Give the service another password, and every linked app the URL with it.
 
-        For the time of their releases both are valid, so that no connection is refused.
+        Until their old instances have finished both are valid, so that no connection is refused
+        and none is ended in the middle of a request.
         """
         with self.services.exclusive(service, f"changing credentials for {actor}"):
             current = self.services.existing(service)
@@ -204,6 +205,7 @@ class ServiceCopies:
             self.services.store.services.set_credentials(current, fresh)
             renewed = replace(current, credentials=fresh)
             self.links.relink(renewed, actor=actor, report=report)
+            self.links.await_leavers(renewed, report)
             self.services.revoke(renewed, container, current.credentials)
             self.services.store.events.add(actor, "", f"{service.plugin}:rotate", service.name)
 

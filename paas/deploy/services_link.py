@@ -9,16 +9,22 @@ from dataclasses import dataclass, replace
 from paas.deploy.operations import Operations
 from paas.deploy.services import ServiceOperations
 from paas.errors import PaasError
+from paas.host.waiting import wait_until
 from paas.model.app import App
 from paas.model.env import Secret
+from paas.model.instance import Instance, InstanceState
 from paas.model.names import InvalidName, shown
+from paas.model.processes import STOP_TIMEOUT
 from paas.model.report import Report
 from paas.model.service import Link, Service
+from paas.model.settings import DRAIN_SECONDS
 from paas.plugin.service_values import url_of
 
 ALIAS = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 """RFC 3986, section 3.1."""
+LEAVERS_STEP_S = 0.1
+"""Between two looks at old instances: each reads the table of all instances."""
 
 
 class AlreadyLinked(PaasError):
@@ -195,6 +201,31 @@ class ServiceLinks:
                 }
                 report.step(f"Giving {app.name} the new credentials")
                 self._apply(app, values, (), actor, report, restart=True)
+
+    def await_leavers(self, service: Service, report: Report) -> None:
+        """Wait until no old instance of a linked app is at work, as long as each of them may be.
+
+        What they were told at their start is theirs to the end of their last request or job.
+        """
+        store = self.services.store
+        apps = {app.id for app in self.apps_of(service)}
+
+        def leavers() -> list[Instance]:
+            return [
+                one
+                for one in store.instances.list()
+                if one.app_id in apps and one.state is InstanceState.RETIRING
+            ]
+
+        if found := leavers():
+            count = f"{len(found)} old instance{'' if len(found) == 1 else 's'}"
+            report.step(f"Waiting for {count} to finish")
+            limit_s = max(
+                store.settings.value(DRAIN_SECONDS, one.app_id)
+                + store.processes.value(STOP_TIMEOUT, one.app_id, one.process_type)
+                for one in found
+            )
+            wait_until(lambda: not leavers(), limit_s, LEAVERS_STEP_S)
 
     def apps_of(self, service: Service) -> list[App]:
         """The apps that are linked to a service, by name."""

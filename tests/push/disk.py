@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import gc
 import os
 import shutil
 import struct
@@ -56,6 +57,8 @@ class Disk:
         subprocess.run(["mount", "-o", "loop", self.image, self.mounted], check=True)
 
     def _unmount(self) -> None:
+        # An engine that a test looked through holds its database until it is collected.
+        gc.collect()
         # A process that was killed holds its files until the kernel has taken it apart.
         command = ["umount", self.mounted]
         eventually(lambda: subprocess.run(command, stderr=subprocess.DEVNULL).returncode == 0)

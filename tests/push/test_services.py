@@ -37,6 +37,7 @@ from tests.push.database import ODD, Database
 from tests.push.disk import Disk
 from tests.push.laptop import forwarded
 from tests.push.outcome import eventually
+from tests.push.repository import heard
 from tests.push.server import Server, admin_environment
 from tests.push.writers import Connect, writing
 from tests.s3 import KEY, SECRET, ObjectStorage, object_storage
@@ -481,6 +482,25 @@ def test_a_clone_holds_the_same_and_goes_its_own_way(cache: Database) -> None:
     twin.paas("destroy", "--force")
 
 
+def test_a_request_that_the_old_instance_still_answers_outlives_a_rotation(notes: App) -> None:
+    database, answers = Database(notes.server, "postgres", notes.name), []
+    visitor = threading.Thread(target=lambda: answers.append(notes.get("/held")))
+    rotation = notes.server.command("postgres:rotate", notes.name)
+    with psycopg.connect(database.url, autocommit=True) as holder:
+        holder.execute("SELECT pg_advisory_lock(7)")
+        visitor.start()
+        eventually(lambda: holder.execute(WAITING_FOR_A_LOCK).fetchone() == (1,))
+        with subprocess.Popen(
+            rotation, env=admin_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        ) as rotating:
+            heard(rotating, b"Waiting for 1 old instance to finish")
+            holder.execute("SELECT pg_advisory_unlock(7)")
+            visitor.join()
+            rotating.communicate()
+    assert [answer.text for answer in answers] == ["let go\n"]
+    assert rotating.returncode == 0
+
+
 def test_a_rotated_password_reaches_the_app_without_a_failed_request(notes: App) -> None:
     before = notes.ssh("config:get {} DATABASE_URL").ok().out
     stop, failed, seen = threading.Event(), [], []
@@ -506,6 +526,9 @@ def test_a_rotated_password_reaches_the_app_without_a_failed_request(notes: App)
     notes.ssh("rollback {}").ok()
     assert notes.ssh("config:get {} DATABASE_URL").ok().out == now
     assert notes.get("/notes").status == 200
+
+
+WAITING_FOR_A_LOCK = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
 
 
 # -- faults -------------------------------------------------------------------------------------
