@@ -65,7 +65,7 @@ class Local:
         elif name == "proxy":
             self._parts.proxy.stop()
         elif name == "network":
-            self._parts.engine.network.resolver.stop()
+            self._parts.engine.network.stop_resolver()
         else:
             self.background(name).stop()
 

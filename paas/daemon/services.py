@@ -119,7 +119,7 @@ class Services:
         """Start one service as its systemd unit does."""
         if name == "network":
             # systemd takes no process of another unit's, such as an older version's proxy.
-            self._parts.engine.network.resolver.stop()
+            self._parts.engine.network.stop_resolver()
         self._local.start(name)
 
     def stop(self, name: str) -> None:
@@ -184,6 +184,7 @@ class Services:
         if self._systemd.used:
             self._systemd.uninstall()
         self.vanish()
+        self._parts.engine.network.prefix.release()
         self._parts.engine.ranges.unregister()
         self._parts.engine.database.close()
         unmount_below(self._layout.root)

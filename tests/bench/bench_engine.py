@@ -163,7 +163,10 @@ def adopt(machine: Machine) -> None:
 
 
 def pss(pid: int) -> int:
-    """Proportional set size in bytes: proc_pid_smaps(5), smaps_rollup."""
-    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    """Proportional set size in bytes: proc_pid_smaps(5), smaps_rollup. None of what has ended."""
+    try:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
     line = next(line for line in text.splitlines() if line.startswith("Pss:"))
     return int(line.split()[1]) * 1024

@@ -243,6 +243,7 @@ class Machine:
             self.containers.remove(container.id)
         self.containers.recover()
         self.network.teardown()
+        self.network.prefix.release()
         self.cgroups.remove()
         self.storage.destroy()
         remove_tree(self.layout.run)

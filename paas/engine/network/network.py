@@ -20,15 +20,15 @@ from pathlib import Path
 from paas.engine.network import conntrack, mirrors, policy, resolver
 from paas.engine.network.addresses import SLOTS, Backend, Plan, ServiceAddresses
 from paas.engine.network.findings import Finding
-from paas.engine.network.hostside import HostSide, host_networks
+from paas.engine.network.hostside import HostSide
 from paas.engine.network.ipam import Leases, Links
 from paas.engine.network.ipv6 import Plan6, plan_of, uplink6
 from paas.engine.network.mirrors import Egress
 from paas.engine.network.named import NamedNetworks
 from paas.engine.network.policy import RouterState, Surroundings
 from paas.engine.network.policy6 import router_table6
+from paas.engine.network.prefix import ChosenPrefix
 from paas.engine.network.publish import Publish, PublishedPorts
-from paas.engine.network.reservations import Reservations
 from paas.engine.network.resolver import Resolver
 from paas.engine.network.router import Router, uplink_of
 from paas.engine.network.services import Services, forget_datagrams
@@ -77,20 +77,14 @@ class Network:
         """What the /etc/resolv.conf of a container says."""
         return self.resolver.resolv_conf
 
-    @property
-    def _reservations(self) -> Reservations:
-        return Reservations()
-
     @cached_property
+    def prefix(self) -> ChosenPrefix:
+        """The network that all its addresses are from."""
+        return ChosenPrefix(self._db, self._layout)
+
+    @property
     def plan(self) -> Plan:
-        """The addresses of this PaaS; chosen by the first one to ask, then kept."""
-        with self._db.transaction():
-            rows = self._db.execute("SELECT prefix FROM network")
-            if rows:
-                return Plan(IPv4Network(rows[0]["prefix"]))
-            prefix = self._reservations.choose(host_networks(), self._layout.id)
-            self._db.execute("INSERT INTO network (id, prefix) VALUES (1, ?)", (str(prefix),))
-        return Plan(prefix)
+        return self.prefix.plan
 
     @cached_property
     def resolver(self) -> Resolver:
@@ -163,18 +157,24 @@ class Network:
                 around = self._surroundings(net)
                 self._host.ensure(net, around)
                 self._host.ensure6(net, plan6, uplink.interface if uplink else "")
-                self._reservations.release(self.plan.prefix, self._layout.id)
+                self.prefix.hold()
             self._write_table(around)
             self._firewall.apply(router_table6(plan6, uplink.local if uplink else ()))
             self.resolver.configure(around.upstreams, self._egress.names, ipv6=plan6 is not None)
 
+    def stop_resolver(self) -> None:
+        """Stop answering for names; a network that found no room among others has no resolver."""
+        if self.prefix.is_made:
+            self.resolver.stop()
+
     def teardown(self) -> None:
         """Remove everything from the kernel and from /run; addresses stay assigned."""
-        self.resolver.stop()
-        self._firewall.close()
-        self._router.destroy()
-        with Netlink() as net:
-            self._host.remove(net, self._plan6)
+        if self.prefix.is_made:
+            self.resolver.stop()
+            self._firewall.close()
+            self._router.destroy()
+            with Netlink() as net:
+                self._host.remove(net, self._plan6)
         self._observed.close()
         for name in ("network.db", "network.db-wal", "network.db-shm"):
             (self.directory / name).unlink(missing_ok=True)

@@ -147,6 +147,7 @@ class Rig:
         self.network = Network(
             self.layout, self.db, allowed_egress=[f"{self.address}:{port}" for port in self.ports]
         )
+        cleanup.callback(self.network.prefix.release)
         cleanup.callback(self.network.teardown)
         self.network.ensure()
         cgroups = Cgroups.detect(self.layout)

@@ -46,5 +46,6 @@ def make_network(
     network = Network(layout, db, allowed_egress=egress, resolv_conf=resolv_conf)
     cleanup.callback(shutil.rmtree, layout.run, ignore_errors=True)
     cleanup.callback(db.close)
+    cleanup.callback(network.prefix.release)
     cleanup.callback(network.teardown)
     return network

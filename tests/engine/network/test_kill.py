@@ -36,7 +36,7 @@ FLEETING = {"handle", "index"}
 def reservations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Reservations:
     """Of these tests alone: another PaaS of the machine would have the next one choose anew."""
     alone = Reservations(tmp_path / "reservations")
-    monkeypatch.setattr("paas.engine.network.network.Reservations", lambda: alone)
+    monkeypatch.setattr("paas.engine.network.prefix.Reservations", lambda: alone)
     return alone
 
 
@@ -219,8 +219,8 @@ def files_of(world: World) -> Iterator[str]:
     for path in run.rglob("*"):
         if path.is_file() and "network.db" not in path.name and path.name != "router":
             yield f"file {path.relative_to(run)}: {path.read_text()}"
-    for path in world.network._reservations.folder.glob("*"):
-        if path.read_text() == world.network._layout.id:
+    for path in world.network.prefix.reservations.folder.glob("*"):
+        if path.read_text().startswith(world.network._layout.id):
             yield f"reserved {path}"
 
 

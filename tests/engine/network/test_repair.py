@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from paas.engine.network.addresses import Backend
+from paas.engine.network.addresses import CANDIDATES, Backend, PrefixesTaken
 from paas.engine.network.hostside import PrefixTaken
 from paas.host import netlink, syscalls
 from paas.host.firewall import Firewall, FirewallFailed
@@ -41,6 +41,17 @@ def works(world: World, slot: IPv4Address, instance: Instance) -> None:
     assert ask(instance.namespace, INTERNET, 80).startswith("internet")
     with pytest.raises(ConnectionRefusedError):
         connect(instance.namespace, METADATA, 80)
+
+
+def test_a_network_that_finds_no_room_can_be_taken_down(bare_world: World) -> None:
+    with Netlink() as net:
+        for taken in CANDIDATES:
+            net.set_route(Route(taken, metric=7))
+    with pytest.raises(PrefixesTaken):
+        bare_world.network.ensure()
+    bare_world.network.stop_resolver()
+    bare_world.network.teardown()
+    assert list(bare_world.network.directory.iterdir()) == []
 
 
 def test_ensure_twice_changes_nothing(world: World) -> None:
