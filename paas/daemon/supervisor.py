@@ -249,7 +249,6 @@ class Supervisor:
     def _look_at_clock(self, now: float) -> None:
         """Start the jobs whose time has come."""
         if now - self._tidied >= TIDY_SECONDS:
-            self._tidy_up()
             self._parts.expiry.warn()
             self._parts.letsencrypt.adopt()
             for app in self._parts.letsencrypt.due():
@@ -258,6 +257,8 @@ class Supervisor:
             for schedule in self._parts.service_backups.due():
                 back_up = partial(self._back_up, schedule)
                 self._start(self._renewals, BackUp(schedule.service_id), back_up)
+            # Last: a job closes the databases, and what is asked behind it opens them again.
+            self._tidy_up()
         if now - self._cleaned >= HOUSEKEEPING_SECONDS:
             self._cleaned = now
             self._upkeep.start(Clean(), self._clean)

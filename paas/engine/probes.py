@@ -43,7 +43,9 @@ class Probes:
         next probe, the earliest first."""
         found: list[tuple[float, str]] = []
         for bundle in self.bundler.bundles:
-            plan, live = _plan(bundle), bundle.live()
+            plan = _plan(bundle)
+            # Most have none: nothing more is read of those, at each look of the supervisor.
+            live = bundle.live() if plan is not None else None
             if plan is None or live is None or live.started_at is None:
                 continue
             if bundle.exit_code() is None:

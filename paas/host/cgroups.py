@@ -121,13 +121,27 @@ class Cgroups:
         known = self.place(OF_SYSTEMD, name)
         if self.version == 2 or known is None:
             return
-        members = set(Group(name, (known,)).processes())
-        for hierarchy in self.mounts:
-            directory = self._directory(hierarchy, f"instances/{name}")
-            for pid in members - set(Group(name, (directory,)).processes()):
-                # One that has ended since needs no limit, and one that is removed no group.
-                with suppress(ProcessLookupError, FileNotFoundError):
-                    (directory / "cgroup.procs").write_text(str(pid))
+        inside = self.instance_path(name)
+        for pid in Group(name, (known,)).processes():
+            # One that has ended since needs no limit, and one that is removed no group.
+            with suppress(ProcessLookupError, FileNotFoundError):
+                for hierarchy in self._left(pid, inside):
+                    directory = self._directory(hierarchy, f"instances/{name}")
+                    with suppress(FileNotFoundError):
+                        (directory / "cgroup.procs").write_text(str(pid))
+
+    def _left(self, pid: int, inside: str) -> list[str]:
+        """The hierarchies in which a process is not in the group `inside`: proc_pid_cgroup(5)."""
+        groups = [
+            line.split(":", 2)[1:] for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+        ]
+        return [
+            hierarchy
+            for controllers, path in groups
+            if path != inside and not path.startswith(f"{inside}/")
+            for hierarchy in controllers.split(",")
+            if hierarchy in self.mounts
+        ]
 
     def instance_path(self, name: str) -> str:
         """The same as `cgroupsPath` of the OCI runtime specification."""

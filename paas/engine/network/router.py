@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 from collections.abc import Iterable
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
@@ -184,8 +185,9 @@ class Router:
     def sweep(self, held: Iterable[IPv4Address]) -> None:
         """Delete the veths of instances that are not at one of the addresses `held`."""
         kept = {self._plan.interface_of(address) for address in held}
-        with netlink.inside(self.path), Netlink() as net:
-            found = {link.name for link in net.links() if link.index >= FIRST_INDEX}
+        with netlink.inside(self.path):
+            # By the C library: the same dump takes pyroute2 0.5 ms for each instance.
+            found = {name for index, name in socket.if_nameindex() if index >= FIRST_INDEX}
             for name in found - kept:
                 self._remove(name)
 
