@@ -12,6 +12,7 @@ import os
 import shutil
 import stat
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
@@ -35,6 +36,7 @@ _OVERLAY_XATTRS = ("trusted.overlay.", "user.overlay.")
 
 MAX_ID = 65535
 NOBODY = 65534
+_NO_NAMES = (b"", b".", b"..")
 _ZEROS = bytes(PIECE)
 _HOLE = 64 << 10
 """Zeros that are worth a hole: a file that was sparse is so again."""
@@ -163,8 +165,10 @@ class _Extraction:
         try:
             if entry.extents is not None:
                 self._write_extents(fd, entry)
-            elif entry.size:
+            elif entry.size >= _HOLE:
                 self._write(fd, entry.size)
+            elif entry.size:
+                write_all(fd, self._archive.take(entry.size))
             self._set_file_attributes(fd, entry)
         finally:
             os.close(fd)
@@ -271,12 +275,24 @@ class _Extraction:
 
 def inside(name: bytes) -> bytes:
     """The path of an entry below the root. Raises `Refused` for a climbing one."""
+    folder, _, last = name.rpartition(b"/")
+    if b"\0" in last:
+        raise Refused("an entry's name has a zero byte")
+    if last in _NO_NAMES:
+        return _folder(name)[:-1] or b"/"
+    return _folder(folder) + last
+
+
+# Entries of one directory mostly follow each other.
+@lru_cache(256)
+def _folder(name: bytes) -> bytes:
+    """The same of a directory, with a slash at its end."""
     parts = [part for part in name.split(b"/") if part not in (b"", b".")]
     if b".." in parts:
         raise Refused(f"the entry {os.fsdecode(name)!r} climbs out of the layer")
     if b"\0" in name:
         raise Refused("an entry's name has a zero byte")
-    return b"/" + b"/".join(parts)
+    return b"".join((b"/", *(part + b"/" for part in parts)))
 
 
 def white_out(folder: bytes, name: bytes) -> None:

@@ -12,6 +12,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import IO
 
 from paas.engine.sparse import Extent, Malformed, gnu_extents, gnu_extents_more, pax_extents
@@ -22,7 +23,8 @@ PIECE = 1 << 20
 MAX_EXTENSION = 1 << 20
 """Bytes of a pax header or a long name; Go's archive/tar allows as many."""
 
-_HEADER = struct.Struct("100s8s8s8s12s12s8sc100s6s2s32s32s8s8s155s12s")
+_HEADER = struct.Struct("100s8s8s8s12s12s8sc100s6s82x155s12x")
+"""Name, mode, uid, gid, size, mtime, checksum, type, link, magic, prefix."""
 _KINDS = {
     **dict.fromkeys((b"0", b"\0", b"7", b"S"), FILE),
     **{b"1": LINK, b"2": SYMLINK, b"3": DEVICE, b"4": DEVICE, b"5": DIRECTORY, b"6": FIFO},
@@ -77,15 +79,21 @@ class TarStream:
         self._padding = 0
 
     def __iter__(self) -> Iterator[Entry]:
-        said = _Extended()
-        while (header := self._header()) is not None:
+        said = None
+        while block := self._header():
+            header = _HEADER.unpack(block)
             kind, size = header[7], _number(header[4])
             self._left, self._padding = size, -size % BLOCK
-            if kind in b"xXLKg" and kind != b"":
+            if kind in b"xXLKg":
+                said = said or _Extended()
                 self._extend(said, kind, size)
                 continue
-            entry = self._entry(header, said, kind, size)
-            said = _Extended()
+            entry = self._entry(header, kind, size)
+            if said is not None:
+                self._override(entry, said)
+                said = None
+            if kind == b"S":
+                self._sparse(entry, block)
             yield entry
             self._skip()
 
@@ -105,22 +113,22 @@ class TarStream:
         return data
 
     def _skip(self) -> None:
-        for _ in self.pieces():
-            pass
+        while self._left:
+            self.take(min(self._left, PIECE))
         # umoci's archives end where the content does, without padding and empty blocks.
         self._stream.read(self._padding)
 
-    def _header(self) -> tuple[bytes, ...] | None:
+    def _header(self) -> bytes:
+        """The next header; nothing at the end."""
         block = self._stream.read(BLOCK)
         # An archive ends with empty blocks; many programs' just end.
         if not block or block == _NOTHING:
-            return None
+            return b""
         if len(block) != BLOCK:
             raise Broken("it ends in the middle of a header")
-        header = _HEADER.unpack(block)
-        if not _is_summed(block, header[6]):
+        if not _is_summed(block):
             raise Broken("a header's checksum is wrong")
-        return header
+        return block
 
     def _extend(self, said: _Extended, kind: bytes, size: int) -> None:
         if size > MAX_EXTENSION:
@@ -135,26 +143,22 @@ class TarStream:
             # Global headers are left alone, as by Docker: git writes its commit into one.
             said.pax.update(_records(data))
 
-    def _entry(self, header: tuple[bytes, ...], said: _Extended, kind: bytes, size: int) -> Entry:
+    def _entry(self, header: tuple[bytes, ...], kind: bytes, size: int) -> Entry:
         known = _KINDS.get(kind)
         name = _name(header)
         if known is None:
             raise Broken(f"{name!r} has the unknown type {kind!r}")
         entry = Entry(
-            said.name or name,
+            name,
             DIRECTORY if kind == b"\0" and name.endswith(b"/") else known,
             _number(header[1]),
             _number(header[2]),
             _number(header[3]),
             _number(header[5]),
             0,
-            said.link or header[8].partition(b"\0")[0],
+            header[8].partition(b"\0")[0] if known in (LINK, SYMLINK) else b"",
         )
         self._follows(entry, size)
-        if said.pax:
-            self._override(entry, said.pax)
-        if kind == b"S":
-            self._sparse(entry, header)
         return entry
 
     def _follows(self, entry: Entry, size: int) -> None:
@@ -164,8 +168,14 @@ class TarStream:
         self._left = entry.size = size if entry.kind == FILE else 0
         self._padding = -self._left % BLOCK
 
-    def _override(self, entry: Entry, pax: dict[bytes, bytes]) -> None:
-        """Apply the records of a pax header."""
+    def _override(self, entry: Entry, said: _Extended) -> None:
+        """Apply what the headers before an entry say of it."""
+        entry.name = said.name or entry.name
+        entry.link = said.link or entry.link
+        if said.pax:
+            self._override_by_pax(entry, said.pax)
+
+    def _override_by_pax(self, entry: Entry, pax: dict[bytes, bytes]) -> None:
         entry.name = pax.get(b"path", entry.name)
         entry.link = pax.get(b"linkpath", entry.link)
         try:
@@ -185,11 +195,10 @@ class TarStream:
             entry.name = sparse.name or entry.name
             entry.size, entry.extents = sparse.size, sparse.extents
 
-    def _sparse(self, entry: Entry, header: tuple[bytes, ...]) -> None:
+    def _sparse(self, entry: Entry, header: bytes) -> None:
         """GNU's old format: the map is in the header and in blocks behind it."""
-        whole = b"".join(header)
         try:
-            entry.size, entry.extents, more = gnu_extents(whole, _number)
+            entry.size, entry.extents, more = gnu_extents(header, _number)
             while more:
                 block = self._stream.read(BLOCK)
                 if len(block) != BLOCK:
@@ -202,11 +211,13 @@ class TarStream:
 def _name(header: tuple[bytes, ...]) -> bytes:
     name = header[0].partition(b"\0")[0]
     # Only POSIX has a prefix; GNU ("ustar ") keeps other things there.
-    if header[9] == b"ustar\0" and header[15][0]:
-        return header[15].partition(b"\0")[0] + b"/" + name
+    if header[9] == b"ustar\0" and header[10][0]:
+        return header[10].partition(b"\0")[0] + b"/" + name
     return name
 
 
+# Most entries have the modes, owners, times and sizes of others.
+@lru_cache(1 << 14)
 def _number(field: bytes) -> int:
     """An octal number, or GNU's base-256 one; never negative."""
     if field[0] & 0x80:
@@ -223,14 +234,19 @@ def _number(field: bytes) -> int:
     return number
 
 
-def _is_summed(block: bytes, field: bytes) -> bool:
+def _is_summed(block: bytes) -> bool:
     """Compare the checksum: the sum of all bytes, its own field taken as spaces.
 
-    The low half of Adler-32 (RFC 1950, section 9) is one more than that sum modulo 65521,
-    in C: adding bytes in Python would be half of the work of reading a header.
+    The low half of Adler-32 (RFC 1950, section 9) is one more than the sum of all bytes modulo
+    65521, in C: adding bytes in Python would be half of the work of reading a header.
     """
-    total = zlib.adler32(block[156:], zlib.adler32(block[:148])) & 0xFFFF
-    return (total - 1 + 8 * 32 - _number(field)) % 65521 == 0
+    return ((zlib.adler32(block) & 0xFFFF) - 1) % 65521 == _sum_of(block[148:156])
+
+
+@lru_cache(1 << 14)
+def _sum_of(field: bytes) -> int:
+    """What all bytes of a header together have to be by this checksum, modulo 65521."""
+    return (_number(field) - 8 * 32 + sum(field)) % 65521
 
 
 def _records(data: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -15,9 +15,11 @@ import tarfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from paas.daemon.services import STACK
 from paas.engine.unpack import unpack
 from tests.bench.figures import Row, row, seconds
 from tests.push.disk import GIB, disk
+from tests.push.server import Server
 
 TITLE = "unpacking a layer: the share of the speed of plain tar -x"
 ROUNDS = 5
@@ -28,15 +30,19 @@ TARGET = 1 / 0.8
 """Times as long as tar: 80 % of its speed."""
 
 
-def measure(_: object = None) -> Sequence[Row]:
-    """Plain and gzip layers, of many small files and of fewer larger ones."""
-    rows: list[Row] = []
+def measure(server: Server) -> Sequence[Row]:
+    """Plain and gzip layers: the one that all apps here have, and two extremes."""
+    layers: dict[str, Callable[[Path], object]] = {
+        "the stack": lambda to: to.write_bytes(server.paas("images:export", STACK).ok().stdout),
+    }
     for shape, (files, size) in SHAPES.items():
+        layers[shape] = lambda to, files=files, size=size: make_archive(to, files, size)
+    rows: list[Row] = []
+    for shape, make in layers.items():
         # As mkfs makes it for everybody, whatever the disk below has; and gone as a whole.
         with disk(SPACE) as drive:
-            plain = drive.mounted / "layer.tar"
-            make_archive(plain, files, size)
-            packed = drive.mounted / "layer.tar.gz"
+            plain, packed = drive.mounted / "layer.tar", drive.mounted / "layer.tar.gz"
+            make(plain)
             packed.write_bytes(gzip.compress(plain.read_bytes(), 6))
             for blob in (plain, packed):
                 rows += compare(f"{shape}, {blob.suffix[1:]}", blob, drive.mounted)
