@@ -6,6 +6,7 @@ on the same disk.
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import tempfile
 import time
@@ -85,4 +86,6 @@ def chroot(engine: Engine, image: Image, data: str = "") -> Iterator[Chroot]:
             Path(target).mkdir(parents=True, exist_ok=True)
             subprocess.run(["mount", *options, target], check=True)
             undo.callback(detach, Path(target))
+        # A server may ask for its own name.
+        shutil.copyfile("/etc/hosts", root / "etc/hosts")
         yield Chroot(root)
