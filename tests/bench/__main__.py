@@ -73,6 +73,7 @@ def main(names: Sequence[str]) -> int:
     server = Server.start()
     lines = []
     try:
+        server.know_server(options="")
         for name in names or OURS:
             title, measure = BENCHMARKS[name]
             rows = measure(server)

@@ -23,7 +23,7 @@ from tests.ports import free_port
 from tests.push.outcome import Outcome, eventually, run
 from tests.push.repository import Files, Repository
 from tests.push.residue import Residue, difference, mounts, residue
-from tests.push.sshd import Sshd, make_key
+from tests.push.sshd import QUICK, Sshd, make_key
 from tests.push.stacks import borrow
 
 CHECKOUT = Path(__file__).parents[2]
@@ -155,7 +155,13 @@ class Server:
             user=self.layout.user,
             authorized_keys=self.layout.ssh / "authorized_keys",
         )
-        self.sshd.client(self.folder / "client", user=self.layout.user, key=self.folder / "id")
+        self.know_server()
+
+    def know_server(self, options: str = QUICK) -> None:
+        """Have the developer's ssh know this server, with more `options` of ssh_config(5)."""
+        assert self.sshd is not None
+        folder, key = self.folder / "client", self.folder / "id"
+        self.sshd.client(folder, user=self.layout.user, key=key, options=options)
 
     def let_in_as_root(self) -> None:
         """Let the developer's key in as root as well, for what a PaaS is compared with."""

@@ -12,6 +12,10 @@ from tests.ports import free_port
 
 START_SECONDS = 60.0
 
+QUICK = " KexAlgorithms curve25519-sha256\n"
+"""What OpenSSH 9 prefers (sntrup761) is 80 ms of a processor's work, for each of thousands of
+connections. Benchmarks have that, as developers do."""
+
 
 def wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
     """Until something accepts on `port`; the log is shown when its process ends instead."""
@@ -67,9 +71,10 @@ class Sshd:
         wait_for_port(port, process, log)
         return cls(folder, port, process)
 
-    def client(self, folder: Path, *, user: str, key: Path) -> Path:
+    def client(self, folder: Path, *, user: str, key: Path, options: str = QUICK) -> Path:
         """A folder for PATH whose `ssh` knows this server by the name `server`.
 
+        `options` are more lines for it, as of ssh_config(5).
         ssh takes the home directory from the password file, so a HOME cannot lead it to a
         configuration; a one-line program in front of it can.
         """
@@ -80,7 +85,7 @@ class Sshd:
             f"Host server\n HostName 127.0.0.1\n HostKeyAlias server\n Port {self.port}\n"
             f" User {user}\n IdentityFile {key}\n IdentitiesOnly yes\n"
             f" UserKnownHostsFile {folder}/known_hosts\n StrictHostKeyChecking yes\n"
-            " LogLevel ERROR\n"
+            f" LogLevel ERROR\n{options}"
         )
         program = folder / "ssh"
         program.write_text(f'#!/bin/sh\nexec /usr/bin/ssh -F {folder}/config "$@"\n')

@@ -84,10 +84,11 @@ def version(number: str, **files: str) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def edge(server: Server) -> App:
+def edge(server: Server) -> Iterator[App]:
     app = new_app(server, "edge")
     app.push(version("1")).ok()
-    return app
+    yield app
+    server.paas("apps:destroy", app.name, "--force").ok()
 
 
 def visit(app: App, host: str, path: str = "/") -> Page:
