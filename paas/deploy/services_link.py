@@ -24,7 +24,7 @@ ALIAS = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 """RFC 3986, section 3.1."""
 LEAVERS_STEP_S = 0.1
-"""Between two looks at old instances: each reads the table of all instances."""
+"""Between two looks at old instances: they take seconds, and each look reads a table."""
 
 
 class AlreadyLinked(PaasError):
@@ -208,14 +208,11 @@ class ServiceLinks:
         What they were told at their start is theirs to the end of their last request or job.
         """
         store = self.services.store
-        apps = {app.id for app in self.apps_of(service)}
+        apps = self.apps_of(service)
 
         def leavers() -> list[Instance]:
-            return [
-                one
-                for one in store.instances.list()
-                if one.app_id in apps and one.state is InstanceState.RETIRING
-            ]
+            found = (one for app in apps for one in store.instances.list(app.id))
+            return [one for one in found if one.state is InstanceState.RETIRING]
 
         if found := leavers():
             count = f"{len(found)} old instance{'' if len(found) == 1 else 's'}"

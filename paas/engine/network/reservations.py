@@ -45,12 +45,11 @@ class Reservations:
         One that a stopped PaaS has is given away when no other is left.
         """
         with FileLock(self.folder / "lock"):
-            routed = list(taken)
-            starting = [prefix for prefix, young in self._others(claim) if young]
-            others = [prefix for prefix, _ in self._others(claim)]
+            routed, others = list(taken), list(self._others(claim))
             try:
-                prefix = choose_prefix([*routed, *others], claim.instance)
+                prefix = choose_prefix([*routed, *(one for one, _ in others)], claim.instance)
             except PrefixesTaken:
+                starting = [one for one, young in others if young]
                 prefix = choose_prefix([*routed, *starting], claim.instance)
             write_atomic(self._path(prefix), str(claim))
         return prefix
