@@ -13,13 +13,12 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import IO
+from typing import Protocol
 
 from paas.engine.sparse import Extent, Malformed, gnu_extents, gnu_extents_more, pax_extents
 
 FILE, LINK, SYMLINK, DEVICE, DIRECTORY, FIFO = range(6)
 BLOCK = 512
-PIECE = 1 << 20
 MAX_EXTENSION = 1 << 20
 """Bytes of a pax header or a long name; Go's archive/tar allows as many."""
 
@@ -39,10 +38,10 @@ class Broken(Exception):
 
 @dataclass(slots=True)
 class Entry:
-    """One member: what is to be made, and how much content follows.
+    """One member: what is to be made, and where its content is.
 
     `size` is what the file will have; of a sparse one `extents` are the parts that are in
-    the archive.
+    the archive, one after the other, from the offset `at` of it on.
     """
 
     name: bytes
@@ -53,6 +52,7 @@ class Entry:
     mtime: float
     size: int
     link: bytes
+    at: int = 0
     xattrs: dict[bytes, bytes] | None = None
     extents: list[Extent] | None = None
 
@@ -66,14 +66,24 @@ class _Extended:
     pax: dict[bytes, bytes] = field(default_factory=dict)
 
 
+class Source(Protocol):
+    """The uncompressed archive, from its beginning on."""
+
+    @property
+    def place(self) -> int:
+        """How many bytes have been read or skipped."""
+
+    def read(self, count: int) -> bytes:
+        """The next `count` bytes; fewer at the end alone."""
+
+    def skip(self, count: int) -> int:
+        """Leave out the next `count` bytes; how many there were."""
+
+
 class TarStream:
-    """The entries of an archive, in order; iterate once.
+    """The entries of an archive, in order; iterate once. Raises `Broken`."""
 
-    The content of an entry is read by `pieces` before the next one, or it is skipped.
-    Raises `Broken`.
-    """
-
-    def __init__(self, stream: IO[bytes]) -> None:
+    def __init__(self, stream: Source) -> None:
         self._stream = stream
         self._left = 0
         self._padding = 0
@@ -94,16 +104,17 @@ class TarStream:
                 said = None
             if kind == b"S":
                 self._sparse(entry, block)
+            if (
+                entry.extents is not None
+                and sum(length for _, length in entry.extents) > self._left
+            ):
+                raise Broken("an entry is shorter than it says")
+            entry.at = self._stream.place
             yield entry
             self._skip()
 
-    def pieces(self) -> Iterator[bytes]:
-        """The rest of the entry's content, in pieces of at most `PIECE` bytes."""
-        while self._left:
-            yield self.take(min(self._left, PIECE))
-
-    def take(self, count: int) -> bytes:
-        """The next `count` bytes of the entry's content."""
+    def _take(self, count: int) -> bytes:
+        """The next `count` bytes of what follows the header."""
         if count > self._left:
             raise Broken("an entry is shorter than it says")
         data = self._stream.read(count)
@@ -113,10 +124,11 @@ class TarStream:
         return data
 
     def _skip(self) -> None:
-        while self._left:
-            self.take(min(self._left, PIECE))
+        if self._stream.skip(self._left) < self._left:
+            raise Broken("it ends in the middle of an entry")
+        self._left = 0
         # umoci's archives end where the content does, without padding and empty blocks.
-        self._stream.read(self._padding)
+        self._stream.skip(self._padding)
 
     def _header(self) -> bytes:
         """The next header; nothing at the end."""
@@ -133,7 +145,7 @@ class TarStream:
     def _extend(self, said: _Extended, kind: bytes, size: int) -> None:
         if size > MAX_EXTENSION:
             raise Broken(f"a header is longer than {MAX_EXTENSION} bytes")
-        data = self.take(size)
+        data = self._take(size)
         self._skip()
         if kind == b"L":
             said.name = data.partition(b"\0")[0]
@@ -189,7 +201,7 @@ class TarStream:
         entry.xattrs = xattrs or None
         if any(key.startswith(b"GNU.sparse.") for key in pax):
             try:
-                sparse = pax_extents(pax, self.take)
+                sparse = pax_extents(pax, self._take)
             except Malformed as error:
                 raise Broken(str(error)) from None
             entry.name = sparse.name or entry.name

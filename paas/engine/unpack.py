@@ -1,34 +1,29 @@
-"""Unpacking a layer: decompress and digest here, write files in a child with its own root.
+"""Unpacking a layer: read and judge the archive here, write files in a child with its own root.
 
-Two processes share the work: this one inflates and hashes, the child (`extract`) writes.
-The digest is that of the uncompressed tar, which the image's configuration vouches for,
-and it is taken of the very bytes that the child was given.
+Two processes share the work: this one inflates, hashes and reads headers, the child (`extract`)
+makes what they ask for. The digest is that of the uncompressed tar, which the image's
+configuration vouches for, and it is taken of the very bytes that the child was given.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import json
 import os
 import signal
-import zlib
-from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from paas.engine.extract import Limits, Refused, apply_archive, write_all
-from paas.engine.tarstream import Broken
+from paas.engine.extract import Extraction
+from paas.engine.frames import PIECE, Channel, FrameReader, FrameWriter, Interrupted, write_all
+from paas.engine.inflate import Garbled, Uncompressed
+from paas.engine.members import Limits, Members, Refused
+from paas.engine.tarstream import Broken, TarStream
 from paas.errors import PaasError
-from paas.host import processes, syscalls
+from paas.host import syscalls
 from paas.host.disk import RESERVE, Disk, DiskFull
-
-_CHUNK = 1 << 18
-_PIECE = 1 << 20
-_GZIP, _ZSTD, _XZ, _BZIP = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ", b"BZh"
 
 
 class LayerRefused(PaasError):
@@ -63,123 +58,167 @@ def unpack(
     `DiskFull`; then `target` holds part of it, and its maker throws it away.
     """
     limits = _within_disk(limits or Limits(), Disk(target, reserve))
-    stream_read, stream_write = os.pipe2(os.O_CLOEXEC)
+    channel = Channel()
     result_read, result_write = os.pipe2(os.O_CLOEXEC)
-    # The usual 64 KiB would be filled and drained by turns.
-    fcntl.fcntl(stream_write, fcntl.F_SETPIPE_SZ, _PIECE)
     child = os.fork()
     if child == 0:
-        for fd in (stream_write, result_read):
-            os.close(fd)
-        _extract_and_exit(stream_read, result_write, target, limits, tell_implied)
-    os.close(stream_read)
+        os.close(result_read)
+        _extract_and_exit(channel.reader(), result_write, target, tell_implied)
     os.close(result_write)
-    with os.fdopen(result_read, "rb") as result:
+    frames = channel.writer()
+    with os.fdopen(result_read, "rb") as result, Uncompressed(blob) as archive:
+        reading = _Reading(archive, limits, frames)
         try:
-            digest, failure = _feed(blob, stream_write, limits)
+            try:
+                reading.send()
+            finally:
+                frames.close()
             answer = result.read()
         finally:
             os.waitpid(child, 0)
-    return _judge(blob, digest, failure, answer, diff_id)
-
-
-def _judge(blob: Path, digest: str, failure: str, answer: bytes, expected: str | None) -> Unpacked:
-    told: dict[str, Any] = (
-        json.loads(answer) if answer else {"refused": "the unpacking process was killed"}
-    )
-    if told.get("full"):
-        raise DiskFull(f"the layer {blob.name}", "none is", blob.parent)
-    reason = failure or told.get("refused", "")
-    # A broken archive also has the wrong digest: that it is another file says more.
-    if not failure and expected is not None and digest != expected:
-        reason = f"its digest is {digest}, not {expected}"
+        told: dict[str, Any] = (
+            json.loads(answer) if answer else {"refused": "the unpacking process was killed"}
+        )
+        if told.get("full"):
+            raise DiskFull(f"the layer {blob.name}", "none is", blob.parent)
+        reason = reading.objection(diff_id) or told.get("refused", "")
     if reason:
         raise LayerRefused(
             f"The layer {blob.name} cannot be unpacked: {reason}",
             resolution="Pull or load the image again; if it fails again, its source is broken. "
             "If the disk has no room, see `paas df`.",
         )
+    members = reading.members
     implied = tuple(told["implied"])
-    return Unpacked(digest, told["bytes"], told["nobodies"], told["devices"], implied)
+    return Unpacked(reading.digest, members.bytes, members.nobodies, members.devices, implied)
 
 
-def _feed(blob: Path, pipe: int, limits: Limits) -> tuple[str, str]:
-    """Write the uncompressed archive to the child; returns its digest and what failed."""
-    digest, total = hashlib.sha256(), 0
-    try:
-        # The child closes early when it refuses; its reason counts, not our EPIPE.
-        with os.fdopen(pipe, "wb", buffering=0) as sink, suppress(BrokenPipeError):
-            for chunk in _uncompressed(blob):
-                digest.update(chunk)
-                total += len(chunk)
-                # Names and padding count here, which the child does not see as content.
-                if total > 2 * limits.bytes + _PIECE:
-                    return "", f"it unpacks to more than {limits.bytes} bytes, {limits.reason}"
-                sink.write(chunk)
-    except (zlib.error, EOFError) as error:
-        return "", f"its compression is broken: {error}"
-    return f"sha256:{digest.hexdigest()}", ""
+class _Reading:
+    """An archive on its way from the disk to the child."""
+
+    def __init__(self, archive: Uncompressed, limits: Limits, frames: FrameWriter) -> None:
+        self._frames = frames
+        self._stream = _Stream(archive, limits, frames)
+        self.members = Members(TarStream(self._stream), limits)
+        self._refused = ""
+        self._garbled = ""
+
+    def send(self) -> None:
+        """Give all of it to the child, or as much as either of the two takes."""
+        try:
+            for member in self.members:
+                self._frames.add(member)
+            self._stream.end()
+        except BrokenPipeError:
+            return  # The child has its reasons, and tells them.
+        except (Garbled, _TooMuch) as error:
+            self._garbled = str(error)
+        except Broken as error:
+            self._refused = f"it is not a whole tar archive: {error}"
+        except Refused as error:
+            self._refused = str(error)
+        except ValueError as error:  # Headers are of all sorts.
+            self._refused = f"it is malformed: {error}"
+
+    def objection(self, diff_id: str | None) -> str:
+        """Why it is no good as far as this side sees; the rest of it is read for that."""
+        if not self._garbled:
+            try:
+                self._stream.drain()
+            except (Garbled, _TooMuch) as error:
+                self._garbled = str(error)
+        # A broken archive also has the wrong digest: that it is another file says more.
+        if not self._garbled and diff_id is not None and self.digest != diff_id:
+            return f"its digest is {self.digest}, not {diff_id}"
+        return self._garbled or self._refused
+
+    @property
+    def digest(self) -> str:
+        """Of what was read."""
+        return f"sha256:{self._stream.digest.hexdigest()}"
 
 
-def _uncompressed(blob: Path) -> Iterator[bytes]:
-    # Unbuffered: a decompressor goes on where this descriptor stands.
-    with blob.open("rb", buffering=0) as file:
-        magic = file.read(6)
-        file.seek(0)
-        if magic.startswith(_GZIP):
-            yield from _inflate(iter(lambda: file.read(_CHUNK), b""))
-        elif magic.startswith(_ZSTD):
-            yield from _through(["zstd", "-dcq"], file.fileno())
-        elif magic.startswith(_XZ):
-            yield from _through(["xz", "-dcq"], file.fileno())
-        elif magic.startswith(_BZIP):
-            yield from _through(["bzip2", "-dcq"], file.fileno())
-        else:
-            yield from iter(lambda: file.read(_CHUNK), b"")
+class _TooMuch(Exception):
+    """More bytes than the limits allow, names and padding included."""
 
 
-def _inflate(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Decompress gzip, of several members too (RFC 1952, 2.2)."""
-    inflater = zlib.decompressobj(wbits=31)
-    ended = False
-    for chunk in chunks:
-        data, full = chunk, False
-        while data or full:
-            if ended:
-                data = data.lstrip(b"\0")
-                if not data:
-                    break
-                inflater, ended = zlib.decompressobj(wbits=31), False
-            # In bounded pieces: a bomb of zeros would not fit into memory.
-            piece = inflater.decompress(data, _PIECE)
-            yield piece
-            data, full = inflater.unconsumed_tail, len(piece) == _PIECE
-            if inflater.eof:
-                ended, data, full = True, inflater.unused_data, False
-    if not ended:
-        raise EOFError("it ends in the middle")
+class _Stream:
+    """The archive as `tarstream.Source`. Pieces are hashed as they come, and sent once read."""
 
+    def __init__(self, archive: Uncompressed, limits: Limits, frames: FrameWriter) -> None:
+        self.digest = hashlib.sha256()
+        self._archive = archive
+        self._limits = limits
+        self._frames = frames
+        self._piece = memoryview(b"")
+        self._start = 0
+        """Where in the archive the piece begins."""
+        self._at = 0
+        """What of the piece has been taken."""
+        self._read = 0
 
-def _through(argv: list[str], source: int) -> Iterator[bytes]:
-    read, write = os.pipe2(os.O_CLOEXEC)
-    process = processes.spawn(argv, stdin=source, stdout=write)
-    os.close(write)
-    try:
-        with os.fdopen(read, "rb", buffering=0) as output:
-            yield from iter(lambda: output.read(_CHUNK), b"")
-    except GeneratorExit:
-        process.kill()
-        process.wait()
-        raise
-    if (code := process.wait()) != 0:
-        raise EOFError(f"{argv[0]} ended with {processes.describe_code(code)}")
+    @property
+    def place(self) -> int:
+        """How many bytes have been read or skipped."""
+        return self._start + self._at
+
+    def read(self, count: int) -> bytes:
+        """The next `count` bytes; fewer at the end alone."""
+        data = self._taken(count)
+        while len(data) < count and self._next():
+            data += self._taken(count - len(data))
+        return data
+
+    def skip(self, count: int) -> int:
+        """Leave out the next `count` bytes; how many there were."""
+        left = count
+        while True:
+            step = min(left, len(self._piece) - self._at)
+            self._at += step
+            left -= step
+            if not left or not self._next():
+                return count - left
+
+    def end(self) -> None:
+        """Send what is left, as the last."""
+        self._frames.send(len(self._piece), last=True)
+
+    def drain(self) -> None:
+        """Hash the rest, which nobody has asked for."""
+        room = memoryview(bytearray(PIECE))
+        while self._fill(room):
+            pass
+
+    def _taken(self, count: int) -> bytes:
+        """What the piece has of the next `count` bytes."""
+        start = self._at
+        self._at = min(start + count, len(self._piece))
+        return bytes(self._piece[start : self._at])
+
+    def _next(self) -> bool:
+        """Go on to the next piece; whether there is one."""
+        if self._piece:
+            self._frames.send(len(self._piece))
+        self._start += len(self._piece)
+        self._piece, self._at = self._fill(self._frames.room()), 0
+        return bool(self._piece)
+
+    def _fill(self, room: memoryview) -> memoryview:
+        """The next piece, in `room`, hashed; empty at the end."""
+        piece = room[: self._archive.readinto(room)]
+        self.digest.update(piece)
+        self._read += len(piece)
+        # Names and padding count here, which are no content.
+        if self._read > 2 * self._limits.bytes + PIECE:
+            limits = self._limits
+            raise _TooMuch(f"it unpacks to more than {limits.bytes} bytes, {limits.reason}")
+        return piece
 
 
 def _extract_and_exit(
-    stream: int,
+    frames: FrameReader,
     result: int,
     target: Path,
-    limits: Limits,
     tell_implied: bool,  # noqa: FBT001
 ) -> NoReturn:
     """In the child: change the root, extract, tell how it went, end without cleaning up."""
@@ -189,16 +228,12 @@ def _extract_and_exit(
         os.umask(0)
         os.chroot(target)
         os.chdir("/")
-        with os.fdopen(stream, "rb", buffering=_PIECE) as archive:
-            applied = apply_archive(archive, limits)
-        answer = {
-            "bytes": applied.bytes,
-            "nobodies": applied.nobodies,
-            "devices": applied.devices,
-            "implied": [os.fsdecode(path).lstrip("/") for path in applied.implied if tell_implied],
-        }
-    except Broken as error:
-        answer = {"refused": f"it is not a whole tar archive: {error}"}
+        extraction = Extraction(frames)
+        extraction.run()
+        implied = [os.fsdecode(path).lstrip("/") for path in extraction.implied if tell_implied]
+        answer = {"implied": implied}
+    except Interrupted:
+        answer = {"refused": "its reading ended in the middle"}
     except Refused as error:
         answer = {"refused": str(error)}
     except OSError as error:
@@ -207,6 +242,8 @@ def _extract_and_exit(
     except Exception as error:  # noqa: BLE001  hostile headers are of all sorts
         answer = {"refused": f"it is malformed: {type(error).__name__}: {error}"}
     finally:
+        # The other side sees by it that no more is read, whatever there is to say.
+        frames.close()
         write_all(result, json.dumps(answer).encode())
         os._exit(0)
 

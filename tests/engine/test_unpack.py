@@ -16,8 +16,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from paas.engine.extract import Limits
+from paas.engine.members import Limits
 from paas.engine.pack import pack
 from paas.engine.unpack import LayerRefused, Unpacked, unpack
 from paas.host.processes import run
@@ -134,6 +136,56 @@ def test_a_truncated_archive_is_refused(
 def test_another_archive_than_promised_is_refused(box: Box) -> None:
     with pytest.raises(LayerRefused, match="its digest is"):
         box.unpack(archive(entry("a")), diff_id=f"sha256:{'0' * 64}")
+
+
+def test_the_reason_is_told_though_much_comes_behind_it(box: Box) -> None:
+    """Nobody reads the rest then, but for its digest: the archive is the one that was promised."""
+    link = entry("link", tarfile.LNKTYPE, linkname="/nowhere")
+    whole = archive(link, (entry("much"), os.urandom(8 << 20)))
+    with pytest.raises(LayerRefused, match="which the layer lacks"):
+        box.unpack(whole, diff_id=f"sha256:{hashlib.sha256(whole).hexdigest()}")
+    assert not box.path("much").exists()
+
+
+_FIELDS = {
+    "mode": (100, 8),
+    "uid": (108, 8),
+    "size": (124, 12),
+    "mtime": (136, 12),
+    "map": (386, 98),
+}
+_PAX = ("mtime", "size", "uid", "path", "GNU.sparse.map", "GNU.sparse.size", "GNU.sparse.major")
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    kind=st.sampled_from(b"0123456 7SLKxgDZ"),
+    field=st.sampled_from(sorted(_FIELDS)),
+    value=st.binary(max_size=24) | st.from_regex(rb"[0-7]{1,11}", fullmatch=True),
+    pax=st.dictionaries(
+        st.sampled_from(_PAX), st.sampled_from(["", "-1", "nan", "inf", "1e400", "0,9", "9" * 5000])
+    ),
+    more=st.binary(max_size=1100),
+)
+def test_whatever_a_header_says_the_archive_is_unpacked_or_refused(
+    kind: int, field: str, value: bytes, pax: dict[str, str], more: bytes
+) -> None:
+    """Its checksum is right, and nothing else need be: no other error comes of it."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="paas-test-") as folder:
+        box = Box(Path(folder))
+        data = bytearray(archive((entry("file", pax_headers=pax), b"content")))
+        place, length = _FIELDS[field]
+        at = data.rfind(b"file\0")
+        data[at + place : at + place + length] = value[:length].ljust(length, b"\0")
+        data[at + 156] = kind
+        total = sum(data[at : at + 148]) + 8 * 32 + sum(data[at + 156 : at + 512])
+        data[at + 148 : at + 156] = b"%06o\0 " % total
+        data[at + 512 : at + 512 + len(more)] = more
+        try:
+            box.unpack(bytes(data))
+        except LayerRefused as error:
+            assert "unexpected" not in str(error)
+        assert (box.outside / "kept").read_text() == "kept"
 
 
 @pytest.mark.parametrize("data", [b"no tar at all" * 100, b"\x1f\x8bbroken" * 10])

@@ -51,7 +51,7 @@ install_gems() {
     [ ! -d vendor/cache ] || set -- --quiet --local
     bundle install "$@" || refuse "bundle install failed" \
         "If Gemfile.lock does not fit the Gemfile or this platform, run: bundle lock" \
-        "--add-platform x86_64-linux, commit and push again."
+        "--add-platform $(uname -m)-linux, commit and push again."
     rm -rf vendor/bundle/ruby/*/cache
     mkdir -p vendor/bundle
     printf '%s' "$stamp" >vendor/bundle/.installed
