@@ -61,8 +61,6 @@ check_host() {
 foreign() { [ "$(dpkg --print-architecture)" != "$arch" ]; }
 interpreter() { echo /usr/lib/binfmt.d/qemu-$emulator.conf; }
 
-# -- processes: all end with this one --------------------------------------------------------------
-
 # Starts a program that is killed with this one, and has no lock of it; its process is $running.
 start() {
     setpriv --pdeathsig KILL "$@" 9>&- &

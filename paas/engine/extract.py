@@ -14,7 +14,7 @@ from pathlib import Path
 
 from paas.engine.frames import PIECE, FrameReader, write_all
 from paas.engine.members import Member, Refused
-from paas.engine.tarstream import DIRECTORY, FIFO, FILE, LINK, SYMLINK
+from paas.engine.tarstream import DIRECTORY, FILE, LINK, SYMLINK
 
 WHITEOUT = ".wh."
 OPAQUE = ".wh..wh..opq"
@@ -70,22 +70,22 @@ class Extraction:
         elif member.kind == LINK:
             self._link(member.link, path)
         elif path == b"/":
-            self._set_attributes(member)
+            self._set_attributes(member, fresh=False)
         else:
             self._make_other(member)
 
     def _make_other(self, member: Member) -> None:
-        path = member.path
+        fresh = True
         if member.kind == DIRECTORY:
-            self.implied.discard(path)
-            self._make_room_for_directory(path)
+            self.implied.discard(member.path)
+            fresh = self._make_room_for_directory(member.path)
         else:
-            self._clear(path)
-            if member.kind == SYMLINK:
-                os.symlink(member.link, path)  # noqa: PTH211
-            elif member.kind == FIFO:
-                os.mkfifo(path, 0o600)
-        self._set_attributes(member)
+            try:
+                _make_node(member)
+            except FileExistsError:
+                self._clear(member.path)
+                _make_node(member)
+        self._set_attributes(member, fresh=fresh)
 
     def _make_file(self, member: Member) -> None:
         # O_EXCL and O_NOFOLLOW: an earlier symlink of this name is never written through.
@@ -137,10 +137,11 @@ class Extraction:
             set_xattrs(fd, member.xattrs)
         os.utime(fd, (member.mtime, member.mtime))
 
-    def _set_attributes(self, member: Member) -> None:
-        """The attributes of what is no regular file."""
+    def _set_attributes(self, member: Member, *, fresh: bool) -> None:
+        """The attributes of what is no regular file, and may be `fresh`ly made."""
         kind, path, mode = member.kind, member.path, member.mode
-        os.chown(path, member.uid, member.gid, follow_symlinks=False)
+        if not fresh or (member.uid, member.gid) != self._owner:
+            os.chown(path, member.uid, member.gid, follow_symlinks=False)
         if kind == DIRECTORY:
             os.chmod(path, mode & 0o777)  # noqa: PTH101 (bytes)
             self._directories[path] = (member.mtime, mode & 0o7777)
@@ -174,18 +175,22 @@ class Extraction:
         self._clear(path)
         os.link(source, path, follow_symlinks=False)
 
-    def _make_room_for_directory(self, path: bytes) -> None:
-        """Keep a directory; make one in place of anything else, opaque over a whiteout."""
+    def _make_room_for_directory(self, path: bytes) -> bool:
+        """Keep a directory; make one in place of anything else, opaque over a whiteout.
+
+        Whether it is new.
+        """
         try:
             os.mkdir(path, 0o700)  # noqa: PTH102
         except FileExistsError:
             present = os.lstat(path).st_mode
             if stat.S_ISDIR(present):
-                return
+                return False
             self._clear(path)
             os.mkdir(path, 0o700)  # noqa: PTH102
             if stat.S_ISCHR(present):
                 os.setxattr(path, _OPAQUE_XATTR, b"y")
+        return True
 
     def _clear(self, path: bytes) -> None:
         try:
@@ -195,6 +200,13 @@ class Extraction:
         except IsADirectoryError:
             shutil.rmtree(path)
         self._ready = b""
+
+
+def _make_node(member: Member) -> None:
+    if member.kind == SYMLINK:
+        os.symlink(member.link, member.path)  # noqa: PTH211
+    else:
+        os.mkfifo(member.path, 0o600)
 
 
 def white_out(folder: bytes, name: bytes) -> None:

@@ -20,7 +20,7 @@ from paas.engine.members import Member
 
 PIECE = 1 << 18
 """The most bytes of one piece: what a processor's own cache holds."""
-SLOTS = 8
+SLOTS = 4
 """How many pieces there are at once: so far may one of the two be ahead of the other."""
 
 _HEAD = struct.Struct("II?")

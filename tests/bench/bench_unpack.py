@@ -22,9 +22,9 @@ from tests.push.disk import GIB, disk
 from tests.push.server import Server
 
 TITLE = "unpacking a layer: the share of the speed of plain tar -x"
-ROUNDS = 5
-SPACE = 40 * GIB
-"""Two million files of them: the file system has one for each 16 KiB."""
+ROUNDS = 7
+SPACE = 60 * GIB
+"""Three million files of them: the file system has one for each 16 KiB."""
 SHAPES = {"100,000 files of 0.7 kB": (100_000, 700), "6,000 files of 40 kB": (6_000, 40_000)}
 TARGET = 1 / 0.8
 """Times as long as tar: 80 % of its speed."""
