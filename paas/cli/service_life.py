@@ -19,16 +19,16 @@ from paas.deploy.services import Wish
 from paas.model.env import parse_value
 from paas.model.limits import MIB
 from paas.model.names import parse_config_key, shown
-from paas.model.processes import parse_memory
-from paas.model.service import Service
+from paas.model.processes import parse_cpu_weight, parse_memory
+from paas.model.service import CPU_WEIGHT, Service
 
 FACTS = (
-    *("dsn", "exposed", "hostname", "id", "image", "internal-ip", "links"),
+    *("cpu-weight", "dsn", "exposed", "hostname", "id", "image", "internal-ip", "links"),
     *("memory", "restarts", "status", "version", "volume"),
 )
 """What `info` can be asked for alone."""
 
-SETTABLE = ("memory", "config-options", "custom-env")
+SETTABLE = ("memory", "cpu-weight", "config-options", "custom-env")
 
 
 class Life:
@@ -120,6 +120,7 @@ class Life:
         platform = session.platform
         apps = platform.service_links.apps_of(service)
         return {
+            "cpu-weight": str(service.cpu_weight),
             "dsn": platform.service_links.url(service),
             "exposed": str(platform.service_exposures.of(service) or "-"),
             "hostname": f"{service.hostname}.internal",
@@ -165,6 +166,9 @@ class Life:
                 case "memory":
                     bytes_ = parse_memory(value) if value else self._of.manifest.memory
                     services.set_memory(found.id, bytes_)
+                case "cpu-weight":
+                    weight = parse_cpu_weight(value) if value else CPU_WEIGHT
+                    services.set_cpu_weight(found.id, weight)
                 case "config-options":
                     services.set_options(found.id, shlex.split(value or ""))
                 case "custom-env":

@@ -70,7 +70,8 @@ class ServiceCopies:
 
     def _twin(self, source: Service, name: str) -> Service:
         environment = {key: value.reveal() for key, value in source.environment.items()}
-        return self.services.store.services.create(
+        services = self.services.store.services
+        twin = services.create(
             source.plugin,
             name,
             version=source.version,
@@ -81,6 +82,8 @@ class ServiceCopies:
             options=source.options,
             environment=environment,
         )
+        services.set_cpu_weight(twin.id, source.cpu_weight)
+        return services.get(source.plugin, name)
 
     def replace_content(
         self, service: Service, dump: int, *, actor: str, report: Report, why: str

@@ -142,6 +142,9 @@ def _whole(least: int, most: int) -> Callable[[str], int]:
     return parse
 
 
+parse_cpu_weight = _whole(1, 10_000)
+"""A weight of control groups version 2; 100 is the kernel's default."""
+
 STOP_TIMEOUT = ProcessSetting(
     "stop-timeout-seconds",
     _whole(0, 3600),

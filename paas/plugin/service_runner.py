@@ -189,7 +189,7 @@ class ServiceRunner:
             hostname=service.hostname,
             labels={LABEL: str(service.id), "paas.plugin": service.plugin},
             mounts=self.mounts(manifest, service),
-            limits=Limits(memory_bytes=service.memory, pids=PIDS),
+            limits=Limits(memory_bytes=service.memory, pids=PIDS, cpu_weight=service.cpu_weight),
             stop_signal=manifest.stop_signal,
             stop_timeout=manifest.stop_timeout,
             healthcheck=replace(HUNG, test=("CMD", *_alive(manifest))),

@@ -129,6 +129,10 @@ class Services:
         """Limit it, from its next start on. In bytes."""
         self._set(service_id, "memory", memory)
 
+    def set_cpu_weight(self, service_id: int, weight: int) -> None:
+        """Say what it weighs where processors are short, from its next start on."""
+        self._set(service_id, "cpu_weight", weight)
+
     def set_options(self, service_id: int, options: Sequence[str]) -> None:
         """Give its command other further words, from its next start on."""
         self._set(service_id, "options", json.dumps(list(options)))
@@ -181,6 +185,7 @@ class Services:
             options=tuple(json.loads(row["options"])),
             environment=self._opened(row, "environment"),
             restarts=row["restarts"],
+            cpu_weight=row["cpu_weight"],
         )
 
 

@@ -27,6 +27,7 @@ import redis
 from paas.engine.build.context import DirectoryContext
 from paas.engine.engine import Engine
 from paas.engine.healthcheck import Condition, Health
+from paas.host.cgroups import Cgroups
 from paas.host.disk import RESERVE
 from paas.model.report import Silent
 from paas.store.store import Store
@@ -742,11 +743,35 @@ def test_its_limits_are_those_that_were_asked_for_or_its_plugin_s(
     assert limits_of(cache) == (120 * MIB, 4096)
     report = json.loads(cache.server.paas("redis:report", "--format", "json").ok().out)
     assert report["cache"]["memory"] == "120m"
+    assert "from 1 to 10000" in cache.refused("set", "cpu-weight", "much")
     assert "Ready to accept connections" in cache.paas("logs", "--num", "50")
     assert cache.paas("enter", "id", "-un").strip() == "root"
     assert "cache" in cache.server.paas("redis:list").ok().out.split()
     cache.paas("exists")
     Database(cache.server, "redis", "absent").refused("exists", code=20)
+
+
+def test_it_weighs_ten_times_what_an_app_does_unless_it_is_said_otherwise(cache: Database) -> None:
+    assert (cpu_weight_of(cache), cache.fact("cpu-weight")) == (1000, "1000")
+    cache.paas("set", "cpu-weight", "50")
+    cache.paas("restart")
+    assert (cpu_weight_of(cache), cache.fact("cpu-weight")) == (50, "50")
+    cache.paas("clone", "light")
+    assert cpu_weight_of(Database(cache.server, "redis", "light")) == 50
+    cache.server.paas("redis:destroy", "light", "--force").ok()
+    cache.paas("set", "cpu-weight")
+    cache.paas("restart")
+    assert cpu_weight_of(cache) == 1000
+
+
+def cpu_weight_of(database: Database) -> int:
+    """As the kernel has it: 1024 shares of version 1 are a weight of 100."""
+    groups = Cgroups.detect(database.server.layout)
+    place = groups.place("cpu", database.container())
+    assert place is not None
+    if groups.version == 2:
+        return int((place / "cpu.weight").read_text())
+    return int((place / "cpu.shares").read_text()) * 100 // 1024
 
 
 def limits_of(database: Database) -> tuple[int, int]:
