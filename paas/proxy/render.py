@@ -18,17 +18,17 @@ from paas.proxy.blocks import blocks, mount_folder, secured
 from paas.proxy.exposed import Exposed
 from paas.proxy.site import Site, SiteState
 
-KEEPALIVE_MS = 200
+KEEPALIVE_MS = 100
 """How long an upstream connection may idle, and how long it may be reused.
 
 For as long, a busy visitor may meet the old version after a switch: with 1000 ms a rollback
-under a polling client took 0.84 s on top of the app's boot, with 100 ms 0.68 s, and a push
-0.14 s instead of 0.46 s; saturated, both lost none of 20,000 requests. What a request costs in
-processor time falls with it: 77 microseconds with 100 ms, 70 with 300 ms. Both limits lie
-below the shortest idle timeout of common app servers (gunicorn's gthread: 2 s, Node: 5 s),
-so no request is sent into a connection that the app is closing. Measured: an
-idle connection is only ever closed by `keepalive_timeout`, a busy one only by
-`keepalive_time`; a drained instance needs both.
+under a polling client took 0.84 s on top of the app's boot, with 100 ms 0.68 s; saturated, both
+lost none of 20,000 requests. What a request costs in processor time falls with it (77
+microseconds with 100 ms, 70 with 300), yet saturated, beside a proxy written by hand, 100 and
+200 ms lose the same. Both limits lie below the shortest idle timeout of common app servers
+(gunicorn's gthread: 2 s, Node: 5 s), so no request is sent into a connection that the app is
+closing. Measured: an idle connection is only ever closed by `keepalive_timeout`, a busy one only
+by `keepalive_time`; a drained instance needs both.
 """
 
 KEEPALIVE_CONNECTIONS = 64
