@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.daemon.daemon import CHECKOUT, CLIENT, ENV, PYTHON, Daemon, alive, eventually
+from tests.engine.daemon.daemon import CHECKOUT, CLIENT, ENV, PYTHON, Daemon, alive
+from tests.push.outcome import eventually
 
 
 def test_a_bug_shows_no_trace_to_the_user_and_is_kept(daemon: Daemon) -> None:

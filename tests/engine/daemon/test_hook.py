@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from paas.host.sockets import Frame, Receiver, send
-from tests.engine.daemon.daemon import CHECKOUT, eventually
+from tests.engine.daemon.daemon import CHECKOUT
+from tests.push.outcome import eventually
 
 GIT = {
     "PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1",

@@ -14,10 +14,10 @@ from tests.engine.daemon.daemon import (
     ENV,
     Daemon,
     alive,
-    eventually,
     kill,
     running,
 )
+from tests.push.outcome import eventually
 
 
 def lives(daemon: Daemon) -> list[int]:
@@ -152,7 +152,7 @@ def test_too_many_at_a_time_are_told_so(fresh: Daemon) -> None:
     finally:
         for connection in connections:
             connection.close()
-    eventually(lambda: fresh.run("echo").returncode == 0, 30)
+    eventually(lambda: fresh.run("echo").returncode == 0)
 
 
 def test_hang_up_stops_a_master_in_a_terminal(fresh: Daemon) -> None:

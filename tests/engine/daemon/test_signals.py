@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.daemon.daemon import ENV, Daemon, alive, eventually, kill, running
+from tests.engine.daemon.daemon import ENV, Daemon, alive, kill, running
+from tests.push.outcome import eventually
 
 
 @pytest.mark.parametrize(

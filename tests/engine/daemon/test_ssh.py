@@ -21,7 +21,8 @@ from paas.host.cgroups import Cgroups
 from paas.host.files import remove_tree
 from paas.model.key import Key, parse_public_key
 from paas.model.layout import Layout
-from tests.engine.daemon.daemon import ENV, Daemon, alive, eventually
+from tests.engine.daemon.daemon import ENV, Daemon, alive
+from tests.push.outcome import eventually
 from tests.push.sshd import Sshd, make_key
 
 HOME = Path("/var/lib")
