@@ -13,7 +13,7 @@ import mmap
 import os
 import struct
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from paas.engine.members import Member
@@ -32,33 +32,54 @@ class Interrupted(Exception):
 
 
 class Channel:
-    """What the two have in common. It is made before the fork; each keeps its own side."""
+    """What the two have in common. It is made before the fork; each takes its own side.
 
-    def __init__(self) -> None:
+    Used as a context: at its end all that is open of it here is closed.
+    """
+
+    def __enter__(self) -> Channel:
         self._memory = mmap.mmap(-1, SLOTS * PIECE)
-        self._frames = os.pipe2(os.O_CLOEXEC)
-        self._freed = os.pipe2(os.O_CLOEXEC)
+        self._open: list[int] = []
+        self._frames, self._freed = self._pipe(), self._pipe()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close(*self._open)
 
     def writer(self) -> FrameWriter:
         """The side of the process that reads the archive."""
-        os.close(self._frames[0])
-        os.close(self._freed[1])
-        return FrameWriter(memoryview(self._memory), self._frames[1], self._freed[0])
+        self._close(self._frames[0], self._freed[1])
+        ends = self._frames[1], self._freed[0]
+        return FrameWriter(memoryview(self._memory), *ends, lambda: self._close(*ends))
 
     def reader(self) -> FrameReader:
         """The side of the process that makes the members."""
-        os.close(self._frames[1])
-        os.close(self._freed[0])
-        return FrameReader(memoryview(self._memory), self._frames[0], self._freed[1])
+        self._close(self._frames[1], self._freed[0])
+        ends = self._frames[0], self._freed[1]
+        return FrameReader(memoryview(self._memory), *ends, lambda: self._close(*ends))
+
+    def _pipe(self) -> tuple[int, int]:
+        ends = os.pipe2(os.O_CLOEXEC)
+        self._open += ends
+        return ends
+
+    def _close(self, *ends: int) -> None:
+        for end in [each for each in ends if each in self._open]:
+            self._open.remove(end)
+            os.close(end)
 
 
 class FrameWriter:
     """Sends frames. Raises `BrokenPipeError` when nobody reads any more."""
 
-    def __init__(self, memory: memoryview, frames: int, freed: int) -> None:
+    def __init__(
+        self, memory: memoryview, frames: int, freed: int, close: Callable[[], None]
+    ) -> None:
         self._memory = memory
         self._frames = frames
         self._freed = freed
+        self.close = close
+        """Nothing more comes; without a last frame the reader is interrupted."""
         self._members: list[tuple[object, ...]] = []
         self._sent = 0
         self._owed = 0
@@ -86,19 +107,18 @@ class FrameWriter:
         self._sent += 1
         self._owed += 1
 
-    def close(self) -> None:
-        """Nothing more comes; without a last frame the reader is interrupted."""
-        os.close(self._frames)
-        os.close(self._freed)
-
 
 class FrameReader:
     """The members, and their contents. Raises `Interrupted`."""
 
-    def __init__(self, memory: memoryview, frames: int, freed: int) -> None:
+    def __init__(
+        self, memory: memoryview, frames: int, freed: int, close: Callable[[], None]
+    ) -> None:
         self._memory = memory
         self._frames = frames
         self._freed = freed
+        self.close = close
+        """Read no more."""
         self._read = 0
         self._piece = memory[:0]
         self._start = 0
@@ -134,11 +154,6 @@ class FrameReader:
             part = self._piece[start : start + size]
             at, size = at + len(part), size - len(part)
             yield part
-
-    def close(self) -> None:
-        """Read no more."""
-        os.close(self._frames)
-        os.close(self._freed)
 
     def _next(self) -> None:
         if self._read:

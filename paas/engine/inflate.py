@@ -47,12 +47,18 @@ class Uncompressed:
         self._file.close()
 
     def readinto(self, room: memoryview) -> int:
-        """Read as much as fits, or less; 0 at the end. Raises `Garbled`, `OSError`."""
-        if self._pieces is None:
-            return self._file.readinto(room)
+        """Read as much as fits, or all that there is. Raises `Garbled`, `OSError`."""
+        read = self._file.readinto if self._pieces is None else self._piece
+        filled = 0
+        while filled < len(room) and (size := read(room[filled:])):
+            filled += size
+        return filled
+
+    def _piece(self, room: memoryview) -> int:
+        """Some of what the decompressor gives; 0 at the end."""
         try:
             while not self._left:
-                self._left = memoryview(next(self._pieces))
+                self._left = memoryview(next(self._pieces or iter(())))
         except StopIteration:
             return 0
         except (zlib.error, EOFError) as error:

@@ -79,7 +79,7 @@ class Members:
             path = inside(entry.name)
             folder, _, name = path.rpartition(b"/")
             if entry.kind == DEVICE:
-                self.devices += 1
+                self.devices += bool(name)
             elif name or entry.kind == DIRECTORY:
                 yield self._member(entry, folder, path)
 
@@ -91,13 +91,13 @@ class Members:
             raise Refused(f"it has more than {limits.entries} entries")
         if self.bytes > limits.bytes:
             raise Refused(f"it unpacks to more than {limits.bytes} bytes, {limits.reason}")
-        if len(entry.name) > limits.name:
-            raise Refused(f"an entry's name is longer than {limits.name} bytes")
+        if max(len(entry.name), len(entry.link)) > limits.name:
+            raise Refused(f"an entry's name, or its link's, is longer than {limits.name} bytes")
 
     def _member(self, entry: Entry, folder: bytes, path: bytes) -> Member:
         uid, gid = entry.uid, entry.gid
         if not (0 <= uid <= MAX_ID and 0 <= gid <= MAX_ID):
-            self.nobodies += 1
+            self.nobodies += entry.kind != LINK
             uid = uid if 0 <= uid <= MAX_ID else NOBODY
             gid = gid if 0 <= gid <= MAX_ID else NOBODY
         if entry.extents and max(map(sum, entry.extents)) > entry.size:

@@ -15,6 +15,8 @@ Extent = tuple[int, int]
 MAX_EXTENTS = 1 << 18
 _OLD = slice(386, 482)
 _BLOCK = 512
+_DIGITS = 20
+"""Of the largest number that a file's size can be, and more."""
 
 
 class Malformed(Exception):
@@ -73,12 +75,16 @@ def pax_extents(pax: dict[bytes, bytes], take: Callable[[int], bytes]) -> PaxSpa
 
 def _numbers_of_content(take: Callable[[int], bytes]) -> list[int]:
     """Decimal lines, padded to whole blocks: how many extents, then offset and length each."""
-    text = take(_BLOCK)
+    numbers: list[int] = []
+    rest, wanted = b"", 1
     while True:
-        lines = text.split(b"\n")
-        wanted = 1 + 2 * int(lines[0]) if len(lines) > 1 else 1
+        *lines, rest = (rest + take(_BLOCK)).split(b"\n")
+        numbers += map(int, lines)
+        if numbers:
+            wanted = 1 + 2 * numbers[0]
         if wanted > 2 * MAX_EXTENTS:
             raise Malformed(f"a sparse file has more than {MAX_EXTENTS} parts")
-        if len(lines) > wanted:
-            return [int(line) for line in lines[1:wanted]]
-        text += take(_BLOCK)
+        if numbers and len(numbers) >= wanted:
+            return numbers[1:wanted]
+        if len(rest) > _DIGITS:
+            raise Malformed("the map of a sparse file is malformed")

@@ -20,7 +20,7 @@ from paas.engine.sparse import Extent, Malformed, gnu_extents, gnu_extents_more,
 FILE, LINK, SYMLINK, DEVICE, DIRECTORY, FIFO = range(6)
 BLOCK = 512
 MAX_EXTENSION = 1 << 20
-"""Bytes of a pax header or a long name; Go's archive/tar allows as many."""
+"""Bytes of all pax headers and long names of an entry; Go's archive/tar allows as many of each."""
 
 _HEADER = struct.Struct("100s8s8s8s12s12s8sc100s6s82x155s12x")
 """Name, mode, uid, gid, size, mtime, checksum, type, link, magic, prefix."""
@@ -64,6 +64,7 @@ class _Extended:
     name: bytes | None = None
     link: bytes | None = None
     pax: dict[bytes, bytes] = field(default_factory=dict)
+    size: int = 0
 
 
 class Source(Protocol):
@@ -143,8 +144,9 @@ class TarStream:
         return block
 
     def _extend(self, said: _Extended, kind: bytes, size: int) -> None:
-        if size > MAX_EXTENSION:
-            raise Broken(f"a header is longer than {MAX_EXTENSION} bytes")
+        said.size += size
+        if said.size > MAX_EXTENSION:
+            raise Broken(f"an entry's headers are longer than {MAX_EXTENSION} bytes")
         data = self._take(size)
         self._skip()
         if kind == b"L":

@@ -12,9 +12,11 @@ import hashlib
 import json
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 from paas.engine.extract import Extraction
 from paas.engine.frames import PIECE, Channel, FrameReader, FrameWriter, Interrupted, write_all
@@ -58,30 +60,18 @@ def unpack(
     `DiskFull`; then `target` holds part of it, and its maker throws it away.
     """
     limits = _within_disk(limits or Limits(), Disk(target, reserve))
-    channel = Channel()
-    result_read, result_write = os.pipe2(os.O_CLOEXEC)
-    child = os.fork()
-    if child == 0:
-        os.close(result_read)
-        _extract_and_exit(channel.reader(), result_write, target, tell_implied)
-    os.close(result_write)
-    frames = channel.writer()
-    with os.fdopen(result_read, "rb") as result, Uncompressed(blob) as archive:
-        reading = _Reading(archive, limits, frames)
-        try:
-            try:
-                reading.send()
-            finally:
-                frames.close()
+    with Uncompressed(blob) as archive:
+        with _extracting(target, tell_implied) as (frames, result):
+            reading = _Reading(archive, limits, frames)
+            reading.send()
+            frames.close()
             answer = result.read()
-        finally:
-            os.waitpid(child, 0)
         told: dict[str, Any] = (
             json.loads(answer) if answer else {"refused": "the unpacking process was killed"}
         )
         if told.get("full"):
             raise DiskFull(f"the layer {blob.name}", "none is", blob.parent)
-        reason = reading.objection(diff_id) or told.get("refused", "")
+        reason = reading.objection(told.get("refused", ""), diff_id)
     if reason:
         raise LayerRefused(
             f"The layer {blob.name} cannot be unpacked: {reason}",
@@ -91,6 +81,38 @@ def unpack(
     members = reading.members
     implied = tuple(told["implied"])
     return Unpacked(reading.digest, members.bytes, members.nobodies, members.devices, implied)
+
+
+@contextmanager
+def _extracting(target: Path, tell_implied: bool) -> Iterator[tuple[FrameWriter, IO[bytes]]]:  # noqa: FBT001
+    """A child that makes what it is sent in `target`, and what it says at the end.
+
+    Behind the block it is gone: it ends when nothing is sent any more.
+    """
+    with ExitStack() as opened:
+        channel = opened.enter_context(Channel())
+        read, write = os.pipe2(os.O_CLOEXEC)
+        result = opened.enter_context(os.fdopen(read, "rb"))
+        child = _fork(write)
+        if child == 0:
+            _extract_and_exit(channel.reader(), write, target, tell_implied)
+        opened.callback(os.waitpid, child, 0)
+        # Before it is waited for, so that it can neither read nor say more.
+        opened.callback(result.close)
+        frames = channel.writer()
+        opened.callback(frames.close)
+        yield frames, result
+
+
+def _fork(write: int) -> int:
+    """A child has `write` alone."""
+    child = -1
+    try:
+        child = os.fork()
+    finally:
+        if child != 0:
+            os.close(write)
+    return child
 
 
 class _Reading:
@@ -120,9 +142,11 @@ class _Reading:
         except ValueError as error:  # Headers are of all sorts.
             self._refused = f"it is malformed: {error}"
 
-    def objection(self, diff_id: str | None) -> str:
-        """Why it is no good as far as this side sees; the rest of it is read for that."""
-        if not self._garbled:
+    def objection(self, told: str, diff_id: str | None) -> str:
+        """Why it is no good, if it is not; `told` is what the child has against it."""
+        refused = self._refused or told
+        # Of one that is refused the rest counts only to tell whether it is the right one.
+        if not self._garbled and (diff_id is not None or not refused):
             try:
                 self._stream.drain()
             except (Garbled, _TooMuch) as error:
@@ -130,7 +154,7 @@ class _Reading:
         # A broken archive also has the wrong digest: that it is another file says more.
         if not self._garbled and diff_id is not None and self.digest != diff_id:
             return f"its digest is {self.digest}, not {diff_id}"
-        return self._garbled or self._refused
+        return self._garbled or refused
 
     @property
     def digest(self) -> str:

@@ -28,6 +28,17 @@ CAPABILITY = struct.pack("<IIIII", 0x02000001, 1 << 13, 0, 0, 0)
 
 Entry = tarfile.TarInfo | tuple[tarfile.TarInfo, bytes]
 
+COMPRESSIONS: dict[str, Callable[[bytes], bytes]] = {
+    "plain": bytes,
+    "gzip": gzip.compress,
+    "bzip2": bz2.compress,
+    "xz": lzma.compress,
+    "zstd": lambda data: run(["zstd", "-q"], input=data).stdout,
+    "gzip-members": lambda data: (
+        gzip.compress(data[:1000]) + gzip.compress(data[1000:]) + bytes(512)
+    ),
+}
+
 
 def entry(name: str, kind: bytes = tarfile.REGTYPE, **fields: object) -> tarfile.TarInfo:
     info = tarfile.TarInfo(name)
@@ -93,6 +104,8 @@ def box(tmp_path: Path) -> Box:
         ([entry("odd", b"Z")], "unknown type|malformed"),
         ([entry("x" * 256)], "File name too long"),
         ([entry("d/" * 2100 + "x")], "longer than"),
+        ([entry("link", tarfile.LNKTYPE, linkname="d/" * 2100)], "longer than"),
+        ([entry("file", pax_headers={"comment": "x" * (1 << 20)})], "headers are longer"),
     ],
 )
 def test_hostile_entries_are_refused(box: Box, entries: list[Entry], why: str) -> None:
@@ -136,6 +149,26 @@ def test_a_truncated_archive_is_refused(
 def test_another_archive_than_promised_is_refused(box: Box) -> None:
     with pytest.raises(LayerRefused, match="its digest is"):
         box.unpack(archive(entry("a")), diff_id=f"sha256:{'0' * 64}")
+
+
+def test_a_blob_that_cannot_be_read_leaves_nothing_behind(box: Box) -> None:
+    """Neither a process that waits for it nor a descriptor."""
+
+    def mine() -> tuple[list[str], list[Path]]:
+        children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+        return children, sorted(Path("/proc/self/fd").iterdir())
+
+    before = mine()
+    with pytest.raises(FileNotFoundError):
+        unpack(box.blob, box.target)
+    assert mine() == before
+
+
+def test_headers_that_come_and_come_are_refused(box: Box) -> None:
+    """Each is short enough; all of them would fill the memory before there is a file."""
+    pax = [archive(entry("f", pax_headers={f"note{n}": "x" * 50_000})) for n in range(40)]
+    with pytest.raises(LayerRefused, match="headers are longer"):
+        box.unpack(b"".join(each[: 99 * 512] for each in pax))
 
 
 def test_the_reason_is_told_though_much_comes_behind_it(box: Box) -> None:
@@ -237,23 +270,12 @@ def test_ids_no_range_has_become_nobodys(box: Box) -> None:
     assert (box.path("file").stat().st_uid, box.path("file").stat().st_gid) == (65534, 5)
 
 
-@pytest.mark.parametrize(
-    "compress",
-    [
-        bytes,
-        gzip.compress,
-        bz2.compress,
-        lzma.compress,
-        lambda data: run(["zstd", "-q"], input=data).stdout,
-        lambda data: gzip.compress(data[:1000]) + gzip.compress(data[1000:]) + bytes(512),
-    ],
-    ids=["plain", "gzip", "bzip2", "xz", "zstd", "gzip-members"],
-)
-def test_reads_every_compression(box: Box, compress: Callable[[bytes], bytes]) -> None:
+@pytest.mark.parametrize("kind", COMPRESSIONS)
+def test_reads_every_compression(box: Box, kind: str) -> None:
     content = os.urandom(1 << 16) + bytes(5 << 20)
     whole = archive((entry("file"), content))
     diff_id = f"sha256:{hashlib.sha256(whole).hexdigest()}"
-    assert box.unpack(compress(whole), diff_id=diff_id).diff_id == diff_id
+    assert box.unpack(COMPRESSIONS[kind](whole), diff_id=diff_id).diff_id == diff_id
     assert box.path("file").read_bytes() == content
 
 
@@ -383,9 +405,11 @@ def test_sparse_files_stay_sparse(box: Box, tmp_path: Path, form: str) -> None:
     assert box.path("holes").stat().st_blocks * 512 < 2 << 20
 
 
-def test_zeros_take_no_room(box: Box) -> None:
+@pytest.mark.parametrize("kind", COMPRESSIONS)
+def test_zeros_take_no_room(box: Box, kind: str) -> None:
     """Go's archive/tar writes no sparse files: what was one comes as zeros."""
-    box.unpack(archive((entry("zeros"), bytes(8 << 20)), (entry("end"), bytes(100) + b"x")))
+    whole = archive((entry("zeros"), bytes(8 << 20)), (entry("end"), bytes(100) + b"x"))
+    box.unpack(COMPRESSIONS[kind](whole))
     assert box.path("zeros").read_bytes() == bytes(8 << 20)
     assert box.path("zeros").stat().st_blocks == 0
     assert box.path("end").read_bytes() == bytes(100) + b"x"
