@@ -47,7 +47,7 @@ holder() { pgrep -f '^[^ ]+ -I -m paas.engine.holder '; }
 instances() { find $GROUP/{instances,monitors} -name cgroup.procs -exec cat {} + | sort -n; }
 
 # An instance of a release that was replaced ends after its last request.
-only_live() { [ "$(find $GROUP/instances -mindepth 1 -maxdepth 1 -type d | wc -l)" = 2 ]; }
+only_live() { [ "$(find $GROUP/instances -mindepth 1 -maxdepth 1 -type d | wc -l)" = "$1" ]; }
 
 same_instances() {
     local now
@@ -225,6 +225,7 @@ before() {
     doctor
     [ $CGROUPS = 1 ] || reserves
     [ "$(systemctl is-active nginx.service)" != active ] || fail "the system's nginx runs too"
+    eventually only_live 1
     running=$(instances)
 
     step "Install again"
@@ -287,7 +288,7 @@ before() {
     units_run
 
     step "New libraries"
-    eventually only_live
+    eventually only_live 2
     running=$(instances)
     new_libraries
     [ -z "$(systemctl list-units --failed --no-legend 'paas*')" ] || fail "a unit has failed"

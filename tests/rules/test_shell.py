@@ -27,7 +27,12 @@ def test_shellcheck_is_content() -> None:
     passes(program("shellcheck"), "--external-sources", *scripts)
 
 
-SCRIPTS = ["install.sh", "test.sh", ".ci/run", "vagrant/acceptance.sh", "vagrant/nspawn.sh"]
+SCRIPTS = [
+    "install.sh",
+    "test.sh",
+    ".ci/run",
+    *(f"vagrant/{name}.sh" for name in ("acceptance", "nspawn", "qemu")),
+]
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
