@@ -32,15 +32,12 @@ readonly REBOOTED=133
 
 suite=
 uplink=
-running=
 machine=
 init=
 
-step() { printf '\n=====> %s\n' "$*"; }
-detail() { printf '       %s\n' "$*"; }
-die() { printf ' !     %s\n' "$*" >&2; exit 1; }
+. vagrant/machine.sh
 
-usage() { sed -n '2,/^set -/{/^set -/d;s/^# \{0,1\}//;p}' "$0"; }
+detail() { printf '       %s\n' "$*"; }
 
 read_options() {
     suite=${1:-bookworm}
@@ -72,22 +69,7 @@ eventually() {
     done
 }
 
-# -- processes: all end with this one --------------------------------------------------------------
-
-# Starts a program that is killed with this one, and has no lock of it; its process is $running.
-start() {
-    setpriv --pdeathsig KILL "$@" 9>&- &
-    running=$!
-}
-
-# Runs a program to its end. A signal ends a wait, and thus this script, at once.
-run() {
-    local code=0
-    start "$@"
-    wait "$running" || code=$?
-    running=
-    return $code
-}
+# -- its control groups ------------------------------------------------------------------------------
 
 # The machine's own control groups, one in each hierarchy: it sees none of the host's.
 own_groups() { awk -v name=$NAME '$3 ~ /^cgroup2?$/ && $2 ~ "^/sys/fs/cgroup" { print $2 "/" name }' /proc/mounts; }
@@ -141,13 +123,9 @@ make_root() {
     fi
     run mmdebstrap --quiet --mode=root --variant=apt --include=$PACKAGES "${options[@]}" \
         "$suite" $ROOT "${sources[@]}"
-    echo $NAME >$ROOT/etc/hostname
-    printf '127.0.0.1 localhost\n127.0.1.1 %s\n' $NAME >$ROOT/etc/hosts
+    furnish
     fetch_as_the_host_does
     allow_control_groups
-    mkdir -p $ROOT$CHECKOUT
-    tar -c --exclude=./.git --exclude=./.venv --exclude=.vagrant --exclude='.*_cache' \
-        --exclude=__pycache__ . | tar -x --no-same-owner -C $ROOT$CHECKOUT
 }
 
 fetch_ubuntu_keyring() {
@@ -156,7 +134,7 @@ fetch_ubuntu_keyring() {
     dpkg-deb -x $PLACE/keyring.deb $PLACE/keyring
 }
 
-# Name servers, authorities and the settings of pip.
+# By its name servers, and trusting its authorities.
 fetch_as_the_host_does() {
     local file
     # A resolver on the host's loopback cannot be reached; systemd's says which others it asks.
@@ -167,9 +145,7 @@ fetch_as_the_host_does() {
             break
         fi
     done
-    find /usr/local/share/ca-certificates -name '*.crt' -exec cp -t $ROOT/usr/local/share/ca-certificates {} +
     chroot $ROOT update-ca-certificates >$PLACE/authorities.log 2>&1
-    if [ -e /etc/pip.conf ]; then cp /etc/pip.conf $ROOT/etc; fi
 }
 
 # systemd-nspawn mounts hierarchies of version 1 for reading only, but for systemd's own.
@@ -291,12 +267,7 @@ accept() {
 # -- all of it -----------------------------------------------------------------------------------------
 
 clean_up() {
-    trap '' INT TERM HUP
-    if [ -n "$running" ]; then
-        # By its own way, if it has one: mmdebstrap unmounts.
-        kill "$running" 2>/dev/null || true
-        wait "$running" || true
-    fi
+    end_running
     # Without a word of the shell's about who was killed.
     [ -z "$machine" ] || disown "$machine"
     remove_groups
@@ -317,13 +288,7 @@ main() {
     local took=()
     read_options "$@"
     check_host
-    exec 9>/run/lock/$NAME-machine.lock
-    flock -n 9 || die "Another one runs"
-    clean_up
-    trap clean_up EXIT
-    trap 'exit 130' INT
-    trap 'exit 143' TERM HUP
-    mkdir -p $PLACE
+    alone
     timed Making make_root
     timed Booting boot
     timed Before accept before

@@ -26,12 +26,8 @@ readonly PATIENCE_S=$((8 * 3600))
 
 suite='' arch='' emulator=''
 machine=()
-running=
 
-step() { printf '\n=====> %s\n' "$*"; }
-die() { printf ' !     %s\n' "$*" >&2; exit 1; }
-
-usage() { sed -n '2,/^set -/{/^set -/d;s/^# \{0,1\}//;p}' "$0"; }
+. vagrant/machine.sh
 
 read_options() {
     suite=${1:-bookworm} arch=${2:-arm64}
@@ -61,20 +57,6 @@ check_host() {
 foreign() { [ "$(dpkg --print-architecture)" != "$arch" ]; }
 interpreter() { echo /usr/lib/binfmt.d/qemu-$emulator.conf; }
 
-# Starts a program that is killed with this one, and has no lock of it; its process is $running.
-start() {
-    setpriv --pdeathsig KILL "$@" 9>&- &
-    running=$!
-}
-
-# Waits for its end. A signal ends a wait, and thus this script, at once.
-finish() {
-    local code=0
-    wait "$running" || code=$?
-    running=
-    return $code
-}
-
 # Starts a command for which qemu runs what is of the other architecture: in a user namespace with a
 # binfmt_misc of its own (Linux 6.7), so that the host's stays as it is.
 start_emulated() {
@@ -99,23 +81,15 @@ make_disk() {
     $how mmdebstrap --quiet --mode=root --variant=apt --architectures="$arch" \
         --include="$PACKAGES,linux-image-cloud-$arch" "$suite" $ROOT >$PLACE/making.log 2>&1
     finish || die "mmdebstrap failed: $(tail -n 5 $PLACE/making.log)"
-    echo $NAME >$ROOT/etc/hostname
-    printf '127.0.0.1 localhost\n127.0.1.1 %s\n' $NAME >$ROOT/etc/hosts
+    furnish
     echo '/dev/vda / ext4 defaults 0 1' >$ROOT/etc/fstab
     printf '[Match]\nName=e*\n[Network]\nDHCP=yes\n' >$ROOT/etc/systemd/network/$NAME.network
     rm -f $ROOT/etc/resolv.conf
     echo "nameserver $NAME_SERVER" >$ROOT/etc/resolv.conf
-    # The host's authorities and settings of pip.
-    find /usr/local/share/ca-certificates -name '*.crt' -exec cp -t $ROOT/usr/local/share/ca-certificates {} +
-    if [ -e /etc/pip.conf ]; then cp /etc/pip.conf $ROOT/etc; fi
-    mkdir -p $ROOT$CHECKOUT
-    tar -c --exclude=./.git --exclude=./.venv --exclude=.vagrant --exclude='.*_cache' \
-        --exclude=__pycache__ . | tar -x --no-same-owner -C $ROOT$CHECKOUT
     have_it_accepted
     cp -L $ROOT/vmlinuz $ROOT/initrd.img $PLACE
     truncate -s 16G $PLACE/disk
-    start mke2fs -q -t ext4 -d $ROOT $PLACE/disk
-    finish
+    run mke2fs -q -t ext4 -d $ROOT $PLACE/disk
     rm -rf --one-file-system $ROOT
 }
 
@@ -171,24 +145,14 @@ accept() {
 # -- all of it -------------------------------------------------------------------------------------
 
 clean_up() {
-    trap '' INT TERM HUP
-    if [ -n "$running" ]; then
-        kill "$running" 2>/dev/null || true
-        wait "$running" || true
-    fi
+    end_running
     rm -rf --one-file-system $PLACE
 }
 
 main() {
     read_options "$@"
     check_host
-    exec 9>/run/lock/$NAME-qemu.lock
-    flock -n 9 || die "Another one runs"
-    clean_up
-    trap clean_up EXIT
-    trap 'exit 130' INT
-    trap 'exit 143' TERM HUP
-    mkdir -p $PLACE
+    alone
     step "Making $suite, $arch"
     make_disk
     step "Showing everything, $SECONDS s later"
