@@ -12,7 +12,7 @@ import shutil
 import stat
 from pathlib import Path
 
-from paas.engine.frames import PIECE, FrameReader, write_all
+from paas.engine.frames import PIECE, FrameReader
 from paas.engine.members import Member, Refused
 from paas.engine.tarstream import DIRECTORY, FILE, LINK, SYMLINK
 
@@ -243,6 +243,13 @@ def make_directory(path: bytes) -> list[bytes]:
         what = os.fsdecode(path)
         raise Refused(f"{what!r} is no directory, yet has entries below it") from None
     return made
+
+
+def write_all(fd: int, data: memoryview) -> None:
+    """Write all of it: a disk that fills up takes a part first, then raises."""
+    written = os.write(fd, data)
+    while written < len(data):
+        written += os.write(fd, data[written:])
 
 
 def set_xattrs(file: bytes | int, xattrs: dict[bytes, bytes]) -> None:

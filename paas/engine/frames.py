@@ -13,10 +13,11 @@ import mmap
 import os
 import struct
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 
 from paas.engine.members import Member
+from paas.host.streams import write_all
 
 PIECE = 1 << 18
 """The most bytes of one piece: what a processor's own cache holds."""
@@ -32,54 +33,41 @@ class Interrupted(Exception):
 
 
 class Channel:
-    """What the two have in common. It is made before the fork; each takes its own side.
+    """What the two have in common. It is made before the fork; each takes its own side."""
 
-    Used as a context: at its end all that is open of it here is closed.
-    """
-
-    def __enter__(self) -> Channel:
-        self._memory = mmap.mmap(-1, SLOTS * PIECE)
-        self._open: list[int] = []
-        self._frames, self._freed = self._pipe(), self._pipe()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._close(*self._open)
+    def __init__(self) -> None:
+        self._memory = memoryview(mmap.mmap(-1, SLOTS * PIECE))
+        self._frames = os.pipe2(os.O_CLOEXEC)
+        self._freed = os.pipe2(os.O_CLOEXEC)
+        self._open = {*self._frames, *self._freed}
 
     def writer(self) -> FrameWriter:
         """The side of the process that reads the archive."""
         self._close(self._frames[0], self._freed[1])
-        ends = self._frames[1], self._freed[0]
-        return FrameWriter(memoryview(self._memory), *ends, lambda: self._close(*ends))
+        return FrameWriter(self._memory, self._frames[1], self._freed[0])
 
     def reader(self) -> FrameReader:
         """The side of the process that makes the members."""
         self._close(self._frames[1], self._freed[0])
-        ends = self._frames[0], self._freed[1]
-        return FrameReader(memoryview(self._memory), *ends, lambda: self._close(*ends))
+        return FrameReader(self._memory, self._frames[0], self._freed[1])
 
-    def _pipe(self) -> tuple[int, int]:
-        ends = os.pipe2(os.O_CLOEXEC)
-        self._open += ends
-        return ends
+    def close(self) -> None:
+        """Send and read no more: the other side sees it. Again does nothing."""
+        self._close(*self._open)
 
     def _close(self, *ends: int) -> None:
-        for end in [each for each in ends if each in self._open]:
-            self._open.remove(end)
+        self._open -= {*ends}
+        for end in ends:
             os.close(end)
 
 
 class FrameWriter:
     """Sends frames. Raises `BrokenPipeError` when nobody reads any more."""
 
-    def __init__(
-        self, memory: memoryview, frames: int, freed: int, close: Callable[[], None]
-    ) -> None:
+    def __init__(self, memory: memoryview, frames: int, freed: int) -> None:
         self._memory = memory
         self._frames = frames
         self._freed = freed
-        self.close = close
-        """Nothing more comes; without a last frame the reader is interrupted."""
         self._members: list[tuple[object, ...]] = []
         self._sent = 0
         self._owed = 0
@@ -111,14 +99,10 @@ class FrameWriter:
 class FrameReader:
     """The members, and their contents. Raises `Interrupted`."""
 
-    def __init__(
-        self, memory: memoryview, frames: int, freed: int, close: Callable[[], None]
-    ) -> None:
+    def __init__(self, memory: memoryview, frames: int, freed: int) -> None:
         self._memory = memory
         self._frames = frames
         self._freed = freed
-        self.close = close
-        """Read no more."""
         self._read = 0
         self._piece = memory[:0]
         self._start = 0
@@ -183,10 +167,3 @@ class FrameReader:
 def _slot(memory: memoryview, number: int) -> memoryview:
     start = number % SLOTS * PIECE
     return memory[start : start + PIECE]
-
-
-def write_all(fd: int, data: bytes | memoryview) -> None:
-    """Write all of it: a disk that fills up takes a part first, then raises."""
-    written = os.write(fd, data)
-    while written < len(data):
-        written += os.write(fd, memoryview(data)[written:])

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 from paas.host import processes
@@ -15,6 +16,8 @@ from paas.host import processes
 _CHUNK = 1 << 18
 _GZIP = b"\x1f\x8b"
 _PROGRAMS = {b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ": "xz", b"BZh": "bzip2"}
+
+Pieces = Generator[bytes, None, None]
 
 
 class Garbled(Exception):
@@ -27,38 +30,47 @@ class Uncompressed:
     def __init__(self, blob: Path) -> None:
         # Unbuffered: a decompressor goes on where this descriptor stands.
         self._file = blob.open("rb", buffering=0)
-        self._pieces: Iterator[bytes] | None = None
-        self._left = memoryview(b"")
+        self._read: Callable[[memoryview], int] = self._file.readinto
+        self._opened = ExitStack()
+        self._opened.enter_context(self._file)
 
     def __enter__(self) -> Uncompressed:
         magic = self._file.read(6)
         self._file.seek(0)
         if magic.startswith(_GZIP):
-            self._pieces = _inflate(iter(lambda: self._file.read(_CHUNK), b""))
-        else:
-            for start, program in _PROGRAMS.items():
-                if magic.startswith(start):
-                    self._pieces = _through([program, "-dcq"], self._file.fileno())
+            self._decompress(_inflate(iter(lambda: self._file.read(_CHUNK), b"")))
+        for start, program in _PROGRAMS.items():
+            if magic.startswith(start):
+                self._decompress(_through([program, "-dcq"], self._file.fileno()))
         return self
 
     def __exit__(self, *_: object) -> None:
-        if isinstance(self._pieces, Generator):
-            self._pieces.close()
-        self._file.close()
+        self._opened.close()
 
     def readinto(self, room: memoryview) -> int:
         """Read as much as fits, or all that there is. Raises `Garbled`, `OSError`."""
-        read = self._file.readinto if self._pieces is None else self._piece
         filled = 0
-        while filled < len(room) and (size := read(room[filled:])):
+        while filled < len(room) and (size := self._read(room[filled:])):
             filled += size
         return filled
 
-    def _piece(self, room: memoryview) -> int:
-        """Some of what the decompressor gives; 0 at the end."""
+    def _decompress(self, pieces: Pieces) -> None:
+        self._opened.callback(pieces.close)
+        self._read = _Decompressed(pieces).readinto
+
+
+class _Decompressed:
+    """What a decompressor gives."""
+
+    def __init__(self, pieces: Pieces) -> None:
+        self._pieces = pieces
+        self._left = memoryview(b"")
+
+    def readinto(self, room: memoryview) -> int:
+        """Read some of it; 0 at the end. Raises `Garbled`, `OSError`."""
         try:
             while not self._left:
-                self._left = memoryview(next(self._pieces or iter(())))
+                self._left = memoryview(next(self._pieces))
         except StopIteration:
             return 0
         except (zlib.error, EOFError) as error:
@@ -69,7 +81,7 @@ class Uncompressed:
         return size
 
 
-def _inflate(chunks: Iterator[bytes]) -> Iterator[bytes]:
+def _inflate(chunks: Iterator[bytes]) -> Pieces:
     """Decompress gzip, of several members too (RFC 1952, 2.2)."""
     inflater = zlib.decompressobj(wbits=31)
     ended = False
@@ -91,7 +103,7 @@ def _inflate(chunks: Iterator[bytes]) -> Iterator[bytes]:
         raise EOFError("it ends in the middle")
 
 
-def _through(argv: list[str], source: int) -> Iterator[bytes]:
+def _through(argv: list[str], source: int) -> Pieces:
     read, write = os.pipe2(os.O_CLOEXEC)
     process = processes.spawn(argv, stdin=source, stdout=write)
     os.close(write)

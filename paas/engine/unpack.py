@@ -19,13 +19,14 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from paas.engine.extract import Extraction
-from paas.engine.frames import PIECE, Channel, FrameReader, FrameWriter, Interrupted, write_all
+from paas.engine.frames import PIECE, Channel, FrameWriter, Interrupted
 from paas.engine.inflate import Garbled, Uncompressed
 from paas.engine.members import Limits, Members, Refused
 from paas.engine.tarstream import Broken, TarStream
 from paas.errors import PaasError
 from paas.host import syscalls
 from paas.host.disk import RESERVE, Disk, DiskFull
+from paas.host.streams import write_all
 
 
 class LayerRefused(PaasError):
@@ -61,10 +62,11 @@ def unpack(
     """
     limits = _within_disk(limits or Limits(), Disk(target, reserve))
     with Uncompressed(blob) as archive:
-        with _extracting(target, tell_implied) as (frames, result):
-            reading = _Reading(archive, limits, frames)
+        channel = Channel()
+        with _extracting(channel, target, tell_implied) as result:
+            reading = _Reading(archive, limits, channel.writer())
             reading.send()
-            frames.close()
+            channel.close()
             answer = result.read()
         told: dict[str, Any] = (
             json.loads(answer) if answer else {"refused": "the unpacking process was killed"}
@@ -84,35 +86,29 @@ def unpack(
 
 
 @contextmanager
-def _extracting(target: Path, tell_implied: bool) -> Iterator[tuple[FrameWriter, IO[bytes]]]:  # noqa: FBT001
-    """A child that makes what it is sent in `target`, and what it says at the end.
+def _extracting(
+    channel: Channel,
+    target: Path,
+    tell_implied: bool,  # noqa: FBT001
+) -> Iterator[IO[bytes]]:
+    """A child that makes in `target` what it is sent, and what it says at the end.
 
-    Behind the block it is gone: it ends when nothing is sent any more.
+    Behind the block it is gone, as it ends when nothing is sent any more.
     """
     with ExitStack() as opened:
-        channel = opened.enter_context(Channel())
+        opened.callback(channel.close)
         read, write = os.pipe2(os.O_CLOEXEC)
-        result = opened.enter_context(os.fdopen(read, "rb"))
-        child = _fork(write)
+        answer = opened.enter_context(os.fdopen(read, "rb"))
+        answering = opened.enter_context(os.fdopen(write, "wb", buffering=0))
+        child = os.fork()
         if child == 0:
-            _extract_and_exit(channel.reader(), write, target, tell_implied)
+            _extract_and_exit(channel, write, target, tell_implied)
+        answering.close()
         opened.callback(os.waitpid, child, 0)
         # Before it is waited for, so that it can neither read nor say more.
-        opened.callback(result.close)
-        frames = channel.writer()
-        opened.callback(frames.close)
-        yield frames, result
-
-
-def _fork(write: int) -> int:
-    """A child has `write` alone."""
-    child = -1
-    try:
-        child = os.fork()
-    finally:
-        if child != 0:
-            os.close(write)
-    return child
+        opened.callback(answer.close)
+        opened.callback(channel.close)
+        yield answer
 
 
 class _Reading:
@@ -240,7 +236,7 @@ class _Stream:
 
 
 def _extract_and_exit(
-    frames: FrameReader,
+    channel: Channel,
     result: int,
     target: Path,
     tell_implied: bool,  # noqa: FBT001
@@ -252,7 +248,7 @@ def _extract_and_exit(
         os.umask(0)
         os.chroot(target)
         os.chdir("/")
-        extraction = Extraction(frames)
+        extraction = Extraction(channel.reader())
         extraction.run()
         implied = [os.fsdecode(path).lstrip("/") for path in extraction.implied if tell_implied]
         answer = {"implied": implied}
@@ -267,7 +263,7 @@ def _extract_and_exit(
         answer = {"refused": f"it is malformed: {type(error).__name__}: {error}"}
     finally:
         # The other side sees by it that no more is read, whatever there is to say.
-        frames.close()
+        channel.close()
         write_all(result, json.dumps(answer).encode())
         os._exit(0)
 

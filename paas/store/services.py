@@ -9,7 +9,7 @@ from paas.errors import NotFound, PaasError
 from paas.host.database import Database, Row, Unique
 from paas.host.secrets import Vault
 from paas.model.env import Secret, revealed, secrets
-from paas.model.service import Service, ServiceState
+from paas.model.service import CPU_WEIGHT, Service, ServiceState
 
 
 class ServiceNotFound(NotFound):
@@ -57,8 +57,8 @@ class Services:
         try:
             self._db.insert(
                 "INSERT INTO services (plugin, name, state, reference, version, memory,"
-                " credentials, options, environment, created_at)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " cpu_weight, credentials, options, environment, created_at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     plugin,
                     name,
@@ -66,6 +66,7 @@ class Services:
                     reference,
                     version,
                     memory,
+                    CPU_WEIGHT,
                     self._sealed(plugin, name, "credentials", revealed(credentials)),
                     json.dumps(list(options)),
                     self._sealed(plugin, name, "environment", environment or {}),
