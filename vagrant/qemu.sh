@@ -9,14 +9,12 @@
 #
 # Makes the machine from the mirror, copies this checkout into it, and has acceptance.sh run there,
 # `before` and, after a reboot, `after`. Nothing of it stays on the host, however it ends; what a
-# kill -9 left the next run removes. One runs at a time.
+# kill -9 left the next run removes. One of each runs at a time.
 set -Eeuo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 
 # Not ours: acceptance.sh would take it for something that was left behind.
 readonly NAME=fresh
-readonly PLACE=/var/tmp/$NAME-qemu
-readonly ROOT=$PLACE/root
 readonly CHECKOUT=/srv/paas
 # Hardly anything: what else it takes install.sh has to bring.
 readonly PACKAGES=systemd-sysv,dbus,ca-certificates,procps
@@ -24,7 +22,7 @@ readonly PACKAGES=systemd-sysv,dbus,ca-certificates,procps
 readonly NAME_SERVER=10.0.2.3
 readonly PATIENCE_S=$((8 * 3600))
 
-suite='' arch='' emulator=''
+suite='' arch='' emulator='' PLACE='' ROOT=''
 machine=()
 
 . vagrant/machine.sh
@@ -38,6 +36,7 @@ read_options() {
         --help-* | -h-*) usage; exit 0 ;;
         *) usage >&2; exit 2 ;;
     esac
+    PLACE=/var/tmp/$NAME-$suite-$arch ROOT=$PLACE/root
 }
 
 check_host() {
@@ -79,18 +78,18 @@ make_disk() {
     local how=start
     ! foreign || how=start_emulated
     $how mmdebstrap --quiet --mode=root --variant=apt --architectures="$arch" \
-        --include="$PACKAGES,linux-image-cloud-$arch" "$suite" $ROOT >$PLACE/making.log 2>&1
-    finish || die "mmdebstrap failed: $(tail -n 5 $PLACE/making.log)"
+        --include="$PACKAGES,linux-image-cloud-$arch" "$suite" "$ROOT" >"$PLACE/making.log" 2>&1
+    finish || die "mmdebstrap failed: $(tail -n 5 "$PLACE/making.log")"
     furnish
-    echo '/dev/vda / ext4 defaults 0 1' >$ROOT/etc/fstab
-    printf '[Match]\nName=e*\n[Network]\nDHCP=yes\n' >$ROOT/etc/systemd/network/$NAME.network
-    rm -f $ROOT/etc/resolv.conf
-    echo "nameserver $NAME_SERVER" >$ROOT/etc/resolv.conf
+    echo '/dev/vda / ext4 defaults 0 1' >"$ROOT/etc/fstab"
+    printf '[Match]\nName=e*\n[Network]\nDHCP=yes\n' >"$ROOT/etc/systemd/network/$NAME.network"
+    rm -f "$ROOT/etc/resolv.conf"
+    echo "nameserver $NAME_SERVER" >"$ROOT/etc/resolv.conf"
     have_it_accepted
-    cp -L $ROOT/vmlinuz $ROOT/initrd.img $PLACE
-    truncate -s 16G $PLACE/disk
-    run mke2fs -q -t ext4 -d $ROOT $PLACE/disk
-    rm -rf --one-file-system $ROOT
+    cp -L "$ROOT/vmlinuz" "$ROOT/initrd.img" "$PLACE"
+    truncate -s 16G "$PLACE/disk"
+    run mke2fs -q -t ext4 -d "$ROOT" "$PLACE/disk"
+    rm -rf --one-file-system "$ROOT"
 }
 
 # By the machine itself, once it has booted: what it shows goes to the host by a port of qemu's, and
@@ -98,10 +97,10 @@ make_disk() {
 have_it_accepted() {
     printf '%s\n' '[Unit]' Wants=network-online.target After=network-online.target \
         '[Service]' User=root ExecStart=/usr/local/sbin/$NAME '[Install]' WantedBy=multi-user.target \
-        >$ROOT/etc/systemd/system/$NAME.service
-    systemctl --quiet --root=$ROOT enable systemd-networkd.service $NAME.service
+        >"$ROOT/etc/systemd/system/$NAME.service"
+    systemctl --quiet --root="$ROOT" enable systemd-networkd.service $NAME.service
     # Not in /etc, where acceptance.sh looks for our name.
-    cat >$ROOT/usr/local/sbin/$NAME <<SCRIPT
+    cat >"$ROOT/usr/local/sbin/$NAME" <<SCRIPT
 #!/bin/sh
 until [ -e /dev/virtio-ports/$NAME ]; do sleep 0.1; done
 exec >/dev/virtio-ports/$NAME 2>&1
@@ -119,7 +118,7 @@ else
 fi
 systemctl --no-block \$next
 SCRIPT
-    chmod 755 $ROOT/usr/local/sbin/$NAME
+    chmod 755 "$ROOT/usr/local/sbin/$NAME"
 }
 
 accept() {
@@ -127,26 +126,26 @@ accept() {
     # Its time goes by with what its processor does (1 ns an instruction), so that slowness alone
     # runs into no time limit.
     start qemu-system-$emulator -accel tcg -icount shift=0 "${machine[@]}" -m 4096 \
-        -nodefaults -no-user-config -display none -serial file:$console \
-        -kernel $PLACE/vmlinuz -initrd $PLACE/initrd.img \
+        -nodefaults -no-user-config -display none -serial "file:$console" \
+        -kernel "$PLACE/vmlinuz" -initrd "$PLACE/initrd.img" \
         -append "root=/dev/vda rw console=ttyAMA0 console=ttyS0" \
-        -drive file=$PLACE/disk,format=raw,if=virtio,cache=unsafe \
+        -drive "file=$PLACE/disk,format=raw,if=virtio,cache=unsafe" \
         -netdev user,id=net -device virtio-net-pci,netdev=net,romfile= -device virtio-rng-pci \
         -device virtio-serial-pci -device virtserialport,chardev=shown,name=$NAME \
-        -chardev stdio,id=shown,signal=off,logfile=$PLACE/shown.log </dev/null
+        -chardev "stdio,id=shown,signal=off,logfile=$PLACE/shown.log" </dev/null
     while grep -qs '^State:.[^Z]' "/proc/$running/status"; do
-        [ $SECONDS -lt $deadline ] || die "Not within $PATIENCE_S s. On its console: $(tail -n 5 $console)"
+        [ $SECONDS -lt $deadline ] || die "Not within $PATIENCE_S s. On its console: $(tail -n 5 "$console")"
         sleep 1
     done
-    finish || die "The machine does not run. On its console: $(tail -n 5 $console)"
-    grep -qx 'Everything was shown' $PLACE/shown.log || die "Not all was shown on $suite, $arch"
+    finish || die "The machine does not run. On its console: $(tail -n 5 "$console")"
+    grep -qx 'Everything was shown' "$PLACE/shown.log" || die "Not all was shown on $suite, $arch"
 }
 
 # -- all of it -------------------------------------------------------------------------------------
 
 clean_up() {
     end_running
-    rm -rf --one-file-system $PLACE
+    rm -rf --one-file-system "$PLACE"
 }
 
 main() {
