@@ -125,6 +125,8 @@ accept() {
     local deadline=$((SECONDS + PATIENCE_S)) console=$PLACE/console.log
     # Its time goes by with what its processor does (1 ns an instruction), so that slowness alone
     # runs into no time limit.
+    # And what it reads from has no end: at one, qemu takes the reader of what is shown for gone.
+    mkfifo "$PLACE/nothing"
     start qemu-system-$emulator -accel tcg -icount shift=0 "${machine[@]}" -m 4096 \
         -nodefaults -no-user-config -display none -serial "file:$console" \
         -kernel "$PLACE/vmlinuz" -initrd "$PLACE/initrd.img" \
@@ -132,7 +134,7 @@ accept() {
         -drive "file=$PLACE/disk,format=raw,if=virtio,cache=unsafe" \
         -netdev user,id=net -device virtio-net-pci,netdev=net,romfile= -device virtio-rng-pci \
         -device virtio-serial-pci -device virtserialport,chardev=shown,name=$NAME \
-        -chardev "stdio,id=shown,signal=off,logfile=$PLACE/shown.log" </dev/null
+        -chardev "stdio,id=shown,signal=off,logfile=$PLACE/shown.log" <>"$PLACE/nothing"
     while grep -qs '^State:.[^Z]' "/proc/$running/status"; do
         [ $SECONDS -lt $deadline ] || die "Not within $PATIENCE_S s. On its console: $(tail -n 5 "$console")"
         sleep 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 
 from paas.deploy.draft import of
 from paas.deploy.fleet import Member, members, place_of
@@ -127,18 +126,19 @@ class Healing:
         if parts.router.leads_to(instance):
             # The deploy committed and has not come to the map yet, or was killed there.
             parts.router.switch(parts.store.apps.list())
-        if instance.port and self._runs(instance):
-            drain_s = settings.value(DRAIN_SECONDS, instance.app_id)
-            parts.engine.network.drain([IPv4Address(instance.address)], drain_s)
+        if instance.port and (pid := self._runs_as(instance)):
+            parts.engine.network.drain(pid, settings.value(DRAIN_SECONDS, instance.app_id))
         stop_s = parts.store.processes.value(STOP_TIMEOUT, instance.app_id, instance.process_type)
         parts.runner.stop(instance.container, stop_s)
         parts.store.instances.remove(instance.id)
 
-    def _runs(self, instance: Instance) -> bool:
+    def _runs_as(self, instance: Instance) -> int:
+        """Its first process; 0 when it has ended."""
         try:
-            return not self.pipeline.engine.containers.status(instance.container).state.has_ended
+            status = self.pipeline.engine.containers.status(instance.container)
         except ContainerNotFound:
-            return False
+            return 0
+        return 0 if status.state.has_ended else status.pid
 
     def reap(self) -> list[str]:
         """Remove containers that no row names and whose maker is gone.

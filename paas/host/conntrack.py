@@ -1,9 +1,9 @@
 """The door to connection tracking, by raw netlink messages.
 
 Sources: linux/netfilter/nfnetlink_conntrack.h and netlink(7). Written out here because a
-busy instance has thousands of connections, of which a general decoder reads one in a
-quarter of a millisecond. A dump walks the kernel's whole table (some 10 ms where it has
-its usual 262144 buckets), so it is nothing to do in a tight loop.
+busy instance has thousands of flows, of which a general decoder reads one in a quarter of a
+millisecond. A dump walks the kernel's whole table (some 10 ms where it has its usual 262144
+buckets, and more when it is full), so it is nothing to do again and again.
 
 Everything is about the network namespace that the calling thread is in.
 """
@@ -24,13 +24,12 @@ NLMSG_ERROR, NLMSG_DONE = 2, 3
 REQUEST, ACK, DUMP = 0x1, 0x4, 0x300
 NESTED = 0x8000
 
-TUPLE_ORIG, TUPLE_REPLY, PROTOINFO, FILTER = 1, 2, 4, 25
+TUPLE_ORIG, TUPLE_REPLY, FILTER = 1, 2, 25
 TUPLE_IP, TUPLE_PROTO = 1, 2
 IP_SOURCE, IP_TARGET = 1, 2
 PROTO_NUMBER = 1
-PROTOINFO_TCP, TCP_STATE = 1, 1
 FILTER_REPLY_FLAGS = 2
-FILTER_SOURCE = 1
+FILTER_SOURCE, FILTER_PROTOCOL = 1 << 0, 1 << 3
 
 HEADER = struct.Struct("=IHHII")
 FAMILY = struct.pack("=BBH", socket.AF_INET, 0, 0)
@@ -39,37 +38,36 @@ RECEIVE_BYTES = 1 << 18
 
 
 @dataclass(frozen=True)
-class Connection:
-    """A tracked connection: who opened it, to which address, and who answers it."""
+class Flow:
+    """A tracked UDP flow: to which address it was opened."""
 
-    protocol: int
     target: IPv4Address
-    state: int | None
-    """From enum tcp_conntrack; None for another protocol than TCP."""
     key: bytes
     """The original tuple, as the kernel wrote it."""
 
 
-def answered_by(address: IPv4Address) -> list[Connection]:
-    """The connections whose answers come from `address`, after all translation.
+def datagrams_answered_by(address: IPv4Address) -> list[Flow]:
+    """The UDP flows whose answers come from `address`, after all translation.
 
     The kernel filters by the reply tuple (since 5.8; correctly since 5.17). Raises `OSError`.
     """
-    wanted = _nested(TUPLE_REPLY, _nested(TUPLE_IP, _attribute(IP_SOURCE, address.packed)))
-    flags = _nested(FILTER, _attribute(FILTER_REPLY_FLAGS, struct.pack("=I", FILTER_SOURCE)))
+    source = _nested(TUPLE_IP, _attribute(IP_SOURCE, address.packed))
+    protocol = _nested(TUPLE_PROTO, _attribute(PROTO_NUMBER, bytes([socket.IPPROTO_UDP])))
+    flags = _attribute(FILTER_REPLY_FLAGS, struct.pack("=I", FILTER_SOURCE | FILTER_PROTOCOL))
+    wanted = _nested(TUPLE_REPLY, source + protocol) + _nested(FILTER, flags)
     with _socket() as kernel:
-        kernel.send(_message(GET, REQUEST | DUMP, wanted + flags))
-        return [_connection(body) for body in _answers(kernel)]
+        kernel.send(_message(GET, REQUEST | DUMP, wanted))
+        return [_flow(body) for body in _answers(kernel)]
 
 
-def forget(connections: Iterable[Connection]) -> None:
-    """Track these no more: their next packet counts as a new connection's first.
+def forget(flows: Iterable[Flow]) -> None:
+    """Track these no more: the next packet of each counts as a new flow's first.
 
     One that has ended since it was listed is fine. Raises `OSError`.
     """
     with _socket() as kernel:
-        for connection in connections:
-            key = _attribute(TUPLE_ORIG | NESTED, connection.key)
+        for flow in flows:
+            key = _attribute(TUPLE_ORIG | NESTED, flow.key)
             kernel.send(_message(DELETE, REQUEST | ACK, key))
             try:
                 for _ in _answers(kernel):
@@ -108,16 +106,9 @@ def _raise_for(code: int) -> None:
         raise OSError(-code, f"connection tracking: {os.strerror(-code)}")
 
 
-def _connection(body: bytes) -> Connection:
-    attributes = _attributes(body)
-    key = attributes[TUPLE_ORIG]
-    asked = _attributes(key)
-    protocol = _attributes(asked[TUPLE_PROTO])[PROTO_NUMBER][0]
-    state = None
-    if protocol == socket.IPPROTO_TCP and PROTOINFO in attributes:
-        state = _attributes(_attributes(attributes[PROTOINFO])[PROTOINFO_TCP])[TCP_STATE][0]
-    target = IPv4Address(_attributes(asked[TUPLE_IP])[IP_TARGET])
-    return Connection(protocol, target, state, key)
+def _flow(body: bytes) -> Flow:
+    key = _attributes(body)[TUPLE_ORIG]
+    return Flow(IPv4Address(_attributes(_attributes(key)[TUPLE_IP])[IP_TARGET]), key)
 
 
 def _attributes(data: bytes) -> dict[int, bytes]:

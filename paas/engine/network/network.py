@@ -17,7 +17,7 @@ from importlib.resources import files
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
-from paas.engine.network import conntrack, mirrors, policy, resolver
+from paas.engine.network import mirrors, policy, resolver, served
 from paas.engine.network.addresses import SLOTS, Backend, Plan, ServiceAddresses
 from paas.engine.network.findings import Finding
 from paas.engine.network.hostside import HostSide
@@ -262,19 +262,11 @@ class Network:
         lease = self._leases.find(container)
         return lease.address if lease else None
 
-    def connections(self, address: IPv4Address) -> int:
-        """TCP connections that the instance serves now: those a stop would cut.
-
-        Costs some 10 ms whatever the answer, so it is asked a few times a second at most.
+    def drain(self, pid: int, seconds: float) -> int:
+        """Wait until the instance that process `pid` is of serves no TCP connection, `seconds` at
+        most. Returns how many it still serves then.
         """
-        return conntrack.count_open(self._router.path, address)
-
-    def drain(self, addresses: Iterable[IPv4Address], seconds: float) -> dict[IPv4Address, int]:
-        """Wait until none of the instances serves a connection, `seconds` at most.
-
-        Returns how many connections each of those has that still serve some.
-        """
-        return conntrack.drain(self._router.path, addresses, seconds)
+        return served.drain(pid, seconds)
 
     # -- services ----------------------------------------------------------------------------
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from paas.engine.network.addresses import Backend
@@ -41,7 +39,7 @@ def test_slots_lead_to_backends_in_turn_and_the_virtual_address_to_all(world: Wo
 
 def test_a_switch_keeps_connections_and_takes_every_new_one(world: World) -> None:
     service = world.network.service(WEB)
-    world.instance("old")
+    old = world.instance("old")
     world.instance("new")
     world.network.set_backends({WEB: backends(world, "old")})
     with connect(world.host, service.slots[0], 80) as before:
@@ -50,7 +48,7 @@ def test_a_switch_keeps_connections_and_takes_every_new_one(world: World) -> Non
         assert talk(before).startswith("old")
         for slot in service.slots:
             assert ask(world.host, slot, 80).startswith("new")
-    assert world.network.drain([world.address("old")], seconds=2) == {}
+    assert world.network.drain(old.pid, seconds=2) == 0
 
 
 def test_two_services_move_in_one_call(world: World) -> None:
@@ -91,28 +89,6 @@ def test_a_udp_flow_follows_the_switch(world: World) -> None:
         assert ask_datagram(client, service.slots[0], 53) == "old"
         world.network.set_backends({WEB: backends(world, "new")})
         assert ask_datagram(client, service.slots[0], 53) == "new"
-
-
-def test_only_open_connections_are_counted(world: World) -> None:
-    service = world.network.service(WEB)
-    world.instance("a")
-    world.network.set_backends({WEB: backends(world, "a")})
-    address = world.address("a")
-    assert world.network.connections(address) == 0
-    with connect(world.host, service.slots[0], 80) as first, connect(world.host, address, 5000):
-        talk(first)
-        assert world.network.connections(address) == 2
-        assert world.network.drain([address], seconds=0) == {address: 2}
-    assert world.network.drain([address], seconds=2) == {}
-
-
-def test_a_drain_ends_with_its_limit(world: World) -> None:
-    world.instance("a")
-    address = world.address("a")
-    with connect(world.host, address, 5000):
-        began = time.monotonic()
-        assert world.network.drain([address], seconds=0.2) == {address: 1}
-        assert 0.2 <= time.monotonic() - began < 1
 
 
 def test_an_address_that_a_service_still_leads_to_is_not_handed_out(world: World) -> None:

@@ -1,0 +1,59 @@
+"""The connections that an instance serves, as the sockets in its network namespace say."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+
+from paas.host import netlink, sockdiag
+from paas.host.sockdiag import LISTEN, TcpSocket
+
+OPEN = (
+    sockdiag.SYN_RECV,
+    sockdiag.ESTABLISHED,
+    sockdiag.FIN_WAIT1,
+    sockdiag.FIN_WAIT2,
+    sockdiag.CLOSE_WAIT,
+    sockdiag.CLOSING,
+    sockdiag.LAST_ACK,
+)
+"""An answer may still be on its way. Behind them come TIME_WAIT and CLOSE, which carry nothing."""
+
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.02, 0.32
+
+
+def drain(pid: int, seconds: float) -> int:
+    """Wait until the instance that process `pid` is of serves no connection, `seconds` at most.
+
+    Returns how many it still serves then, whoever opened them: those a stop would cut. Those that
+    it has opened itself are none of them. Looks less and less often. Raises `OSError`.
+    """
+    deadline = time.monotonic() + seconds
+    pause = FIRST_PAUSE_SECONDS
+    ports: set[int] = set()
+    with suppress(FileNotFoundError, ProcessLookupError):  # it has ended
+        namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            while left := _serves(namespace, ports):
+                remaining = deadline - time.monotonic()
+                if remaining <= 0:
+                    return left
+                time.sleep(min(pause, remaining))
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+        finally:
+            os.close(namespace)
+    return 0
+
+
+def _serves(namespace: int, ports: set[int]) -> int:
+    """`ports` are those that it was seen to listen on: it may stop that before its last answer."""
+    with netlink.inside(namespace):
+        sockets = sockdiag.tcp_sockets(LISTEN, *OPEN)
+    ports.update(one.port for one in sockets if one.state == LISTEN)
+    return sum(one.port in ports and _is_open(one) for one in sockets)
+
+
+def _is_open(one: TcpSocket) -> bool:
+    """In FIN_WAIT2 all that was said has arrived: it is open if a process may yet read from it."""
+    return one.state != LISTEN and (one.state != sockdiag.FIN_WAIT2 or one.held)

@@ -1,0 +1,78 @@
+"""The door to the kernel's list of TCP sockets, by raw netlink messages.
+
+Sources: sock_diag(7), linux/inet_diag.h, net/tcp_states.h. The kernel leaves out the states that
+nobody asks for, so a server with ten thousand connections in TIME_WAIT costs no more than its open
+ones: half a millisecond, where a walk of connection tracking costs ten and more.
+
+Everything is about the network namespace that the calling thread is in.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+NETLINK_SOCK_DIAG = 4
+SOCK_DIAG_BY_FAMILY = 20
+NLMSG_ERROR, NLMSG_DONE = 2, 3
+REQUEST, DUMP = 0x1, 0x300
+
+ESTABLISHED, SYN_RECV, FIN_WAIT1, FIN_WAIT2 = 1, 3, 4, 5
+CLOSE_WAIT, LAST_ACK, LISTEN, CLOSING = 8, 9, 10, 11
+
+_HEADER = struct.Struct("=IHHII")
+_QUESTION = struct.Struct("=BBBxI48x")
+_ANSWER = struct.Struct("=xBxxH62xI")
+"""Of struct inet_diag_msg the state, the local port (in network order) and the inode."""
+
+_RECEIVE_BYTES = 1 << 18
+
+
+@dataclass(frozen=True)
+class TcpSocket:
+    """`held` says that a process has it open: not one still to be accepted, or closed by all."""
+
+    state: int
+    port: int
+    held: bool
+
+
+def tcp_sockets(*states: int) -> list[TcpSocket]:
+    """The sockets of both families that are in one of `states`. Raises `OSError`."""
+    return [one for family in (socket.AF_INET, socket.AF_INET6) for one in _dump(family, states)]
+
+
+def _dump(family: int, states: tuple[int, ...]) -> Iterator[TcpSocket]:
+    wanted = sum(1 << state for state in states)
+    question = _QUESTION.pack(family, socket.IPPROTO_TCP, 0, wanted)
+    header = _HEADER.pack(_HEADER.size + len(question), SOCK_DIAG_BY_FAMILY, REQUEST | DUMP, 1, 0)
+    with socket.socket(
+        socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_SOCK_DIAG
+    ) as kernel:
+        kernel.send(header + question)
+        for body in _answers(kernel):
+            state, port, inode = _ANSWER.unpack_from(body)
+            yield TcpSocket(state, socket.ntohs(port), inode != 0)
+
+
+def _answers(kernel: socket.socket) -> Iterator[bytes]:
+    while True:
+        data = kernel.recv(_RECEIVE_BYTES)
+        offset = 0
+        while offset < len(data):
+            length, kind, _flags, _sequence, _port = _HEADER.unpack_from(data, offset)
+            body = data[offset + _HEADER.size : offset + length]
+            if kind == NLMSG_DONE:
+                return
+            if kind == NLMSG_ERROR:
+                code = -struct.unpack_from("=i", body)[0]
+                what = (
+                    "no tcp_diag (CONFIG_INET_DIAG)" if code == errno.ENOENT else os.strerror(code)
+                )
+                raise OSError(code, f"the list of TCP sockets: {what}")
+            yield body
+            offset += length + 3 & ~3
