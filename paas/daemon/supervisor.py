@@ -45,6 +45,10 @@ HEALS = 8 * (os.cpu_count() or 1)
 """Instances that are started at once: one app whose instances all hang stops no other's."""
 
 RETIRES = 64
+RETIRE_AFTER_SECONDS = 0.25
+"""A deploy's last steps, its visitors' first requests and the proxy's letting go of connections
+(`paas.proxy.render.KEEPALIVE_MS`) come first: before, there is nothing to stop yet."""
+
 UPKEEPS = 2
 KEPT = 16
 """Containers that are started again or probed at once."""
@@ -95,6 +99,7 @@ class Supervisor:
         self._probes = Jobs(PROBES, lock.release_after_fork)
         self._prober = Prober(self._parts.pipeline)
         self._exits: dict[str, int] = {}
+        self._retiring: dict[int, float] = {}
         self._servers = ServiceWatch(self._parts)
         self._tidied = self._cleaned = self._clock.monotonic()
         self._due: list[float] = []
@@ -225,10 +230,7 @@ class Supervisor:
         store, self._due = self._parts.store, []
         instances = store.instances.list()
         self._watch(instances)
-        for instance in instances:
-            if instance.state is InstanceState.RETIRING:
-                retire = partial(self._healing.retire, instance)
-                self._start(self._retires, Retire(instance.id), retire)
+        self._retire([one for one in instances if one.state is InstanceState.RETIRING])
         for service in self._servers.look():
             heal_service = partial(self._heal_service, service)
             self._start(self._heals, HealService(service.id), heal_service)
@@ -245,6 +247,17 @@ class Supervisor:
             watch.look()
             self._due += watch.due
         self._look_at_clock(self._clock.monotonic())
+
+    def _retire(self, instances: Sequence[Instance]) -> None:
+        now = self._clock.monotonic()
+        self._retiring = {one.id: self._retiring.get(one.id, now) for one in instances}
+        for instance in instances:
+            due = self._retiring[instance.id] + RETIRE_AFTER_SECONDS
+            if due > now:
+                self._due.append(due)
+            else:
+                retire = partial(self._healing.retire, instance)
+                self._start(self._retires, Retire(instance.id), retire)
 
     def _look_at_clock(self, now: float) -> None:
         """Start the jobs whose time has come."""

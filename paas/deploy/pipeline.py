@@ -306,8 +306,7 @@ class Pipeline:
             finally:
                 # It retires the old instances, and repeats what could not be done here.
                 wake_supervisor(self.layout)
-        traffic = self.router.traffic_since(attempt.app, mark)
-        if not traffic.requests:
-            return
-        count = f"{traffic.requests:,} request{'' if traffic.requests == 1 else 's'}"
-        attempt.report.detail(f"{count} served meanwhile, {traffic.refused:,} failed")
+        requests, failed = self.router.served_since(attempt.app, mark)
+        if requests:
+            count = f"{requests:,} request{'' if requests == 1 else 's'}"
+            attempt.report.detail(f"{count} served meanwhile, {failed:,} failed")

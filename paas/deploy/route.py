@@ -23,7 +23,6 @@ from paas.model.port import Port
 from paas.model.report import Report
 from paas.model.route import Route
 from paas.model.settings import HTTP_PORT, HTTPS_PORT
-from paas.model.traffic import Traffic, total
 from paas.plugin.installed import Installed
 from paas.proxy.exposed import Exposed
 from paas.proxy.proxy import Applied, Proxy
@@ -176,12 +175,12 @@ class Router:
         return self._proxy.log_of(app.name)
 
     def mark(self, app: App) -> Mark:
-        """The present, for `traffic_since`."""
+        """The present, for `served_since`."""
         return self._proxy.traffic.mark(app.name)
 
-    def traffic_since(self, app: App, mark: Mark) -> Traffic:
-        """The requests of an app since then."""
-        return total(self._proxy.traffic.since(app.name, mark)[0].values())
+    def served_since(self, app: App, mark: Mark) -> tuple[int, int]:
+        """How many requests for an app came since then, and how many of them failed."""
+        return self._proxy.traffic.served_since(app.name, mark)
 
     def check_snippet(self, app: App, snippet: str) -> None:
         """Raise `BrokenSnippet` unless the app's site would pass with these directives."""

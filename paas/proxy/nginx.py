@@ -10,11 +10,9 @@ import contextlib
 import os
 import re
 import select
-import shutil
 import signal
 import socket
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 
 from paas.errors import PaasError
@@ -22,6 +20,8 @@ from paas.host.files import write_atomic
 from paas.host.identity import open_pid
 from paas.host.processes import run
 from paas.host.waiting import wait_until
+from paas.proxy import program
+from paas.proxy.program import Builds
 
 START_S = 30.0
 RELOAD_S = 30.0
@@ -42,6 +42,7 @@ class Nginx:
         self._prefix = prefix
         self._pid_file = run_directory / "nginx.pid"
         self._control = run_directory / "control.sock"
+        self._builds = Builds(run_directory / "build")
         self._error_log = logs / "error.log"
 
     def test(self, main_file: Path) -> str | None:
@@ -54,7 +55,7 @@ class Nginx:
 
     def has_http3(self) -> bool:
         """Whether the installed nginx was built with HTTP/3 (1.25 or newer)."""
-        return "http_v3_module" in _build(_program())
+        return "http_v3_module" in self._builds.of(program.installed())
 
     def version(self) -> tuple[int, ...]:
         """That of the nginx that is to read a configuration: `(1, 22, 1)`.
@@ -64,7 +65,9 @@ class Nginx:
         """
         master = self.running()
         outdated = master is not None and self.outdated()
-        return version_of(_build(f"/proc/{master}/exe" if outdated else _program()))
+        return program.version_of(
+            self._builds.of(f"/proc/{master}/exe" if outdated else program.installed())
+        )
 
     def running(self) -> int | None:
         """The master's pid.
@@ -175,7 +178,8 @@ class Nginx:
         master = self.running()
         try:
             return master is not None and (
-                not Path(f"/proc/{master}/exe").samefile(_program()) or runs_replaced(master)
+                not Path(f"/proc/{master}/exe").samefile(program.installed())
+                or runs_replaced(master)
             )
         except (FileNotFoundError, ProcessLookupError):
             # Removed without anything in its place, or between two steps of a package manager.
@@ -257,7 +261,7 @@ class Nginx:
         # -e: Debian's nginx would write what comes before the configuration to its own log.
         log = "stderr" if options else self._error_log
         # By its whole path: that is what a running one starts its successor by.
-        return [_program(), "-p", self._prefix, "-c", main_file, "-e", log, *options]
+        return [program.installed(), "-p", self._prefix, "-c", main_file, "-e", log, *options]
 
     def _await(self, look: Callable[[], bool], seconds: float, otherwise: str) -> None:
         if not wait_until(look, seconds):
@@ -266,10 +270,6 @@ class Nginx:
                 self._error_log.read_text("utf-8", "replace").splitlines()[-5:],
                 f"Its log is {self._error_log}.",
             )
-
-
-def _program() -> str:
-    return shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin") or "/usr/sbin/nginx"
 
 
 def runs_replaced(pid: int) -> bool:
@@ -282,22 +282,6 @@ def runs_replaced(pid: int) -> bool:
     # What nginx shares between its workers is a "/dev/zero (deleted)", but no code.
     code = [name for _, permissions, _, _, _, name in mapped if "x" in permissions]
     return any(Path(name.removesuffix(DELETED)).exists() for name in code)
-
-
-def _build(program: str) -> str:
-    """What the program says of itself; it is asked again when it was replaced."""
-    return _said(program, Path(program).stat().st_mtime_ns)
-
-
-@lru_cache(maxsize=1)
-def _said(program: str, _changed: int) -> str:
-    return run([program, "-V"], timeout=START_S).stderr.decode("utf-8", "replace")
-
-
-def version_of(build: str) -> tuple[int, ...]:
-    """`(1, 22, 1)` of what `nginx -V` prints; none of a text without a version."""
-    found = re.search(r"nginx/([0-9]+(?:\.[0-9]+)*)", build)
-    return tuple(map(int, found[1].split("."))) if found else ()
 
 
 def _first_reason(text: str) -> str:

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,9 @@ MOST_BYTES = 16 * 2**20
 """Read at once: what a busy app writes in minutes; the rest is for the next time."""
 
 MINUTE_S = 60
+
+REFUSED = re.compile(rb"^\S+ 50[234] [^\n]* -$", re.MULTILINE)
+"""A line of what `Traffic.refused` counts."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,21 @@ class TrafficLogs:
     def since(self, app: str, mark: Mark) -> tuple[Mapping[int, Traffic], Mark]:
         """What came behind a mark, by the minute's start, and the mark to go on from."""
         counted: dict[int, Traffic] = {}
+        for whole, after in self._behind(app, mark):
+            count_lines(whole.splitlines(), counted)
+            mark = after
+        return counted, mark
+
+    def served_since(self, app: str, mark: Mark) -> tuple[int, int]:
+        """How many requests came behind a mark, and how many of them no instance answered.
+
+        For the end of a deploy, when visitors wait for the processor: of `since` it is a twentieth.
+        """
+        whole = b"".join(lines for lines, _ in self._behind(app, mark))
+        return whole.count(b"\n"), len(REFUSED.findall(whole)) if b" -\n" in whole else 0
+
+    def _behind(self, app: str, mark: Mark) -> Iterator[tuple[bytes, Mark]]:
+        """The whole lines of each file, with the mark behind them."""
         for path in (self._log(app).with_suffix(".log.1"), self._log(app)):
             try:
                 with path.open("rb") as log:
@@ -53,11 +72,9 @@ class TrafficLogs:
             except FileNotFoundError:
                 continue
             whole = data[: data.rfind(b"\n") + 1]
-            count_lines(whole.splitlines(), counted)
-            mark = Mark(file, start + len(whole))
+            yield whole, Mark(file, start + len(whole))
             if len(data) == MOST_BYTES:
                 break
-        return counted, mark
 
     def _log(self, app: str) -> Path:
         return self._folder / f"{app}.log"

@@ -20,7 +20,7 @@ from paas.host.identity import Identity
 from paas.host.waiting import wait_until
 from paas.model.layout import Layout
 from paas.proxy.listening import Listening
-from paas.proxy.nginx import _program
+from paas.proxy.program import installed
 from paas.proxy.proxy import Proxy
 from paas.proxy.site import SiteOptions, SiteState
 from tests.engine.proxied import PORT, SLOTS, ask, backend, own_network, own_root, raw, site
@@ -36,9 +36,9 @@ def layout() -> Iterator[Layout]:
 def running(layout: Layout) -> Iterator[Proxy]:
     """With a program of its own, which may be replaced."""
     proxy, program = Proxy(layout, lambda: Listening(http_port=PORT)), layout.root / "nginx"
-    shutil.copy2(_program(), program)
+    shutil.copy2(installed(), program)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("paas.proxy.nginx._program", lambda: str(program))
+        patch.setattr("paas.proxy.program.installed", lambda: str(program))
         proxy.start()
         yield proxy
         proxy.stop()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from contextlib import suppress
 
 from paas.host import netlink, sockdiag
-from paas.host.sockdiag import LISTEN, TcpSocket
+from paas.host.sockdiag import TcpSocket
 
 OPEN = (
     sockdiag.SYN_RECV,
@@ -20,7 +21,8 @@ OPEN = (
 )
 """An answer may still be on its way. Behind them come TIME_WAIT and CLOSE, which carry nothing."""
 
-FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.02, 0.32
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 0.4
+"""The proxy lets go of its connections within a tenth of a second."""
 
 
 def drain(pid: int, seconds: float) -> int:
@@ -31,11 +33,11 @@ def drain(pid: int, seconds: float) -> int:
     """
     deadline = time.monotonic() + seconds
     pause = FIRST_PAUSE_SECONDS
-    ports: set[int] = set()
+    listeners: set[tuple[socket.AddressFamily, int]] = set()
     with suppress(FileNotFoundError, ProcessLookupError):  # it has ended
         namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            while left := _serves(namespace, ports):
+            while left := _serves(namespace, listeners):
                 remaining = deadline - time.monotonic()
                 if remaining <= 0:
                     return left
@@ -46,14 +48,15 @@ def drain(pid: int, seconds: float) -> int:
     return 0
 
 
-def _serves(namespace: int, ports: set[int]) -> int:
-    """`ports` are those that it was seen to listen on: it may stop that before its last answer."""
+def _serves(namespace: int, listeners: set[tuple[socket.AddressFamily, int]]) -> int:
+    """`listeners` are all that it was seen to have: it may close them before its last answer."""
     with netlink.inside(namespace):
-        sockets = sockdiag.tcp_sockets(LISTEN, *OPEN)
-    ports.update(one.port for one in sockets if one.state == LISTEN)
-    return sum(one.port in ports and _is_open(one) for one in sockets)
+        listeners.update((one.family, one.port) for one in sockdiag.listening())
+        families = {family for family, _ in listeners}
+        found = [one for family in families for one in sockdiag.connections(family, *OPEN)]
+    return sum((one.family, one.port) in listeners and _is_open(one) for one in found)
 
 
 def _is_open(one: TcpSocket) -> bool:
     """In FIN_WAIT2 all that was said has arrived: it is open if a process may yet read from it."""
-    return one.state != LISTEN and (one.state != sockdiag.FIN_WAIT2 or one.held)
+    return one.state != sockdiag.FIN_WAIT2 or one.held

@@ -13,6 +13,7 @@ from ipaddress import IPv4Address
 
 import pytest
 
+from paas.engine.network.served import OPEN
 from paas.host import netlink, sockdiag
 from tests.engine.network.world import Instance, World, connect, talk
 from tests.push.outcome import eventually
@@ -33,7 +34,7 @@ def served(world: World, instance: Instance) -> int:
 
 def states(instance: Instance) -> set[int]:
     with netlink.inside(instance.namespace):
-        return {one.state for one in sockdiag.tcp_sockets(*range(1, 12)) if one.port == PORT}
+        return {one.state for one in sockdiag.connections(socket.AF_INET, *OPEN)}
 
 
 @contextlib.contextmanager
@@ -185,14 +186,14 @@ def test_a_look_costs_the_same_however_many_have_ended(world: World) -> None:
                 ["ss", "-Htan", "state", "time-wait"], capture_output=True, check=True
             )
             assert len(ended.stdout.splitlines()) > many // 2
-            assert len(sockdiag.tcp_sockets(sockdiag.ESTABLISHED, sockdiag.LISTEN)) == 1
+            assert sockdiag.connections(socket.AF_INET, *OPEN) == []
     assert served(world, instance) == 0
 
 
 def test_a_kernel_that_cannot_tell_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sockdiag, "SOCK_DIAG_BY_FAMILY", 19)
     with pytest.raises(OSError, match="the list of TCP sockets"):
-        sockdiag.tcp_sockets(sockdiag.LISTEN)
+        sockdiag.listening()
 
 
 def test_udp_is_nothing_that_is_served(world: World, old: Instance) -> None:

@@ -11,13 +11,7 @@ from pathlib import Path
 import pytest
 
 from paas.host.firewall import LIBRARY
-from paas.proxy.nginx import runs_replaced, version_of
-
-
-def test_the_version_is_found_in_what_it_prints() -> None:
-    assert version_of("nginx version: nginx/1.22.1\nbuilt with OpenSSL 3.0.9") == (1, 22, 1)
-    assert version_of("nginx version: nginx/1.24.0 (Ubuntu)") == (1, 24, 0)
-    assert version_of("something else") == ()
+from paas.proxy.nginx import runs_replaced
 
 
 def test_a_process_that_is_not_there_runs_nothing() -> None:

@@ -57,6 +57,20 @@ def test_a_rotation_loses_no_line(tmp_path: Path) -> None:
     assert logs.since("x", after) == ({}, after)
 
 
+def test_the_short_count_says_the_same_as_the_long_one(tmp_path: Path) -> None:
+    logs, log = TrafficLogs(tmp_path), tmp_path / "x.log"
+    assert logs.served_since("x", Mark()) == (0, 0)
+    for status in (200, 404, 499, 500, 502, 503, 504):
+        for header in (b"0.009", b"-", b"0.100, -", b"-, 0.100"):
+            with log.open("ab") as out:
+                out.write(b"1764000000.000 %d 0.010 502 %b\n" % (status, header))
+    whole = total(logs.since("x", Mark())[0].values())
+    assert logs.served_since("x", Mark()) == (whole.requests, whole.refused) == (28, 6)
+    log.replace(tmp_path / "x.log.1")
+    log.write_bytes(LINE[:-1])
+    assert logs.served_since("x", Mark((tmp_path / "x.log.1").stat().st_ino)) == (28, 6)
+
+
 def test_percentiles_are_bounds_that_hold() -> None:
     traffic = Traffic()
     for milliseconds in (*[4] * 98, 90, 90000):
