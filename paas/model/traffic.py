@@ -26,13 +26,15 @@ class Traffic:
     def requests(self) -> int:
         return sum(self.classes)
 
-    def count(self, status: int, milliseconds: int, size: int, *, by_app: bool) -> None:
-        """Add one request. What closed before it was answered (499, 444) is a 4xx."""
-        self.classes[min(max(status // 100, 1), 5) - 1] += 1
-        self.bytes += size
-        self.latencies[bucket_of(milliseconds)] += 1
+    def count(
+        self, status: int, milliseconds: int, size: int, *, by_app: bool, times: int = 1
+    ) -> None:
+        """Add requests that are alike. What closed before it was answered (499, 444) is a 4xx."""
+        self.classes[min(max(status // 100, 1), 5) - 1] += times
+        self.bytes += size * times
+        self.latencies[bucket_of(milliseconds)] += times
         if status in (502, 503, 504) and not by_app:
-            self.refused += 1
+            self.refused += times
 
     def add(self, other: Traffic) -> None:
         """Count what `other` counted too."""

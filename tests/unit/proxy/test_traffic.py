@@ -18,6 +18,15 @@ def test_a_line_is_a_request_in_its_minute() -> None:
     assert (second.classes[4], second.refused, second.percentile(0.5)) == (1, 1, 1500)
 
 
+def test_those_of_one_second_that_are_alike_are_all_counted() -> None:
+    counted: dict[int, Traffic] = {}
+    alike = [b"1764000059.%03d 200 0.004 512 0.004" % number for number in range(500)]
+    count_lines([*alike, b"1764000059.999 200 0.004 513 0.004", LINE.strip()], counted)
+    [traffic] = counted.values()
+    assert (traffic.requests, traffic.bytes) == (502, 501 * 512 + 513)
+    assert traffic.latencies[3] == 502
+
+
 def test_an_error_of_the_app_s_own_is_not_a_refusal() -> None:
     counted: dict[int, Traffic] = {}
     count_lines([b"1764000000.000 502 0.010 90 0.009"], counted)
