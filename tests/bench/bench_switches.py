@@ -3,8 +3,8 @@
 wrk keeps the proxy saturated, over kept connections and over new ones; beside it a crowd
 uploads slowly, holds event streams and WebSockets open, and asks in a steady rhythm, which is
 what latencies are taken from: a switch is the half second from the first answer of an instance on
-that was not there before, in which all connections move to it and the old one is drained. It
-ends when both the operations and the requests are done, or after ten minutes.
+that was not there before, in which all connections move to it; in the second behind that the old
+one is removed. It ends when both the operations and the requests are done, or after ten minutes.
 
 Visitors, developers and the server share the processors here. What a push to a bare repository
 and the app's own boot cost the visitors is therefore measured too, in the same run: nobody who
@@ -49,6 +49,7 @@ DRAIN_S = 10
 STEADY_S = 10.0
 PAUSE_S = 0.5
 AROUND_S = 0.5
+BEHIND_S = 1.0
 
 
 def measure(server: Server) -> Sequence[Row]:
@@ -183,11 +184,13 @@ def _latencies(
 
     booting = [(at - AROUND_S, at) for at in switches]
     moving = [(at, at + AROUND_S) for at in switches]
+    removing = [(end, end + BEHIND_S) for _, end in moving]
     first = probes[0][0]
     steady = [took for at, took, _ in probes if first + 1 < at < plain[0][0]]
     plainly = [took for at, took, _ in probes if within(at, plain)]
     before = [took for at, took, _ in probes if within(at, booting)]
     switching = [took for at, took, _ in probes if within(at, moving)]
+    behind = [took for at, took, _ in probes if within(at, removing) and not within(at, moving)]
     under_way = [
         took
         for at, took, _ in probes
@@ -203,6 +206,7 @@ def _latencies(
         row("p99 while something is built", [_p99(under_way) * 1000], unit="ms"),
         row("p99 in the half second before a switch", [_p99(before) * 1000], unit="ms"),
         row("p99 in a switch", [_p99(switching) * 1000], unit="ms"),
+        row("p99 in the second behind a switch", [_p99(behind) * 1000], unit="ms"),
         row("a switch beside steady", [_p99(switching) / floor], unit="times", target=2),
         row("a switch beside bare pushes and boots", [_p99(switching) / bare], unit="times"),
         row("the half second before it beside steady", [_p99(before) / floor], unit="times"),
