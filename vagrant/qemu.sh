@@ -9,7 +9,7 @@
 #
 # Makes the machine from the mirror, copies this checkout into it, and has acceptance.sh run there,
 # `before` and, after a reboot, `after`. Nothing of it stays on the host, however it ends; what a
-# kill -9 left the next run removes. One of each runs at a time.
+# kill -9 left the next one of the same removes. One of each runs at a time.
 set -Eeuo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 
@@ -127,14 +127,17 @@ accept() {
     # runs into no time limit.
     # And what it reads from has no end: at one, qemu takes the reader of what is shown for gone.
     mkfifo "$PLACE/nothing"
-    start qemu-system-$emulator -accel tcg -icount shift=0 "${machine[@]}" -m 4096 \
+    # Opened there, since a program that is started in the background has no other input.
+    # shellcheck disable=SC2016  # for the sh that is started
+    start sh -c 'exec "$@" <>"$0"' "$PLACE/nothing" \
+        qemu-system-$emulator -accel tcg -icount shift=0 "${machine[@]}" -m 4096 \
         -nodefaults -no-user-config -display none -serial "file:$console" \
         -kernel "$PLACE/vmlinuz" -initrd "$PLACE/initrd.img" \
         -append "root=/dev/vda rw console=ttyAMA0 console=ttyS0" \
         -drive "file=$PLACE/disk,format=raw,if=virtio,cache=unsafe" \
         -netdev user,id=net -device virtio-net-pci,netdev=net,romfile= -device virtio-rng-pci \
         -device virtio-serial-pci -device virtserialport,chardev=shown,name=$NAME \
-        -chardev "stdio,id=shown,signal=off,logfile=$PLACE/shown.log" <>"$PLACE/nothing"
+        -chardev "stdio,id=shown,signal=off,logfile=$PLACE/shown.log"
     while grep -qs '^State:.[^Z]' "/proc/$running/status"; do
         [ $SECONDS -lt $deadline ] || die "Not within $PATIENCE_S s. On its console: $(tail -n 5 "$console")"
         sleep 1

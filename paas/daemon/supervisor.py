@@ -21,6 +21,7 @@ from paas.daemon.duties import BackUp, Clean, Heal, HealService, Probe, Renew, R
 from paas.daemon.jobs import Jobs
 from paas.daemon.keeping import Keeping
 from paas.daemon.plugin_watch import TELLS, PluginWatch
+from paas.daemon.retiring import Retiring
 from paas.daemon.senders import Senders
 from paas.daemon.service_watch import ServiceWatch
 from paas.daemon.services import Services
@@ -34,7 +35,7 @@ from paas.errors import PaasError
 from paas.host.files import FileLock, forget_unfinished
 from paas.model.app import App
 from paas.model.backup import Schedule
-from paas.model.instance import Instance, InstanceState
+from paas.model.instance import Instance
 from paas.model.layout import Layout
 from paas.model.report import Silent
 from paas.model.service import Service
@@ -45,11 +46,6 @@ HEALS = 8 * (os.cpu_count() or 1)
 """Instances that are started at once: one app whose instances all hang stops no other's."""
 
 RETIRES = 64
-RETIRE_AFTER_SECONDS = 0.6
-"""The last steps of a deploy, what its visitors ask of new instances that do everything for the
-first time, and the proxy's letting go of connections come first: on a busy server an old instance
-that is looked after and removed beside them doubles what the slowest visitors wait."""
-
 UPKEEPS = 2
 KEPT = 16
 """Containers that are started again or probed at once."""
@@ -100,7 +96,7 @@ class Supervisor:
         self._probes = Jobs(PROBES, lock.release_after_fork)
         self._prober = Prober(self._parts.pipeline)
         self._exits: dict[str, int] = {}
-        self._retiring: dict[int, float] = {}
+        self._retiring = Retiring(self._clock)
         self._servers = ServiceWatch(self._parts)
         self._tidied = self._cleaned = self._clock.monotonic()
         self._due: list[float] = []
@@ -231,7 +227,11 @@ class Supervisor:
         store, self._due = self._parts.store, []
         instances = store.instances.list()
         self._watch(instances)
-        self._retire([one for one in instances if one.state is InstanceState.RETIRING])
+        old, later = self._retiring.due(instances)
+        self._due += later
+        for instance in old:
+            retire = partial(self._healing.retire, instance)
+            self._start(self._retires, Retire(instance.id), retire)
         for service in self._servers.look():
             heal_service = partial(self._heal_service, service)
             self._start(self._heals, HealService(service.id), heal_service)
@@ -248,17 +248,6 @@ class Supervisor:
             watch.look()
             self._due += watch.due
         self._look_at_clock(self._clock.monotonic())
-
-    def _retire(self, instances: Sequence[Instance]) -> None:
-        now = self._clock.monotonic()
-        self._retiring = {one.id: self._retiring.get(one.id, now) for one in instances}
-        for instance in instances:
-            due = self._retiring[instance.id] + RETIRE_AFTER_SECONDS
-            if due > now:
-                self._due.append(due)
-            else:
-                retire = partial(self._healing.retire, instance)
-                self._start(self._retires, Retire(instance.id), retire)
 
     def _look_at_clock(self, now: float) -> None:
         """Start the jobs whose time has come."""

@@ -126,8 +126,9 @@ class Healing:
         if parts.router.leads_to(instance):
             # The deploy committed and has not come to the map yet, or was killed there.
             parts.router.switch(parts.store.apps.list())
+        drain_s = settings.value(DRAIN_SECONDS, instance.app_id)
         if instance.port and (pid := self._runs_as(instance)):
-            parts.engine.network.drain(pid, settings.value(DRAIN_SECONDS, instance.app_id))
+            parts.engine.network.drain(pid, drain_s)
         stop_s = parts.store.processes.value(STOP_TIMEOUT, instance.app_id, instance.process_type)
         parts.runner.stop(instance.container, stop_s)
         parts.store.instances.remove(instance.id)

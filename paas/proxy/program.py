@@ -31,15 +31,21 @@ class Builds:
 
     def of(self, program: str) -> str:
         """What this program says. Raises `FileNotFoundError`, `ProcessFailed`."""
-        found = Path(program).stat()
-        which = f"{found.st_dev} {found.st_ino} {found.st_size} {found.st_mtime_ns}"
+        which = _identity(program)
         with suppress(FileNotFoundError):
-            known, _, said = self._record.read_text("utf-8").partition("\n")
+            known, _, said = self._record.read_bytes().partition(b"\n")
             if known == which:
-                return said
-        said = run([program, "-V"], timeout=ANSWER_S).stderr.decode("utf-8", "replace")
-        write_atomic(self._record, f"{which}\n{said}")
-        return said
+                return said.decode("utf-8", "replace")
+        said = run([program, "-V"], timeout=ANSWER_S).stderr
+        # Not the words of one that took its place meanwhile.
+        if _identity(program) == which:
+            write_atomic(self._record, which + b"\n" + said)
+        return said.decode("utf-8", "replace")
+
+
+def _identity(program: str) -> bytes:
+    found = Path(program).stat()
+    return b"%d %d %d %d" % (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
 
 
 def version_of(build: str) -> tuple[int, ...]:

@@ -21,7 +21,7 @@ MINUTE_S = 60
 SECOND, MILLISECOND = len("1764000000"), len("1764000000.123")
 """Where they end in a line: until the year 2286."""
 
-REFUSED = re.compile(rb"^\S+ 50[234] [^\n]* -$", re.MULTILINE)
+REFUSED = re.compile(rb" 50[234] \d+\.\d+ \d+ (?:[^\n]* )?-$", re.MULTILINE)
 """A line of what `Traffic.refused` counts."""
 
 
@@ -58,10 +58,11 @@ class TrafficLogs:
     def served_since(self, app: str, mark: Mark) -> tuple[int, int]:
         """How many requests came behind a mark, and how many of them no instance answered.
 
-        For the end of a deploy, when visitors wait for the processor: of `since` it is a twentieth.
+        For the end of a deploy, when visitors wait for the processor: `since` takes several times
+        as much of it.
         """
         whole = b"".join(lines for lines, _ in self._behind(app, mark))
-        return whole.count(b"\n"), len(REFUSED.findall(whole)) if b" -\n" in whole else 0
+        return whole.count(b"\n"), len(REFUSED.findall(whole))
 
     def _behind(self, app: str, mark: Mark) -> Iterator[tuple[bytes, Mark]]:
         """The whole lines of each file, with the mark behind them."""

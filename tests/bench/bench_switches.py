@@ -3,8 +3,9 @@
 wrk keeps the proxy saturated, over kept connections and over new ones; beside it a crowd
 uploads slowly, holds event streams and WebSockets open, and asks in a steady rhythm, which is
 what latencies are taken from: a switch is the half second from the first answer of an instance on
-that was not there before, in which all connections move to it; in the second behind that the old
-one is removed. It ends when both the operations and the requests are done, or after ten minutes.
+that was not there before, in which all connections move to it. In the second behind that the old
+one is looked after, and removed if it holds no stream, while the next operation begins. It ends
+when both the operations and the requests are done, or after ten minutes.
 
 Visitors, developers and the server share the processors here. What a push to a bare repository
 and the app's own boot cost the visitors is therefore measured too, in the same run: nobody who
@@ -184,13 +185,13 @@ def _latencies(
 
     booting = [(at - AROUND_S, at) for at in switches]
     moving = [(at, at + AROUND_S) for at in switches]
-    removing = [(end, end + BEHIND_S) for _, end in moving]
+    following = [(end, end + BEHIND_S) for _, end in moving]
     first = probes[0][0]
     steady = [took for at, took, _ in probes if first + 1 < at < plain[0][0]]
     plainly = [took for at, took, _ in probes if within(at, plain)]
     before = [took for at, took, _ in probes if within(at, booting)]
     switching = [took for at, took, _ in probes if within(at, moving)]
-    behind = [took for at, took, _ in probes if within(at, removing) and not within(at, moving)]
+    behind = [took for at, took, _ in probes if within(at, following) and not within(at, moving)]
     under_way = [
         took
         for at, took, _ in probes

@@ -5,7 +5,7 @@ attach      give a container, created and not started, its address
 detach      take it away again
 service     the stable addresses of a process type
 set_backends   where they lead: one transaction for all
-connections    what an instance serves at the moment
+drain       wait until an instance serves no connection
 """
 
 from __future__ import annotations
@@ -196,6 +196,7 @@ class Network:
         return [
             *resolver.findings(self.resolver, self._resolv_conf),
             *self._host.findings(uplink.name if uplink else ""),
+            *served.findings(),
         ]
 
     # -- instances ---------------------------------------------------------------------------

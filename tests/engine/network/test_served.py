@@ -13,6 +13,8 @@ from ipaddress import IPv4Address
 
 import pytest
 
+from paas.engine.network import served
+from paas.engine.network.router import LOOPBACK
 from paas.engine.network.served import OPEN
 from paas.host import netlink, sockdiag
 from tests.engine.network.world import Instance, World, connect, talk
@@ -28,7 +30,7 @@ def old(world: World) -> Instance:
     return world.instance("old", PORT)
 
 
-def served(world: World, instance: Instance) -> int:
+def count(world: World, instance: Instance) -> int:
     return world.network.drain(instance.pid, 0)
 
 
@@ -64,7 +66,7 @@ def test_a_drain_ends_with_its_limit_and_says_what_is_left(world: World, old: In
 def test_it_ends_with_the_last_connection(world: World, old: Instance) -> None:
     first, second = (connect(world.host, world.address("old"), PORT) for _ in range(2))
     talk(first)
-    assert served(world, old) == 2
+    assert count(world, old) == 2
     first.close()
     drained: list[int] = []
     waiter = threading.Thread(target=lambda: drained.append(world.network.drain(old.pid, LONG)))
@@ -82,8 +84,8 @@ def test_what_it_has_opened_itself_does_not_keep_it(world: World, old: Instance)
     app = world.instance("app", PORT, owner="app:1")
     with connect(app.namespace, world.address("database"), 5432) as query:
         assert talk(query).startswith("database")
-        assert served(world, app) == 0
-        assert served(world, database) == 1
+        assert count(world, app) == 0
+        assert count(world, database) == 1
 
 
 def test_one_that_it_has_closed_first_is_over(world: World) -> None:
@@ -97,9 +99,9 @@ def test_one_that_it_has_closed_first_is_over(world: World) -> None:
         # The visitor has not closed yet: all that was said has arrived.
         assert client.recv(1) == b""
         eventually(lambda: sockdiag.FIN_WAIT2 in states(instance))
-        assert served(world, instance) == 0
+        assert count(world, instance) == 0
         client.close()
-        assert served(world, instance) == 0
+        assert count(world, instance) == 0
 
 
 def test_an_upload_goes_on_behind_the_answer(world: World) -> None:
@@ -112,7 +114,7 @@ def test_an_upload_goes_on_behind_the_answer(world: World) -> None:
         with accepted:
             accepted.shutdown(socket.SHUT_WR)
             eventually(lambda: sockdiag.FIN_WAIT2 in states(instance))
-            assert served(world, instance) == 1
+            assert count(world, instance) == 1
             client.sendall(b"more")
             assert accepted.recv(4) == b"more"
 
@@ -129,10 +131,10 @@ def test_an_answer_that_has_not_arrived_keeps_it(world: World) -> None:
             with listening.accept()[0] as accepted:
                 accepted.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 18)
                 accepted.sendall(b"x" * 100_000)
-            assert served(world, instance) == 1
+            assert count(world, instance) == 1
             while client.recv(1 << 16):
                 pass
-            eventually(lambda: served(world, instance) == 0)
+            eventually(lambda: count(world, instance) == 0)
 
 
 def test_a_visitor_that_has_sent_all_still_waits_for_the_answer(world: World) -> None:
@@ -144,9 +146,9 @@ def test_a_visitor_that_has_sent_all_still_waits_for_the_answer(world: World) ->
         client.shutdown(socket.SHUT_WR)
         # Nobody has accepted it yet.
         eventually(lambda: sockdiag.CLOSE_WAIT in states(instance))
-        assert served(world, instance) == 1
+        assert count(world, instance) == 1
         listening.accept()[0].close()
-        eventually(lambda: served(world, instance) == 0)
+        eventually(lambda: count(world, instance) == 0)
 
 
 def test_one_that_listens_no_more_still_serves(world: World) -> None:
@@ -170,10 +172,10 @@ def test_a_listener_of_both_families_is_seen(world: World) -> None:
         connect(world.host, world.address("both"), PORT),
         listening.accept()[0],
     ):
-        assert served(world, instance) == 1
+        assert count(world, instance) == 1
 
 
-def test_a_look_costs_the_same_however_many_have_ended(world: World) -> None:
+def test_those_that_have_ended_are_not_even_listed(world: World) -> None:
     """Those that it closed first stay in its namespace for a minute, in TIME_WAIT."""
     instance, many = world.instance("busy", None), 500
     with listener(instance) as listening:
@@ -187,13 +189,71 @@ def test_a_look_costs_the_same_however_many_have_ended(world: World) -> None:
             )
             assert len(ended.stdout.splitlines()) > many // 2
             assert sockdiag.connections(socket.AF_INET, *OPEN) == []
-    assert served(world, instance) == 0
+    assert count(world, instance) == 0
 
 
-def test_a_kernel_that_cannot_tell_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def blind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As without tcp_diag: the kernel answers so for a protocol that has no list."""
+    monkeypatch.setattr(sockdiag, "PROTOCOL", 254)
+
+
+@pytest.mark.usefixtures("blind")
+def test_where_the_kernel_does_not_tell_it_has_all_the_time(world: World, old: Instance) -> None:
+    with pytest.raises(OSError, match="does not list TCP sockets"):
+        sockdiag.listening()
+    began = time.monotonic()
+    assert world.network.drain(old.pid, 0.2) == 1
+    assert 0.2 <= time.monotonic() - began < LONG
+
+
+@pytest.mark.usefixtures("blind")
+def test_a_kernel_that_does_not_tell_is_a_finding(world: World) -> None:
+    with netlink.inside(world.host):
+        [finding] = served.findings()
+    assert "does not list TCP sockets" in finding.problem
+    assert finding.remedy == "modprobe tcp_diag"
+
+
+def test_a_kernel_that_refuses_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sockdiag, "SOCK_DIAG_BY_FAMILY", 19)
     with pytest.raises(OSError, match="the list of TCP sockets"):
         sockdiag.listening()
+
+
+@pytest.mark.parametrize(
+    ("family", "address"),
+    [
+        (socket.AF_INET, "127.0.0.1"),
+        (socket.AF_INET, "127.1.2.3"),
+        (socket.AF_INET6, "::1"),
+        (socket.AF_INET6, "::ffff:127.0.0.1"),
+        (socket.AF_INET, "its own"),
+    ],
+)
+def test_its_processes_speak_to_each_other(
+    world: World, family: socket.AddressFamily, address: str
+) -> None:
+    """As a web server does to PHP: that keeps no old instance."""
+    instance = world.instance("pair", None)
+    target = str(world.address("pair")) if address == "its own" else address
+    with netlink.inside(instance.namespace), netlink.Netlink() as net:
+        net.set_link(LOOPBACK)
+    with (
+        listener(instance, family) as listening,
+        netlink.inside(instance.namespace),
+        socket.create_connection((target, PORT)),
+        listening.accept()[0],
+    ):
+        assert served_by(instance) == 2
+        assert world.network.drain(instance.pid, 0) == 0
+
+
+def served_by(instance: Instance) -> int:
+    """The ends of connections there, whoever has them."""
+    with netlink.inside(instance.namespace):
+        both = (socket.AF_INET, socket.AF_INET6)
+        return sum(len(sockdiag.connections(family, sockdiag.ESTABLISHED)) for family in both)
 
 
 def test_udp_is_nothing_that_is_served(world: World, old: Instance) -> None:
@@ -202,4 +262,4 @@ def test_udp_is_nothing_that_is_served(world: World, old: Instance) -> None:
         client.settimeout(LONG)
         client.sendto(b"?", (str(address), PORT))
         assert client.recv(100) == b"old"
-    assert served(world, old) == 0
+    assert count(world, old) == 0

@@ -56,9 +56,23 @@ def test_one_that_was_replaced_is_asked_again(program: Path, tmp_path: Path) -> 
     assert version_of(builds.of(str(program))) == (1, 26, 3)
 
 
-@pytest.mark.parametrize("left", ["", "1 2", "1 2 3 4\nnginx version: nginx/1.0.0\n", "\0\n\n"])
-def test_what_is_no_record_of_it_is_replaced(program: Path, tmp_path: Path, left: str) -> None:
-    (tmp_path / "build").write_text(left)
+def test_one_that_is_replaced_while_it_is_asked_leaves_no_record(
+    program: Path, tmp_path: Path
+) -> None:
+    """Its words would be taken for the other's, by whoever looks at that one as it runs."""
+    builds, newer = Builds(tmp_path / "build"), tmp_path / "newer"
+    newer.write_text("#!/bin/sh\necho nginx version: nginx/1.26.3 >&2\n")
+    newer.chmod(0o755)
+    program.write_text(f"#!/bin/sh\nmv {newer} {program}\nexec {program} -V\n")
+    builds.of(str(program))
+    assert not (tmp_path / "build").exists()
+    assert version_of(builds.of(str(program))) == (1, 26, 3)
+    assert (tmp_path / "build").exists()
+
+
+@pytest.mark.parametrize("left", [b"", b"1 2", b"1 2 3 4\nnginx version: nginx/1.0\n", b"\xff\n"])
+def test_what_is_no_record_of_it_is_replaced(program: Path, tmp_path: Path, left: bytes) -> None:
+    (tmp_path / "build").write_bytes(left)
     assert version_of(Builds(tmp_path / "build").of(str(program))) == (1, 22, 1)
 
 
