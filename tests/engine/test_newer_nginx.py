@@ -37,7 +37,7 @@ def layout() -> Iterator[Layout]:
 @pytest.fixture
 def proxy(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     program = newer("nginx", "usr/sbin/nginx")
-    monkeypatch.setattr("paas.proxy.nginx._program", lambda: str(program))
+    monkeypatch.setattr("paas.proxy.program.installed", lambda: str(program))
     place = Listening(http_port=PORT, https_port=TLS_PORT, http3=True)
     proxy = Proxy(layout, lambda: place)
     proxy.start()
