@@ -10,6 +10,7 @@ import itertools
 import os
 import sqlite3
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from paas.errors import PaasError
 from paas.host.migrations import TABLE, Migrations, record
+from paas.host.waiting import STEP_S
 
 Value = str | int | float | bytes | None
 Row = sqlite3.Row
@@ -121,6 +123,20 @@ class _Held:
         # what the parent still uses.
         if self.connection is not None and self.owner[0] != os.getpid():
             _INHERITED.append(self.connection)
+
+
+def _log_ahead(connection: sqlite3.Connection) -> None:
+    """Of several that open a new database at once SQLite refuses some without any waiting."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(STEP_S)
+        else:
+            return
 
 
 _NUMBERS = itertools.count()
@@ -264,7 +280,7 @@ class Database:
 
     def _set_up(self, connection: sqlite3.Connection) -> None:
         connection.row_factory = sqlite3.Row
-        connection.execute("PRAGMA journal_mode=WAL")
+        _log_ahead(connection)
         # FULL: a commit point that the user was told of survives a power cut.
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")

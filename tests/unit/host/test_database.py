@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from threading import Thread
+from threading import Barrier, Thread
 
 import pytest
 
@@ -235,6 +235,28 @@ def test_another_thread_that_opens_it_takes_no_lock_away(tmp_path: Path, db: Dat
     ask = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT 1 FROM notes'); c.close()"  # noqa: E501
     subprocess.run([sys.executable, "-c", ask, tmp_path / "db"], check=True)
     assert (tmp_path / "db-wal").exists()
+
+
+def test_all_that_open_a_new_one_at_once_have_it(tmp_path: Path, migrations: Path) -> None:
+    """Without the mending it fails for one of a hundred."""
+    refused: list[Exception] = []
+    for number in range(30):
+        together = Barrier(6)
+
+        def read(path: Path = tmp_path / f"db{number}", together: Barrier = together) -> None:
+            with closing(Database(path, migrations)) as db:
+                together.wait()
+                try:
+                    texts(db)
+                except DatabaseUnwritable as error:
+                    refused.append(error)
+
+        threads = [Thread(target=read) for _ in range(together.parties)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert refused == []
 
 
 def test_its_state_is_the_same_until_somebody_changes_something(
