@@ -324,7 +324,7 @@ def test_a_grpc_stream_survives_a_deploy(server: Server, app: App) -> None:
 BROWSER = (
     "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--no-first-run",
-    "--ignore-certificate-errors", "--timeout=30000", "--dump-dom",
+    "--ignore-certificate-errors", "--timeout=90000", "--dump-dom",
 )  # fmt: skip
 
 
@@ -341,13 +341,13 @@ def test_curl_and_a_browser_load_a_page_over_tls_during_a_deploy(edge: App, tmp_
     rules = f"--host-resolver-rules=MAP {host} 127.0.0.1"
     browser = subprocess.Popen(
         [*BROWSER, f"--user-data-dir={tmp_path}", rules, f"https://{host}:{port}/page"],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     try:
         edge.push(version("3")).ok()
-        page = browser.communicate(timeout=60)[0].decode()
+        page, complaints = browser.communicate(timeout=120)
     finally:
         browser.kill()
         browser.wait()
-    assert re.search(r"hello [123] /page", page), page
+    assert re.search(rb"hello [123] /page", page), (browser.returncode, page, complaints)
     edge.ssh("certs:remove {}").ok()
