@@ -10,31 +10,29 @@ Everything is about the network namespace that the calling thread is in.
 from __future__ import annotations
 
 import errno
-import os
 import socket
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
+from paas.host.netlinkask import DUMP, ask, connected
+
 NETLINK_SOCK_DIAG = 4
 SOCK_DIAG_BY_FAMILY = 20
-NLMSG_ERROR, NLMSG_DONE = 2, 3
-REQUEST, DUMP = 0x1, 0x300
 PROTOCOL = socket.IPPROTO_TCP
 
 ESTABLISHED, SYN_RECV, FIN_WAIT1, FIN_WAIT2 = 1, 3, 4, 5
 CLOSE_WAIT, LAST_ACK, LISTEN, CLOSING = 8, 9, 10, 11
 
+WHAT = "the list of TCP sockets"
+
 FAMILIES = (socket.AF_INET, socket.AF_INET6)
 
-_HEADER = struct.Struct("=IHHII")
 _QUESTION = struct.Struct("=BBBxI48x")
 _ANSWER = struct.Struct("=xBxxH2x16s16s28xI")
 """Of struct inet_diag_msg the state, the local port (in network order), both addresses, the
 inode."""
-
-_RECEIVE_BYTES = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -64,17 +62,16 @@ def connections(family: socket.AddressFamily, *states: int) -> list[TcpSocket]:
 
 
 def _dump(family: socket.AddressFamily, states: tuple[int, ...]) -> Iterator[TcpSocket]:
-    wanted = sum(1 << state for state in states)
-    question = _QUESTION.pack(family, PROTOCOL, 0, wanted)
-    header = _HEADER.pack(_HEADER.size + len(question), SOCK_DIAG_BY_FAMILY, REQUEST | DUMP, 1, 0)
-    with socket.socket(
-        socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_SOCK_DIAG
-    ) as kernel:
-        kernel.send(header + question)
-        for body in _answers(kernel):
-            state, port, source, target, inode = _ANSWER.unpack_from(body)
-            inside = source == target or _is_loopback(family, target)
-            yield TcpSocket(family, state, socket.ntohs(port), inode != 0, inside)
+    question = _QUESTION.pack(family, PROTOCOL, 0, sum(1 << state for state in states))
+    try:
+        with connected(NETLINK_SOCK_DIAG) as kernel:
+            for body in ask(kernel, SOCK_DIAG_BY_FAMILY, DUMP, question, WHAT):
+                state, port, source, target, inode = _ANSWER.unpack_from(body)
+                inside = source == target or _is_loopback(family, target)
+                yield TcpSocket(family, state, socket.ntohs(port), inode != 0, inside)
+    except FileNotFoundError:
+        message = "the kernel does not list TCP sockets (tcp_diag)"
+        raise OSError(errno.EOPNOTSUPP, message) from None
 
 
 def _is_loopback(family: socket.AddressFamily, address: bytes) -> bool:
@@ -82,25 +79,3 @@ def _is_loopback(family: socket.AddressFamily, address: bytes) -> bool:
         return IPv4Address(address[:4]).is_loopback
     whole = IPv6Address(address)
     return (whole.ipv4_mapped or whole).is_loopback
-
-
-def _answers(kernel: socket.socket) -> Iterator[bytes]:
-    while True:
-        data = kernel.recv(_RECEIVE_BYTES)
-        offset = 0
-        while offset < len(data):
-            length, kind, _flags, _sequence, _port = _HEADER.unpack_from(data, offset)
-            body = data[offset + _HEADER.size : offset + length]
-            if kind in {NLMSG_ERROR, NLMSG_DONE}:
-                _raise_for(-struct.unpack_from("=i", body)[0])
-                return
-            yield body
-            offset += length + 3 & ~3
-
-
-def _raise_for(code: int) -> None:
-    """Without inet_diag the question is refused; without tcp_diag the answer ends in that."""
-    if code == errno.ENOENT:
-        raise OSError(errno.EOPNOTSUPP, "the kernel does not list TCP sockets (tcp_diag)")
-    if code:
-        raise OSError(code, f"the list of TCP sockets: {os.strerror(code)}")

@@ -24,7 +24,6 @@ OPEN = (
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 0.4
 """The proxy lets go of its connections within a tenth of a second."""
 
-
 UNKNOWN = 1
 """Where the kernel does not tell (`paas doctor` does), there may be a connection."""
 

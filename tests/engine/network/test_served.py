@@ -51,6 +51,17 @@ def listener(
         yield made
 
 
+@contextlib.contextmanager
+def visited(world: World) -> Iterator[tuple[Instance, socket.socket, socket.socket]]:
+    """An instance, its listener, and the end of a visitor that has just connected."""
+    instance = world.instance("visited", None)
+    with (
+        listener(instance) as listening,
+        connect(world.host, world.address("visited"), PORT) as client,
+    ):
+        yield instance, listening, client
+
+
 def test_one_that_has_ended_serves_nothing(world: World, old: Instance) -> None:
     old.end()
     assert world.network.drain(old.pid, LONG) == 0
@@ -89,11 +100,7 @@ def test_what_it_has_opened_itself_does_not_keep_it(world: World, old: Instance)
 
 
 def test_one_that_it_has_closed_first_is_over(world: World) -> None:
-    instance = world.instance("closes", None)
-    with (
-        listener(instance) as listening,
-        connect(world.host, world.address("closes"), PORT) as client,
-    ):
+    with visited(world) as (instance, listening, client):
         accepted, _ = listening.accept()
         accepted.close()
         # The visitor has not closed yet: all that was said has arrived.
@@ -105,11 +112,7 @@ def test_one_that_it_has_closed_first_is_over(world: World) -> None:
 
 
 def test_an_upload_goes_on_behind_the_answer(world: World) -> None:
-    instance = world.instance("reads", None)
-    with (
-        listener(instance) as listening,
-        connect(world.host, world.address("reads"), PORT) as client,
-    ):
+    with visited(world) as (instance, listening, client):
         accepted, _ = listening.accept()
         with accepted:
             accepted.shutdown(socket.SHUT_WR)
@@ -138,11 +141,7 @@ def test_an_answer_that_has_not_arrived_keeps_it(world: World) -> None:
 
 
 def test_a_visitor_that_has_sent_all_still_waits_for_the_answer(world: World) -> None:
-    instance = world.instance("half", None)
-    with (
-        listener(instance) as listening,
-        connect(world.host, world.address("half"), PORT) as client,
-    ):
+    with visited(world) as (instance, listening, client):
         client.shutdown(socket.SHUT_WR)
         # Nobody has accepted it yet.
         eventually(lambda: sockdiag.CLOSE_WAIT in states(instance))
@@ -152,10 +151,8 @@ def test_a_visitor_that_has_sent_all_still_waits_for_the_answer(world: World) ->
 
 
 def test_one_that_listens_no_more_still_serves(world: World) -> None:
-    instance = world.instance("graceful", None)
     with ExitStack() as stack:
-        listening = stack.enter_context(listener(instance))
-        client = stack.enter_context(connect(world.host, world.address("graceful"), PORT))
+        instance, listening, client = stack.enter_context(visited(world))
         accepted = stack.enter_context(listening.accept()[0])
         timer = threading.Timer(0.1, listening.close)
         timer.start()
