@@ -201,6 +201,12 @@ class Supervisor:
             self._event(app.id, "start failed", f"{member}: {error.brief}")
             raise
 
+    def _retire(self, instance: Instance) -> None:
+        self._healing.retire(instance)
+        app = self._parts.store.apps.by_id(instance.app_id)
+        if app is not None:
+            self._parts.service_care.close(app)
+
     def _heal_service(self, service: Service) -> None:
         try:
             self._parts.service_care.heal(service)
@@ -230,7 +236,7 @@ class Supervisor:
         old, later = self._retiring.due(instances)
         self._due += later
         for instance in old:
-            retire = partial(self._healing.retire, instance)
+            retire = partial(self._retire, instance)
             self._start(self._retires, Retire(instance.id), retire)
         for service in self._servers.look():
             heal_service = partial(self._heal_service, service)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from paas.deploy.services import ServiceOperations
+from paas.deploy.services_link import leavers
 from paas.deploy.services_route import OWNER
 from paas.model.app import App
 from paas.model.backup import Verdict
@@ -69,7 +70,7 @@ class ServiceCare:
             elif service.container is not None and not service.state.should_run:
                 self._halt(service)
         for app in self._store.apps.list():
-            self._close(app)
+            self.close(app)
         for volume, service_id in self._store.backups.candidates():
             self._drop(volume, service_id)
         for container in self._services.engine.containers.list():
@@ -78,6 +79,21 @@ class ServiceCare:
                 owned = {one.container for one in self._store.services.list()}
                 if container.id not in owned:
                     self._services.engine.containers.remove(container.id)
+
+    def close(self, app: App) -> None:
+        """Take back what a link had opened that was not made, and what one that is gone has left
+        open for old instances.
+        """
+        router = self._services.router
+        if not router.strays(app.id) or leavers(self._store, [app]):
+            return
+        lock = self._services.linking(app)
+        if lock.try_acquire():
+            try:
+                for service_id in router.strays(app.id):
+                    router.settle(service_id, app.id)
+            finally:
+                lock.release()
 
     def _end(self, service: Service) -> None:
         with self._services.gate():
@@ -90,17 +106,6 @@ class ServiceCare:
                 self._services.erase(current)
         finally:
             lock.release()
-
-    def _close(self, app: App) -> None:
-        """Take back what a link had opened that was not made."""
-        router = self._services.router
-        lock = self._services.linking(app)
-        if router.strays(app.id) and lock.try_acquire():
-            try:
-                for service_id in router.strays(app.id):
-                    router.settle(service_id, app.id)
-            finally:
-                lock.release()
 
     def _halt(self, service: Service) -> None:
         """End the server of one whose stop was cut short."""

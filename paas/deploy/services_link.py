@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from paas.deploy.operations import Operations
@@ -19,6 +19,7 @@ from paas.model.report import Report
 from paas.model.service import Link, Service
 from paas.model.settings import DRAIN_SECONDS
 from paas.plugin.service_values import url_of
+from paas.store.store import Store
 
 ALIAS = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
@@ -123,7 +124,11 @@ class ServiceLinks:
     def unlink(
         self, service: Service, app: App, *, actor: str, report: Report, restart: bool
     ) -> Sequence[str]:
-        """Take exactly the variables of their links away; their names. Raises `NotLinked`."""
+        """Take exactly the variables of their links away; their names. Raises `NotLinked`.
+
+        Old instances that still answer somebody reach the service until they have ended, when
+        `ServiceCare.close` ends that too.
+        """
         store = self.services.store
         links = self._between(service, app)
         if not links:
@@ -142,7 +147,8 @@ class ServiceLinks:
 
         # With the variables: an app that does not come up without keeps the links.
         self._apply(app, {}, ours, actor, report, restart, remove)
-        self.services.router.settle(service.id, app.id)
+        if not (restart and leavers(store, [app])):
+            self.services.router.settle(service.id, app.id)
         return ours
 
     def promote(
@@ -209,12 +215,7 @@ class ServiceLinks:
         """
         store = self.services.store
         apps = self.apps_of(service)
-
-        def leavers() -> list[Instance]:
-            found = (one for app in apps for one in store.instances.list(app.id))
-            return [one for one in found if one.state is InstanceState.RETIRING]
-
-        if found := leavers():
+        if found := leavers(store, apps):
             count = f"{len(found)} old instance{'' if len(found) == 1 else 's'}"
             report.step(f"Waiting for {count} to finish")
             limit_s = max(
@@ -222,7 +223,7 @@ class ServiceLinks:
                 + store.processes.value(STOP_TIMEOUT, one.app_id, one.process_type)
                 for one in found
             )
-            wait_until(lambda: not leavers(), limit_s, LEAVERS_STEP_S)
+            wait_until(lambda: not leavers(store, apps), limit_s, LEAVERS_STEP_S)
 
     def apps_of(self, service: Service) -> list[App]:
         """The apps that are linked to a service, by name."""
@@ -285,6 +286,12 @@ class ServiceLinks:
         else:
             with self.services.store.transaction():
                 also()
+
+
+def leavers(store: Store, apps: Iterable[App]) -> list[Instance]:
+    """The old instances of apps that may still be answering somebody."""
+    found = (one for app in apps for one in store.instances.list(app.id))
+    return [one for one in found if one.state is InstanceState.RETIRING]
 
 
 def linked_values(services: ServiceOperations, app: App) -> dict[str, Secret]:

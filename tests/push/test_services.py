@@ -39,7 +39,7 @@ from tests.push.disk import Disk
 from tests.push.laptop import forwarded
 from tests.push.outcome import eventually
 from tests.push.repository import heard
-from tests.push.server import Server, admin_environment
+from tests.push.server import Page, Server, admin_environment
 from tests.push.writers import Connect, writing
 from tests.s3 import KEY, SECRET, ObjectStorage, object_storage
 
@@ -194,16 +194,17 @@ def service_volumes(server: Server) -> set[str]:
 
 
 def test_only_linked_apps_reach_a_service(notes: App, db: Database) -> None:
-    reach = (
-        "run {} python3 -c \"import socket; socket.create_connection(('HOST', 5432), 3)\"".replace(
-            "HOST", db.fact("hostname")
-        )
-    )
-    assert "Connection refused" in notes.ssh(reach).text
+    assert "Connection refused" in notes.ssh(reach(db)).text
     db.paas("link", notes.name, "--no-restart")
-    notes.ssh(reach).ok()
+    notes.ssh(reach(db)).ok()
     db.paas("unlink", notes.name, "--no-restart")
-    assert "Connection refused" in notes.ssh(reach).text
+    assert "Connection refused" in notes.ssh(reach(db)).text
+
+
+def reach(database: Database) -> str:
+    """What an app runs to see whether it reaches a PostgreSQL."""
+    address = f"('{database.fact('hostname')}', 5432)"
+    return f'run {{}} python3 -c "import socket; socket.create_connection({address}, 3)"'
 
 
 def test_a_deployer_reaches_a_linked_service_from_a_laptop(notes: App, db: Database) -> None:
@@ -484,22 +485,44 @@ def test_a_clone_holds_the_same_and_goes_its_own_way(cache: Database) -> None:
 
 
 def test_a_request_that_the_old_instance_still_answers_outlives_a_rotation(notes: App) -> None:
-    database, answers = Database(notes.server, "postgres", notes.name), []
-    visitor = threading.Thread(target=lambda: answers.append(notes.get("/held")))
     rotation = notes.server.command("postgres:rotate", notes.name)
+    with (
+        held(notes) as (holder, answers),
+        subprocess.Popen(
+            rotation, env=admin_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        ) as rotating,
+    ):
+        heard(rotating, b"Waiting for 1 old instance to finish")
+        holder.execute("SELECT pg_advisory_unlock(7)")
+        rotating.communicate()
+    assert [answer.text for answer in answers] == ["let go\n"]
+    assert rotating.returncode == 0
+
+
+def test_a_request_that_the_old_instance_still_answers_outlives_an_unlink(
+    notes: App, db: Database
+) -> None:
+    db.paas("link", notes.name, "--alias", "other")
+    with held(notes) as (holder, answers):
+        db.paas("unlink", notes.name)
+        holder.execute("SELECT pg_advisory_unlock(7)")
+    assert [answer.text for answer in answers] == ["let go\n"]
+    # What is left of it ends with the instance that was told of it.
+    assert "OTHER_URL" not in notes.ssh("config:show {}").ok().out
+    eventually(lambda: "Connection refused" in notes.ssh(reach(db)).text)
+
+
+@contextlib.contextmanager
+def held(app: App) -> Iterator[tuple[psycopg.Connection, list[Page]]]:
+    """A visitor waits for a lock that the connection has, in the app's first database."""
+    database, answers = Database(app.server, "postgres", app.name), list[Page]()
+    visitor = threading.Thread(target=lambda: answers.append(app.get("/held")))
     with psycopg.connect(database.url, autocommit=True) as holder:
         holder.execute("SELECT pg_advisory_lock(7)")
         visitor.start()
         eventually(lambda: holder.execute(WAITING_FOR_A_LOCK).fetchone() == (1,))
-        with subprocess.Popen(
-            rotation, env=admin_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        ) as rotating:
-            heard(rotating, b"Waiting for 1 old instance to finish")
-            holder.execute("SELECT pg_advisory_unlock(7)")
-            visitor.join()
-            rotating.communicate()
-    assert [answer.text for answer in answers] == ["let go\n"]
-    assert rotating.returncode == 0
+        yield holder, answers
+        visitor.join()
 
 
 def test_a_rotated_password_reaches_the_app_without_a_failed_request(notes: App) -> None:
