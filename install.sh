@@ -19,6 +19,8 @@
 #   --packages         print the distribution packages it needs, and do nothing
 set -Eeuo pipefail
 umask 022
+# Debian's su leaves its caller's, in which administration has no programs.
+export PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 cd "$(dirname "$(readlink -f "$0")")"
 
 # One a line. tini and catatonit: the first init of a container that is there is used.
@@ -28,6 +30,7 @@ openssh-client openssh-server python3 python3-venv runc skopeo tini tzdata"
 # What the program is built from; its versions are named after the digest of it.
 readonly SOURCES=(paas buildpacks plugins proxy hooks pyproject.toml setup.py README.md)
 readonly NEEDED_MIB=4096
+readonly APT_PATIENCE_S=900
 readonly DEFAULT_ROOT=/var/lib/paas
 readonly DEMO_APP=hello
 
@@ -119,10 +122,15 @@ check_kernel() {
     IFS=.- read -r major minor _ <<<"$release"
     [ $((major * 1000 + minor)) -ge 5019 ] ||
         die "The kernel is $release; 5.19 or newer is needed (overlayfs over idmapped mounts)"
-    grep -qw overlay /proc/filesystems || modprobe -q overlay ||
-        die "The kernel has no overlayfs, which images are made of"
+    # Where nothing loads modules yet, it is looked for behind the packages.
+    ! command -v modprobe >/dev/null || check_overlay
     [ "$(cat /proc/sys/user/max_user_namespaces 2>/dev/null || echo 0)" != 0 ] ||
         die "The kernel has user namespaces switched off (sysctl user.max_user_namespaces)"
+}
+
+check_overlay() {
+    grep -qw overlay /proc/filesystems || modprobe -q overlay ||
+        die "The kernel has no overlayfs, which images are made of"
 }
 
 check_file_system() {
@@ -182,14 +190,26 @@ install_packages() {
     fold -s -w 72 <<<"${wanted[*]}" | while read -r name; do detail "$name"; done
     keep_services_down
     export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
-    if ! { apt-get update -q && apt-get install -y -q --no-install-recommends "${wanted[@]}"; } \
-        </dev/null >"$scratch/apt.log" 2>&1; then
-        tail -n 20 "$scratch/apt.log" >&2
-        die "apt-get failed; its last lines are above"
-    fi
+    # Both indices and packages have locks of their own.
+    apt_get update -q
+    apt_get install -y -q --no-install-recommends "${wanted[@]}"
     let_services_start
     # The system's own nginx would take port 80 with the next start of the machine.
     if [ $nginx_was_here = no ] && systemd; then systemctl -q disable --now nginx.service; fi
+}
+
+# What a new machine does by itself in its first minutes is waited for: apt-get gives up at once.
+apt_get() {
+    local log=$scratch/apt.log deadline=$((SECONDS + APT_PATIENCE_S)) waiting=no
+    until apt-get "$@" </dev/null >"$log" 2>&1; do
+        if ! grep -q 'Could not get lock' "$log" || [ $SECONDS -ge $deadline ]; then
+            tail -n 20 "$log" >&2
+            die "apt-get failed; its last lines are above"
+        fi
+        [ $waiting = yes ] || detail "Waiting for another apt-get: $(grep -m 1 -o 'held by process.*' "$log")"
+        waiting=yes
+        sleep 1
+    done
 }
 
 # While packages are installed, none of their services is started (invoke-rc.d(8)).
@@ -298,6 +318,28 @@ address() {
     echo "${found:-127.0.0.1}"
 }
 
+# Whether only this machine's own network knows an address (RFC 1918, 6598, 1122).
+private() {
+    [[ $1 =~ ^(10|127|192\.168|172\.(1[6-9]|2[0-9]|3[01])|100\.(6[4-9]|[7-9][0-9]|1[01][0-9]|12[0-7]))\. ]]
+}
+
+# The address to reach it at: the one it was told, or else its own.
+server_address() {
+    local names
+    names=$(reported Domain)
+    if [[ $names =~ ^([0-9.]+)\.sslip\.io$ ]]; then echo "${BASH_REMATCH[1]}"; else address; fi
+}
+
+# Clouds give machines a private address, and translate.
+tell_private() {
+    local known
+    known=$(server_address)
+    if [ "$(reported Domain)" = "$known.sslip.io" ] && private "$known"; then
+        warn "Only the machine's own network reaches $known. If another address leads to it:"
+        warn "  sudo ./install.sh --domain ADDRESS.sslip.io"
+    fi
+}
+
 start_sshd() {
     if [ -n "$(listener "$(sshd_port)")" ]; then return 0; fi
     if systemd; then
@@ -341,8 +383,11 @@ let_in() {
         known+=$'\n'$print
     done < <(callers_keys)
     if [ $count = 0 ] && [ -z "$known" ]; then
+        local login=root as=
+        case ${SUDO_USER:-root} in root) ;; *) login=$SUDO_USER as='sudo ' ;; esac
         warn "No SSH public key of yours was found here, so nobody can push yet. From your machine:"
-        warn "  ssh root@$(address) $command ssh-keys:add me < ~/.ssh/id_ed25519.pub"
+        warn "  ssh $login@$(server_address) $as$command ssh-keys:add me < ~/.ssh/id_ed25519.pub"
+        warn "or here, with the key in a file: sudo ./install.sh --key FILE"
     fi
 }
 
@@ -413,7 +458,7 @@ fetch_demo() {
 
 farewell() {
     local login=$1 port=$2 url=$3 server remote
-    server=$login@$(address)
+    server=$login@$(server_address)
     remote=$server:myapp
     if [ "$port" != 22 ]; then
         remote=ssh://$server:$port/myapp
@@ -486,6 +531,7 @@ main() {
     prepare_to_install
     step "Installing packages"
     install_packages
+    check_overlay
     step "Installing the program"
     stage_program
     [ $action != stage ] || return 0
@@ -503,6 +549,7 @@ main() {
     else
         result "Ready"
     fi
+    tell_private
 }
 
 main "$@"

@@ -156,7 +156,8 @@ def _pair(session: Session, pair: str, *, encoded: bool) -> tuple[str, str]:
     if not equals:
         raise Misused(
             f"{shown(pair)} is not of the form KEY=VALUE",
-            resolution="Quote a value with spaces: KEY='a value'; KEY=- reads it from stdin.",
+            resolution="Quote a value with spaces: KEY='a value', and all once more for ssh:"
+            " ssh … \"config:set app KEY='a value'\"; KEY=- reads it from stdin.",
         )
     parse_config_key(key)
     if value == "-":

@@ -21,6 +21,7 @@ from paas.model.names import shown
 from paas.model.processes import UnknownProperty
 
 DEFAULT_RUNS = 20
+FIELDS = 5
 UNKNOWN_END = 1
 """The exit code for a run of which nobody saw one."""
 
@@ -36,6 +37,7 @@ def add(
     missed: str | None,
 ) -> None:
     """Run a command at set times, from now on."""
+    schedule, argv = _as_one_word(schedule, argv)
     command = argv[1:] if argv[:1] == (END_OF_OPTIONS,) else argv
     if not command:
         raise Misused("Please specify a command to run")
@@ -53,6 +55,13 @@ def add(
     session.platform.wake()
     session.report.step(f"Adding cron task {task.id} to {app.name}")
     session.output.line(task.id)
+
+
+def _as_one_word(schedule: str, argv: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """The schedule whole again: ssh(1) hands five words over where five fields were quoted."""
+    if schedule.startswith("@") or " " in schedule or len(argv) < FIELDS:
+        return schedule, argv
+    return " ".join((schedule, *argv[: FIELDS - 1])), argv[FIELDS - 1 :]
 
 
 def remove(session: Session, app: App, task: str) -> None:

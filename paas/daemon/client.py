@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """The thin client: what `paas` is on the server, and the forced command of every SSH key.
 
 People wait for it, so it is started as `python3 -I -S`, imports the standard library only

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from io import BufferedReader
-from typing import IO
+from typing import IO, cast
 
 from paas.deploy.tree import MAX_FILE_BYTES, MAX_LINK, PushRefused
 
@@ -91,6 +91,17 @@ def _of_tar(file: IO[bytes]) -> Iterator[Member]:
                 yield _file(path, one.mode, archive.extractfile(one), one.size)
             else:
                 raise ArchiveRefused(f"{path} in the archive is neither a file nor a link")
+        _check_end(archive)
+
+
+def _check_end(archive: tarfile.TarFile) -> None:
+    """tarfile takes a cut between two members, or in a header, for the end, which two blocks of
+    zeros are (POSIX.1-2017, pax, "ustar Interchange Format"). Many programs write or read one.
+    """
+    content = cast("IO[bytes]", archive.fileobj)
+    content.seek(archive.offset)
+    if content.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        raise ArchiveRefused("The archive is cut off: it has no end")
 
 
 def _of_zip(file: IO[bytes]) -> Iterator[Member]:

@@ -133,10 +133,9 @@ class Delivery:
     def _spooled(
         self, fetch: Callable[[Callable[[bytes], None]], None]
     ) -> Iterator[tuple[Path, int]]:
-        """What is fetched in a file of its own: path and descriptor. Raises `ArchiveRefused`."""
-        folder = self.pipeline.layout.deploys
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=".archive-", dir=folder.parent)
+        """What is fetched in a file without a name, which is gone with its descriptor whatever
+        happens: a path to it for other programs, and the descriptor. Raises `ArchiveRefused`.
+        """
         size = 0
 
         def take(data: bytes) -> None:
@@ -148,12 +147,10 @@ class Delivery:
             while view:
                 view = view[os.write(descriptor, view) :]
 
-        try:
+        with tempfile.TemporaryFile(dir=self.pipeline.layout.root) as file:
+            descriptor = file.fileno()
             fetch(take)
-            yield Path(name), descriptor
-        finally:
-            os.close(descriptor)
-            Path(name).unlink()
+            yield Path(f"/proc/{os.getpid()}/fd/{descriptor}"), descriptor
 
     def _as_git(self) -> AbstractContextManager[None]:
         git = pwd.getpwnam(self.pipeline.layout.git_user)

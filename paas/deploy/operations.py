@@ -94,9 +94,10 @@ class Operations:
     ) -> Release | None:
         """Make a release of the app with what is `changed`, and `store` it as it goes live.
 
-        Where nothing can run it is only stored, for the next release.
+        Where nothing can run it is only stored, for the next release. A first deploy, or one
+        that starts what was stopped, has read what there was: its turn is waited for.
         """
-        if restart and app.can_run:
+        if restart and (app.can_run or self._is_deployed(app)):
             with self.attempts.begin(app, actor, report) as attempt:
                 if attempt.app.can_run:
                     draft = changed(self.pipeline.drafts.next(attempt.app, reason))
@@ -105,6 +106,9 @@ class Operations:
             return None
         self._only(store)
         return None
+
+    def _is_deployed(self, app: App) -> bool:
+        return any(one.app_id == app.id for one in self.pipeline.store.deploys.unfinished())
 
     def _only(self, store: Callable[[], None]) -> None:
         with self.pipeline.store.transaction():

@@ -35,6 +35,8 @@ class Machine:
             self.pretend({name: f"echo {name} >>{folder}/changed"})
         self._changed = folder / "changed"
         self._policy = service_policy()
+        self.said = ""
+        """What the last run said of its progress."""
 
     def pretend(self, programs: Mapping[str, str]) -> None:
         """Put a shell script in front of each program; REAL is the real one."""
@@ -58,6 +60,7 @@ class Machine:
         assert not self.root.exists()
         assert not Path(f"{self.root}.program").exists()
         assert service_policy() == self._policy
+        self.said = done.stdout
         return done.stderr
 
 
@@ -98,6 +101,31 @@ def test_packages_that_cannot_be_had_leave_everything_as_it_was(machine: Machine
     said = machine.install()
     assert "E: Unable to locate package skopeo" in said
     assert said.endswith(" !     apt-get failed; its last lines are above\n")
+
+
+def test_another_apt_get_is_waited_for(machine: Machine) -> None:
+    asked = machine.shims / "asked"
+    machine.pretend({
+        "dpkg-query": '[ "$4" = skopeo ] && exit 1 || $REAL "$@"',
+        "apt-get": f"""echo "$1" >>{asked}
+            case $(grep -c . {asked}) in
+            1 | 2) echo 'E: Could not get lock /var/lib/apt/lists/lock.' \
+                'It is held by process 7 (apt)' ;;
+            3) exit 0 ;;
+            4) echo 'E: Could not get lock /var/lib/dpkg/lock-frontend.' \
+                'It is held by process 8 (u)' ;;
+            *) echo 'E: Unable to locate package skopeo' ;;
+            esac
+            exit 100""",
+    })  # fmt: skip
+    said = machine.install()
+    assert asked.read_text().split() == ["update"] * 3 + ["install"] * 2
+    assert said.endswith(" !     apt-get failed; its last lines are above\n")
+    waited = [line.strip() for line in machine.said.splitlines() if "Waiting" in line]
+    assert waited == [
+        "Waiting for another apt-get: held by process 7 (apt)",
+        "Waiting for another apt-get: held by process 8 (u)",
+    ]
 
 
 def test_a_program_that_cannot_be_built_leaves_nothing_of_itself(machine: Machine) -> None:

@@ -170,6 +170,57 @@ def test_two_contradictory_commands_at_once_are_one_after_the_other(world: World
         assert numbers == [4, 3, 2, 1]
 
 
+def test_what_is_set_during_a_first_deploy_is_live_behind_it(world: World) -> None:
+    app, (seen, begun), (wait, go) = world.app("first-set"), os.pipe(), os.pipe()
+
+    def first() -> None:
+        parts = Parts(world.layout)
+        with parts.attempts.begin(app, "test", Silent()) as attempt:
+            # Its config was read by now.
+            os.write(begun, b".")
+            os.read(wait, 1)
+            draft = Draft(
+                image=world.image,
+                commit=None,
+                config={"VERSION": Secret("1")},
+                processes={"web": SERVE},
+                formation={"web": 1},
+                reason="test",
+            )
+            parts.pipeline.launch(attempt, draft)
+
+    pids = [forked(first)]
+    os.read(seen, 1)
+    pids.append(forked(partial(set_version, world, app, 2)))
+    eventually(lambda: len(world.parts.store.deploys.list(app.id)) == 2)
+    os.write(go, b".")
+    assert [os.waitpid(pid, 0)[1] for pid in pids] == [0, 0]
+    eventually(lambda: world.version(app) == 2)
+    for descriptor in (seen, begun, wait, go):
+        os.close(descriptor)
+
+
+def test_what_is_set_during_a_first_deploy_that_fails_is_kept(world: World) -> None:
+    app, (seen, begun), (wait, go) = world.app("first-fails"), os.pipe(), os.pipe()
+
+    def first() -> None:
+        with Parts(world.layout).attempts.begin(app, "test", Silent()):
+            os.write(begun, b".")
+            os.read(wait, 1)
+            raise Unhealthy("It does not come up")
+
+    failing = forked(first)
+    os.read(seen, 1)
+    setting = forked(partial(set_version, world, app, 2))
+    eventually(lambda: len(world.parts.store.deploys.list(app.id)) == 2)
+    os.write(go, b".")
+    assert os.waitstatus_to_exitcode(os.waitpid(failing, 0)[1]) == 1
+    assert os.waitpid(setting, 0)[1] == 0
+    assert world.parts.store.config.get(app.id)["VERSION"].reveal() == "2"
+    for descriptor in (seen, begun, wait, go):
+        os.close(descriptor)
+
+
 # -- checks ------------------------------------------------------------------------------------
 
 

@@ -134,6 +134,7 @@ def test_install_demo_upgrade_uninstall_and_purge(installation: Installation) ->
     assert said.count("ssh ") >= 2
     assert "FAIL" not in said
     assert "No SSH public key" not in said
+    assert "own network" not in said
     assert len(installation.paas("ssh-keys:list", "--quiet").splitlines()) == 1
 
     before = pids(installation)
@@ -158,8 +159,11 @@ def test_install_demo_upgrade_uninstall_and_purge(installation: Installation) ->
     assert not installation.command.exists()
     assert pids(installation) == []
 
-    installation.install("--no-demo")
+    said = installation.install("--no-demo", "--domain", "172.31.5.6.sslip.io")
+    # What a cloud gives a machine, which translates another one to it.
+    assert "Only the machine's own network reaches 172.31.5.6." in said
     assert "hello" in installation.paas("apps:list")
+    assert "hello.172.31.5.6.sslip.io" in installation.paas("domains:report", "hello")
 
     installation.install("--purge")
     assert not installation.root.exists()

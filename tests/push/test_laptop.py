@@ -10,11 +10,12 @@ from tests.push.server import CLIENT
 
 
 def paas(live: App, *args: str, cwd: Path | None = None, **env: str) -> Outcome:
-    """The thin client the way a developer's PATH starts it."""
-    return run(
-        ["/usr/bin/python3", "-I", "-S", CLIENT, *args],
-        env=live.server.env | env, cwd=cwd or live.repository.folder,
-    )  # fmt: skip
+    """The thin client by the link that the README has a developer make."""
+    link = live.server.folder / "bin/paas"
+    if not link.is_symlink():
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to(CLIENT)
+    return run([link, *args], env=live.server.env | env, cwd=cwd or live.repository.folder)
 
 
 def test_the_app_is_the_one_of_the_remote(live: App) -> None:

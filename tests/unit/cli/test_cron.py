@@ -31,6 +31,8 @@ def app(paas: Paas) -> App:
     [
         (("x", "* * * *", "true"), "not a cron expression"),
         (("x", "* * * * *"), "COMMAND"),
+        (("x", "*", "*", "*", "true"), "not a cron expression"),
+        (("x", "30", "3", "*", "*", "rake", "tidy"), "'30 3 * * rake' is not a cron"),
         (("x", "* * * * *", "--"), "specify a command"),
         (("--timezone", "Mars", "x", "@daily", "true"), "not a time zone"),
         (("--timeout", "0", "x", "@daily", "true"), "not a length of time"),
@@ -63,6 +65,12 @@ def test_a_task_is_added_suspended_resumed_and_removed(paas: Paas, app: App) -> 
     assert paas("cron:remove", "x", task).code == 20
     told = [one.what for one in paas.store.events.tail(9, "x")]
     assert told == ["cron added", "cron suspended", "cron resumed", "cron removed"]
+
+
+def test_a_schedule_that_ssh_took_apart_is_one(paas: Paas, app: App) -> None:
+    paas("cron:add", "x", "30", "3", "*", "*", "MON-FRI", "rake", "tidy")
+    task = paas.store.cron.planned(app.id)[1].task
+    assert (task.schedule, task.command) == ("30 3 * * MON-FRI", "rake tidy")
 
 
 def test_a_shells_words_in_one_word_stay_as_they_are(paas: Paas, app: App) -> None:

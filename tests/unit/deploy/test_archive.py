@@ -53,6 +53,26 @@ def zipped(*entries: tuple[str, int, str], system: int = 3) -> io.BytesIO:
 FILE, LINK = tarfile.REGTYPE, tarfile.SYMTYPE
 
 
+def test_a_tar_that_is_cut_off_anywhere_is_refused() -> None:
+    whole = tar(("a", FILE, "x" * 600), ("b", LINK, "a"), ("c" * 120, FILE, "")).getvalue()
+    expected = list(members(io.BytesIO(whole), "tar"))
+    refused = 0
+    for end in range(0, len(whole), 64):
+        try:
+            assert list(members(io.BytesIO(whole[:end]), "tar")) == expected
+        except ArchiveRefused:
+            refused += 1
+    # One block of zeros is taken for the end, as of programs that write no second one.
+    assert refused * 64 == len(whole.rstrip(b"\0")) // 512 * 512 + 1024
+
+
+def test_a_damaged_header_is_not_the_end_of_a_tar() -> None:
+    damaged = bytearray(tar(("a", FILE, "x"), ("b", FILE, "y")).getvalue())
+    damaged[1024] ^= 1
+    with pytest.raises(ArchiveRefused, match="cut off"):
+        list(members(io.BytesIO(damaged), "tar"))
+
+
 @pytest.mark.parametrize("name", ["/etc/passwd", "../outside", "a/../../b", "a/..", ".."])
 def test_a_name_that_leads_out_is_refused(name: str) -> None:
     with pytest.raises(ArchiveRefused, match="leads out of it"):
