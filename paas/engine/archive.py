@@ -46,7 +46,8 @@ def pack(path: str, target: IO[bytes]) -> None:
 def unpack(source: IO[bytes], path: str, *, keep_owner: bool) -> None:
     """Make the files of a tar at `path`: below it if it is a directory, else under its name.
 
-    Without `keep_owner` all belongs to root. Raises `Refused`.
+    Without `keep_owner` all belongs to root, and gives nobody what root or a group may do: the
+    bits of who was its owner are another's. Raises `Refused`.
     """
     folder, renamed = _place(path)
     times: dict[str, float] = {}
@@ -205,8 +206,9 @@ def _dress(
     os.chown(where, *ids, follow_symlinks=False)
     if member.issym():
         return
-    os.chmod(where, stat.S_IMODE(member.mode))
-    for name in XATTRS:
+    mode = stat.S_IMODE(member.mode)
+    os.chmod(where, mode if keep_owner else mode & ~(stat.S_ISUID | stat.S_ISGID))
+    for name in XATTRS if keep_owner else ():
         value = member.pax_headers.get(_XATTR + name)
         if value is not None:
             os.setxattr(where, name, value.encode("utf-8", "surrogateescape"))

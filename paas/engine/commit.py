@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from paas.engine.build import instructions as ins
 from paas.engine.build.configure import configure, with_command
 from paas.engine.build.parse import parse
 from paas.engine.build.read import read
+from paas.engine.build.stubs import is_beneath
 from paas.engine.bundle import BOUND
 from paas.engine.bundler import Bundler
 from paas.engine.config import History, ImageConfig
@@ -102,10 +104,12 @@ class Commits:
             raise
 
     def _without_places(self, container_id: str, upper: Path) -> None:
+        """Its processes may have moved what a place is in, and left a link that leads out."""
         below = diff.Below(self._below(container_id))
-        for path in self._hidden(container_id):
-            if below.status(path) is None:
-                files.remove_tree(Path(f"{upper}{path}"))
+        for place in self._hidden(container_id):
+            path = posixpath.normpath(place).strip("/")
+            if below.status(place) is None and is_beneath(upper, path):
+                files.remove_tree(upper / path)
 
     def _written(self, container_id: str) -> Path:
         self.containers.get(container_id)

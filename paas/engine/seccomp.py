@@ -65,7 +65,7 @@ def _conditional(allowed: set[str]) -> list[dict[str, Any]]:
         for value in PERSONALITIES
     ]
     rules += [_rule(["ioctl"], "SCMP_ACT_ALLOW", [one]) for one in _other_than(1, TIOCSTI)]
-    rules.append(_rule(["socket"], "SCMP_ACT_ALLOW", [_argument(0, AF_VSOCK, "SCMP_CMP_NE")]))
+    rules += [_rule(["socket"], "SCMP_ACT_ALLOW", [one]) for one in _other_than(0, AF_VSOCK)]
     if "unshare" in allowed:
         rules.append(_rule(["clone"], "SCMP_ACT_ALLOW"))
     else:

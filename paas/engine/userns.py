@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -144,11 +145,13 @@ def open_user_namespace(user_range: UserRange) -> int:
     finally:
         for fd in (ready_read, done_read, done_write):
             os.close(fd)
+        # A child that another thread forks in between has the other end of `done` as well.
+        os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
 
 
 def _stay_in_user_namespace(ready: int, done: int, others: tuple[int, ...]) -> None:
-    """In the child of a fork: unshare, say so, and live until the parent has looked."""
+    """In the child of a fork: unshare, say so, and live until the parent has looked, or is gone."""
     try:
         for fd in others:
             os.close(fd)

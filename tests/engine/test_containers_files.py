@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import stat
+import struct
 import tarfile
 from pathlib import Path
 
@@ -18,6 +20,8 @@ from paas.engine.transfer import Transfer
 from tests.engine.machine import Machine
 
 SECRET = Path("/var/tmp/paas-secret-of-the-host")
+CAPABILITY = struct.pack("<IIIII", 0x02000001, 1 << 13, 0, 0, 0)
+"""cap_net_raw=ep, revision 2."""
 
 
 def _transfer(machine: Machine) -> Transfer:
@@ -119,6 +123,20 @@ def test_files_go_in_and_out_as_they_are(machine: Machine, tmp_path: Path) -> No
     assert (back / "inner/file").stat().st_uid == 0
 
 
+def test_what_comes_out_gives_nobody_a_right(machine: Machine, tmp_path: Path) -> None:
+    """A file of root's that runs as root is what every user of the host waits for."""
+    transfer = _transfer(machine)
+    with machine.running("sleep", "60") as container:
+        script = "echo x > /tmp/bit; chown web /tmp/bit; chmod 6755 /tmp/bit"
+        _sh(machine, container.id, script)
+        inside = machine.storage.rootfs.written(container.id) / "tmp/bit"
+        os.setxattr(inside, "security.capability", CAPABILITY)
+        transfer.to_host(container.id, "/tmp/bit", tmp_path)
+    arrived = tmp_path / "bit"
+    assert (arrived.stat().st_uid, stat.S_IMODE(arrived.stat().st_mode)) == (0, 0o755)
+    assert os.listxattr(arrived) == []
+
+
 def test_volumes_and_memory_are_reached_and_read_only_is_kept(
     machine: Machine, tmp_path: Path
 ) -> None:
@@ -209,6 +227,20 @@ def test_an_image_has_what_the_container_wrote(machine: Machine) -> None:
     assert output.text.splitlines()[:2] == ["1000 4755", "mine"]
     assert "group" not in output.text
     assert machine.events("commit")[0].attributes == {"image": image.id}
+
+
+def test_a_commit_removes_nothing_that_a_link_leads_to(machine: Machine, tmp_path: Path) -> None:
+    """What the place of a mount is in was moved away below the mount, and a link is there now."""
+    victim = tmp_path / "inner/kept"
+    victim.parent.mkdir()
+    victim.write_text("of the host")
+    script = f"mv /spot /moved && ln -s {victim.parent} /spot && echo done"
+    with machine.running(
+        "sh", "-c", f"{script}; sleep 60", tmpfs={"/spot/kept": 1 << 20}
+    ) as container:
+        machine.wait_for_line(container.id, "done")
+        _commits(machine).commit(container.id)
+    assert victim.read_text() == "of the host"
 
 
 def test_a_commit_without_space_leaves_nothing(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import struct
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 from paas.engine.mounting import CannotMount
 from paas.engine.pack import plain_capability
-from paas.engine.userns import UserRange
+from paas.engine.userns import UserRange, open_user_namespace
 from paas.host import syscalls
 from tests.engine.storage import Storage, inside
 
@@ -51,6 +52,31 @@ def test_a_failed_mount_leaves_nothing(storage: Storage) -> None:
     with pytest.raises(Exception, match="missing"):
         storage.rootfs.mount("c1", [layer], storage.range)
     assert storage.rootfs.leftovers() == set()
+
+
+def test_two_that_make_a_user_namespace_at_once_do_not_wait_for_each_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each child has the other parent's pipes, which were open when it was forked."""
+    meeting, fork, made = threading.Barrier(2), os.fork, list[int]()
+
+    def together() -> int:
+        meeting.wait(10)
+        return fork()
+
+    monkeypatch.setattr("os.fork", together)
+    ours = UserRange(1 << 30, 65536)
+    threads = [
+        threading.Thread(target=lambda: made.append(open_user_namespace(ours)), daemon=True)
+        for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(made) == 2
+    for descriptor in made:
+        os.close(descriptor)
 
 
 def test_unmounting_what_is_not_there_is_harmless(storage: Storage) -> None:

@@ -40,7 +40,7 @@ def is_empty(upper: Path, below: Sequence[Path]) -> bool:
 def _remove(upper: Path, below: Sequence[Path], path: str) -> bool:
     """Remove `path` from `upper` if it says nothing; whether it did."""
     found = upper / path
-    if not _is_beneath(upper, path):
+    if not is_beneath(upper, path):
         return False
     try:
         status = found.lstat()
@@ -58,7 +58,7 @@ def _remove(upper: Path, below: Sequence[Path], path: str) -> bool:
     return True
 
 
-def _is_beneath(upper: Path, path: str) -> bool:
+def is_beneath(upper: Path, path: str) -> bool:
     """Whether no parent of `path` in a layer is a symbolic link."""
     parent = posixpath.dirname(path)
     while parent:
@@ -71,7 +71,7 @@ def _is_beneath(upper: Path, path: str) -> bool:
 def _topmost(below: Sequence[Path], path: str) -> Path | None:
     """Where the highest layer that knows `path` has it; None if that one hides it."""
     for layer in reversed(below):
-        if not _is_beneath(layer, path):
+        if not is_beneath(layer, path):
             continue
         try:
             status = (layer / path).lstat()
