@@ -23,6 +23,7 @@ from paas.engine.config import ImageConfig, InvalidImage
 from paas.engine.container import Record
 from paas.engine.events import Journal
 from paas.engine.fill import fill
+from paas.engine.healthcheck import in_shell
 from paas.engine.layers import LayerId
 from paas.engine.network.publish import Publish, check_publish, parse_all
 from paas.engine.resources import HostFacts, host_facts
@@ -270,7 +271,7 @@ class Bundler:
         return self._network.resolv_conf
 
     def _record(self, spec: ContainerSpec, config: ImageConfig, base: int) -> Record:
-        health = spec.healthcheck or config.healthcheck
+        health = in_shell(spec.healthcheck or config.healthcheck, config.shell)
         return Record(
             id=spec.id,
             image=spec.image,

@@ -9,7 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -48,16 +49,16 @@ def changes(upper: Path, lowers: Sequence[Path], hidden: Collection[str] = ()) -
     no layer has them, and so is a directory in which nothing else was touched.
     """
     below = Below(lowers)
-    found: dict[str, Kind] = {}
+    found: dict[str, tuple[Kind, os.stat_result]] = {}
     for path, status in walk(upper):
         if is_hidden(path, hidden) and below.status(path) is None:
             continue
-        change = _change(status, below.status(path))
-        if change is not None:
-            found[path] = change
-    idle = [path for path in found if _is_idle(path, found, upper, below)]
+        kind = _change(status, below.status(path))
+        if kind is not None:
+            found[path] = kind, status
+    idle = [path for path in found if _is_idle(path, found, below)]
     return sorted(
-        (Change(path, kind) for path, kind in found.items() if path not in idle),
+        (Change(path, kind) for path, (kind, _) in found.items() if path not in idle),
         key=lambda change: change.path,
     )
 
@@ -68,16 +69,36 @@ def is_hidden(path: str, hidden: Collection[str]) -> bool:
 
 
 def walk(upper: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """Every entry below `upper`, a directory before what is in it."""
-    pending = [""]
-    while pending:
-        folder = pending.pop()
-        with os.scandir(f"{upper}{folder}") as entries:
-            for entry in sorted(entries, key=lambda entry: entry.name):
-                path, status = f"{folder}/{entry.name}", entry.stat(follow_symlinks=False)
-                yield path, status
+    """Every entry below `upper`, a directory before what is in it.
+
+    What the container removes or moves away meanwhile is left out.
+    """
+    top, pending = os.open(upper, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC), [""]
+    try:
+        while pending:
+            folder = pending.pop()
+            directory = _open(top, f".{folder}", os.O_RDONLY | os.O_DIRECTORY)
+            if directory is None:
+                continue
+            for name, status in _entries(directory):
                 if stat.S_ISDIR(status.st_mode):
-                    pending.append(path)
+                    pending.append(f"{folder}/{name}")
+                yield f"{folder}/{name}", status
+    finally:
+        os.close(top)
+
+
+def _entries(directory: int) -> list[tuple[str, os.stat_result]]:
+    """What is in an open directory, which is closed; sorted by name."""
+    found = []
+    try:
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):
+                    found.append((entry.name, entry.stat(follow_symlinks=False)))
+    finally:
+        os.close(directory)
+    return sorted(found, key=lambda each: each[0])
 
 
 class Below:
@@ -121,9 +142,9 @@ def _look(lower: Path, parts: Sequence[str]) -> tuple[os.stat_result | None, boo
         os.close(root)
 
 
-def _open(root: int, path: str) -> int | None:
+def _open(root: int, path: str, flags: int = os.O_PATH) -> int | None:
     try:
-        return syscalls.openat2(root, path, os.O_PATH | os.O_NOFOLLOW, resolve=_HERE)
+        return syscalls.openat2(root, path, flags | os.O_NOFOLLOW, resolve=_HERE)
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
             return None
@@ -150,9 +171,9 @@ def _change(status: os.stat_result, below: os.stat_result | None) -> Kind | None
     return Kind.ADDED if below is None else Kind.CHANGED
 
 
-def _is_idle(path: str, found: dict[str, Kind], upper: Path, below: Below) -> bool:
+def _is_idle(path: str, found: Mapping[str, tuple[Kind, os.stat_result]], below: Below) -> bool:
     """A directory that is above only because of what the runtime put into it."""
-    status, before = Path(f"{upper}{path}").lstat(), below.status(path)
+    status, before = found[path][1], below.status(path)
     if before is None or not (stat.S_ISDIR(status.st_mode) and stat.S_ISDIR(before.st_mode)):
         return False
     same = (status.st_mode, status.st_uid, status.st_gid) == (

@@ -7,7 +7,7 @@ Source: https://docs.docker.com/reference/dockerfile/#healthcheck.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
@@ -72,6 +72,13 @@ class Health:
             document["exit_code"],
             document["output"],
         )
+
+
+def in_shell(check: Healthcheck | None, shell: Sequence[str] | None) -> Healthcheck | None:
+    """The shell form with the image's SHELL, whose words it is for (Dockerfile reference)."""
+    if check is None or not shell or check.test[:1] != ("CMD-SHELL",):
+        return check
+    return replace(check, test=("CMD", *shell, *check.test[1:2]))
 
 
 def plan_of(check: Healthcheck | None) -> Plan | None:

@@ -293,6 +293,16 @@ def test_what_a_probe_finds(machine: Machine, test: tuple[str, ...], condition: 
     ]
 
 
+def test_a_command_of_an_image_with_a_shell_of_its_own_is_for_that_one(machine: Machine) -> None:
+    check = Healthcheck(("CMD-SHELL", "exit 1"))
+    image = machine.make_image(healthcheck=check, shell=("/bin/echo", "run:"))
+    with machine.running("sleep", "60", image=image.id) as container:
+        probes = Probes(machine.bundler, machine.containers, machine.foreground, machine.clock)
+        health = probes.probe(container.id)
+        assert health is not None
+        assert (health.condition, health.output) == (Condition.HEALTHY, "run: exit 1\n")
+
+
 def test_the_images_own_healthcheck_is_used(machine: Machine) -> None:
     image = machine.make_image(healthcheck=Healthcheck(("CMD", "true")))
     with machine.running("sleep", "60", image=image.id) as container:
