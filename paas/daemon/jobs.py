@@ -62,6 +62,9 @@ class Jobs:
         """Readable when a job has ended."""
         return {pidfd: key for key, (_, pidfd) in self._running.items()}
 
+    def __iter__(self) -> Iterator[Hashable]:
+        return iter(self._running)
+
     def __contains__(self, key: Hashable) -> bool:
         return key in self._running
 

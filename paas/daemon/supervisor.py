@@ -43,7 +43,7 @@ from paas.model.service import Service
 TIDY_SECONDS = 10.0
 HOUSEKEEPING_SECONDS = 3600.0
 HEALS = 8 * (os.cpu_count() or 1)
-"""Instances that are started at once: one app whose instances all hang stops no other's."""
+"""Instances that are started at once, and as many servers of services."""
 
 RETIRES = 64
 UPKEEPS = 2
@@ -80,6 +80,7 @@ class Supervisor:
         self._clock = self._parts.clock
         self._backoff = Backoff()
         self._heals = Jobs(HEALS, lock.release_after_fork)
+        self._service_heals = Jobs(HEALS, lock.release_after_fork)
         self._retires = Jobs(RETIRES, lock.release_after_fork)
         self._upkeep = Jobs(UPKEEPS, lock.release_after_fork)
         self._renewals = Jobs(RENEWALS, lock.release_after_fork)
@@ -114,6 +115,7 @@ class Supervisor:
     def _pools(self) -> tuple[Jobs, ...]:
         return (
             self._heals,
+            self._service_heals,
             self._retires,
             self._upkeep,
             self._renewals,
@@ -224,7 +226,7 @@ class Supervisor:
     def _awaits_service(self, app: App) -> bool:
         """Whether a service that the app is linked to is being started: it comes first."""
         links = self._parts.store.links.of_app(app.id)
-        return any(HealService(link.service_id) in self._heals for link in links)
+        return any(HealService(link.service_id) in self._service_heals for link in links)
 
     # -- the loop ----------------------------------------------------------------------------
 
@@ -240,13 +242,10 @@ class Supervisor:
             self._start(self._retires, Retire(instance.id), retire)
         for service in self._servers.look():
             heal_service = partial(self._heal_service, service)
-            self._start(self._heals, HealService(service.id), heal_service)
-        for app in store.apps.list():
-            if self._awaits_service(app):
-                continue
-            for member in self._healing.missing(app):
-                place = Heal(app.id, app.live or 0, member)
-                self._start(self._heals, place, partial(self._heal, app, member))
+            self._start(self._service_heals, HealService(service.id), heal_service)
+        apps = [app for app in store.apps.list() if not self._awaits_service(app)]
+        self._fill(apps)
+        for app in apps:
             if self._prober.concerns(app):
                 probe = Probe(app.id, app.live or 0)
                 self._start(self._probes, probe, partial(self._prober.run, app))
@@ -254,6 +253,17 @@ class Supervisor:
             watch.look()
             self._due += watch.due
         self._look_at_clock(self._clock.monotonic())
+
+    def _fill(self, apps: Sequence[App]) -> None:
+        """Start what apps lack. None takes all the room, not even one that lacks more than that."""
+        lacking = [(app, members) for app in apps if (members := self._healing.missing(app))]
+        share = max(2, HEALS // (len(lacking) + 1))
+        for app, members in lacking:
+            begun = sum(isinstance(key, Heal) and key.app_id == app.id for key in self._heals)
+            for member in members:
+                if begun < share:
+                    place = Heal(app.id, app.live or 0, member)
+                    begun += self._start(self._heals, place, partial(self._heal, app, member))
 
     def _look_at_clock(self, now: float) -> None:
         """Start the jobs whose time has come."""
@@ -272,13 +282,13 @@ class Supervisor:
             self._cleaned = now
             self._upkeep.start(Clean(), self._clean)
 
-    def _start(self, jobs: Jobs, key: Hashable, work: Callable[[], object]) -> None:
+    def _start(self, jobs: Jobs, key: Hashable, work: Callable[[], object]) -> bool:
         due = self._backoff.due(key)
         if due > self._clock.monotonic():
             self._due.append(due)
-        else:
-            # Without room, or while it runs already: the end of a job brings the next look.
-            jobs.start(key, work)
+            return False
+        # Without room, or while it runs already: the end of a job brings the next look.
+        return jobs.start(key, work)
 
     def _watch(self, instances: Sequence[Instance]) -> None:
         """Hold one pidfd for every live instance's monitor."""

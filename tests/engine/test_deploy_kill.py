@@ -13,6 +13,7 @@ from itertools import count, cycle
 
 import pytest
 
+from paas.daemon import supervisor
 from paas.daemon.supervisor import Supervisor
 from paas.deploy.fleet import Member
 from paas.deploy.heal import Healing
@@ -242,7 +243,11 @@ def test_an_app_that_is_healthy_and_crashes_at_once_is_started_ever_more_seldom(
     world.parts.lifecycle.destroy(app, actor="test", report=Silent())
 
 
-def test_hanging_instances_of_one_app_do_not_keep_another_from_coming_back(world: World) -> None:
+def test_hanging_instances_of_one_app_do_not_keep_another_from_coming_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Although there are as many of them as may be started at once."""
+    monkeypatch.setattr(supervisor, "HEALS", 4)
     hanging, app = world.app("a-hanging"), world.app("z-fine")
     world.deploy(app, 1)
     world.deploy(hanging, 1, SERVE, web=4)
