@@ -8,7 +8,6 @@ inherited and waits for the exit code: the socketpair already carries who and wh
 from __future__ import annotations
 
 import os
-import select
 import signal
 import socket
 import time
@@ -29,17 +28,14 @@ from paas.deploy.services_addons import Addons
 from paas.deploy.timeline import Timeline
 from paas.deploy.tree import GitContext, Objects, PushRefused, peel
 from paas.deploy.turns import Turns
-from paas.host.processes import Process
-from paas.host.sockets import Frame, PeerGone, Receiver, send
+from paas.deploy.upload import Upload
+from paas.host.sockets import Frame, PeerGone, send
 from paas.model.app import App
 from paas.model.report import Lines, Report
 from paas.model.request import Channel
 from paas.store.apps import AppNotFound
 
 HOOK_FD = "PAAS_HOOK_FD"
-UPLOAD_SECONDS = 3600.0
-"""Until git has everything: a client that hangs keeps the next push of its app waiting."""
-
 LOG = "output.log"
 
 NO_TEST = "no-test"
@@ -153,37 +149,10 @@ class Receiving:
                     )
                 finally:
                     hooks.close()
-                frame = self._frame(ours, git)
+                frame = Upload(ours, git, self._pipeline.clock).frame()
                 if frame is not None:
                     self._answer(ours, self._deploy(app, actor, Pushed.parse(frame)))
             return git.wait()
-
-    def _frame(self, connection: socket.socket, git: Process) -> Frame | None:
-        """The hook's frame; None when git ended without running it (nothing to update).
-
-        Raises `PushRefused` when it takes longer than `UPLOAD_SECONDS`.
-        """
-        poll = select.poll()
-        poll.register(connection, select.POLLIN)
-        poll.register(git.pidfd, select.POLLIN)
-        deadline = self._pipeline.clock.monotonic() + UPLOAD_SECONDS
-        while True:
-            left = deadline - self._pipeline.clock.monotonic()
-            if left <= 0:
-                git.kill()
-                git.wait()
-                raise PushRefused(
-                    f"The push did not arrive within {UPLOAD_SECONDS / 60:.0f} minutes",
-                    resolution="Push again; if it is that large, push it in parts.",
-                )
-            ready = {descriptor for descriptor, _ in poll.poll(left * 1000)}
-            if connection.fileno() in ready:
-                try:
-                    return Receiver(connection).receive()
-                except PeerGone:
-                    return None
-            if git.pidfd in ready:
-                return None
 
     def _answer(self, connection: socket.socket, code: int) -> None:
         try:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from paas.deploy.receive import Receiving
 from paas.deploy.repository import Repository
+from paas.deploy.upload import Upload
+from paas.host.clock import SystemClock
 from paas.host.processes import spawn
 from paas.model.app import App
 from paas.model.layout import Layout
@@ -49,8 +52,9 @@ def test_nothing_is_swept_before_git_has_ended(
     """Behind its hook git moves the objects of the push out of what a sweep removes."""
     repository = Scripted(Layout.at(tmp_path), 1)
     nothing = cast(Any, None)
-    receiving = Receiving(nothing, nothing, nothing, repository, nothing, nothing)
-    monkeypatch.setattr(receiving, "_frame", lambda *_: frame)
+    pipeline = cast(Any, SimpleNamespace(clock=SystemClock()))
+    receiving = Receiving(pipeline, nothing, nothing, repository, nothing, nothing)
+    monkeypatch.setattr(Upload, "frame", lambda _: frame)
     monkeypatch.setattr(receiving, "_deploy", lambda *_: 0)
     monkeypatch.setattr("paas.deploy.receive.Pushed.parse", lambda *_: None)
     assert receiving._serve(cast(App, None), "ann", (0, 1, 2)) == 0
