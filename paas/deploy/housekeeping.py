@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from paas.deploy import applogs
 from paas.deploy.attempt import Attempts
+from paas.deploy.repository import Repository
 from paas.deploy.running import log_directory
 from paas.engine.engine import Engine
 from paas.engine.gc import Collected
@@ -45,6 +46,7 @@ class Housekeeping:
             self.store.releases.keep(app.id, self.store.settings.value(KEEP_RELEASES, app.id))
             self._prune_logs(app)
             self._prune_deploys(app)
+            self._pack(app)
         self._prune_events()
         return self.collect()
 
@@ -81,6 +83,15 @@ class Housekeeping:
         ended = [one for one in self.store.deploys.list(app.id) if one.stage.finished]
         for deploy in ended[KEPT_DEPLOYS:]:
             remove_tree(self.attempts.directory(deploy.id))
+
+    def _pack(self, app: App) -> None:
+        """Between two deploys, which read the repository."""
+        turn = self.attempts.exclusive(app, "housekeeping")
+        if turn.try_acquire():
+            try:
+                Repository(self.layout, app.id).pack()
+            finally:
+                turn.release()
 
     def collect(self) -> Collected | None:
         """Remove images and layers that nothing needs; None when the engine was busy."""

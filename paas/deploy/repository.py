@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from paas.deploy.tree import Objects
@@ -38,6 +39,11 @@ MAX_PUSH = 2 << 30
 """Bytes that a push may have, as packed."""
 BRANCHES = "refs/heads"
 WRITABLE = ("objects", "objects/info", "objects/pack", "refs", "refs/heads", "refs/tags")
+
+
+MOST_PACKS = 50
+MOST_LOOSE = 2000
+"""Each push brings one pack or some loose objects, and git looks through all of them."""
 
 
 class ObjectsNotTaken(PaasError):
@@ -147,13 +153,56 @@ class Repository:
         return FileLock(self._layout.locks / f"app-{self.path.stem}.receive", shared=not alone)
 
     def sweep(self) -> None:
-        """Remove what a killed git received and did not keep, unless one is receiving."""
+        """Remove what a killed git received and did not keep, or packed and did not end, unless
+        one is at work.
+        """
+        with self._nobody_else() as alone:
+            objects = self.path / "objects"
+            left = ("tmp_objdir-incoming-*", "pack/.tmp-*", "pack/tmp_*")
+            for path in (path for pattern in left if alone for path in objects.glob(pattern)):
+                remove_tree(path)
+
+    def is_scattered(self) -> bool:
+        """Whether there are more packs or loose objects than git is quick with."""
+        objects = self.path / "objects"
+        packs = sum(1 for _ in (objects / "pack").glob("*.pack"))
+        return packs > MOST_PACKS or sum(1 for _ in objects.glob("??/*")) > MOST_LOOSE
+
+    def pack(self) -> bool:
+        """Put what many pushes brought into few packs, unless one is received; whether it did.
+
+        Nothing is dropped: a release may be of a commit that no branch leads to any more.
+        """
+        with self._nobody_else() as alone:
+            if not alone or not self.is_scattered():
+                return False
+            words = [
+                "nice",
+                "-n",
+                "19",
+                "git",
+                "-c",
+                "pack.threads=1",
+                "-c",
+                "pack.windowMemory=64m",
+            ]
+            done = spawn(
+                [*words, "repack", "-q", "-d", "--geometric=2"],
+                env=self._environment(MAX_PUSH),
+                cwd=self.path,
+                user=self._layout.git_user,
+            )
+            return done.wait() == 0
+
+    @contextmanager
+    def _nobody_else(self) -> Iterator[bool]:
+        """Whether nobody receives, who then cannot begin in the block."""
         nobody = self.receiving(alone=True)
         if not nobody.try_acquire():
+            yield False
             return
         try:
-            for directory in (self.path / "objects").glob("tmp_objdir-incoming-*"):
-                remove_tree(directory)
+            yield True
         finally:
             nobody.release()
 
