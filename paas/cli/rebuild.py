@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from paas.cli.access import Access
+from paas.cli.access import Access, authorise
 from paas.cli.command import Command, Names
 from paas.cli.parsing import Misused
 from paas.cli.session import Session
@@ -18,6 +18,7 @@ def rebuild(session: Session, app: App | None, *, every: bool) -> int:
         return _all(session)
     if app is None:
         raise Misused("Please specify an app to run the command on, or --all")
+    authorise(session.permissions, Access.DEPLOY, "ps:rebuild", app)
     _rebuild(session, app)
     return 0
 
@@ -51,7 +52,8 @@ COMMANDS = (
     Command(
         "ps:rebuild",
         "Build the live commit again and deploy it",
-        Access.DEPLOY,
+        # Of all apps those are built that the caller may deploy, perhaps none.
+        Access.VIEW,
         rebuild,
         Names.MAYBE_AN_APP,
         options=(

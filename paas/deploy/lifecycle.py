@@ -93,8 +93,16 @@ class Lifecycle:
         return freed + engine.caches.prune(cache_scope(app.id))
 
     def forget(self, app: App) -> None:
-        """Remove an app that was made for a push and never got anything to deploy."""
-        self.pipeline.store.apps.destroy(app.name)
+        """Remove an app that was made for a push and never got anything to deploy.
+
+        One of which somebody has set anything meanwhile stays: each change is an event.
+        """
+        store = self.pipeline.store
+        with store.transaction():
+            current, told = store.apps.by_id(app.id), store.events.tail(1, app.name)
+            if current != app or [event.what for event in told] != ["created"]:
+                return
+            store.apps.destroy(app.name)
         self._clear(app.id, Silent())
 
     def rename(self, app: App, new: str, *, actor: str, report: Report) -> App:

@@ -14,6 +14,7 @@ from itertools import count
 import pytest
 
 from paas.daemon import local
+from paas.deploy.creation import create_app
 from paas.deploy.draft import Draft
 from paas.deploy.explain import Unhealthy
 from paas.deploy.heal import Healing
@@ -23,6 +24,7 @@ from paas.engine.config import ImageConfig
 from paas.engine.images import ImageNotFound
 from paas.engine.spec import ContainerSpec
 from paas.model.app import App
+from paas.model.caller import Caller
 from paas.model.env import Secret
 from paas.model.health import Healthcheck, Probe
 from paas.model.instance import InstanceState
@@ -95,6 +97,23 @@ def test_the_image_of_a_container_is_kept_for_as_long_as_it_is_there(world: Worl
     assert world.parts.housekeeping.collect() is not None
     with pytest.raises(ImageNotFound):
         engine.images.get(image)
+
+
+def test_what_a_push_made_and_did_not_fill_is_gone_unless_somebody_set_it_up(world: World) -> None:
+    store, lifecycle = world.parts.store, world.parts.lifecycle
+    mistyped, prepared, renamed = (
+        create_app(store, name, Caller("root", "root"), "by its first push")
+        for name in ("mistyped", "prepared", "renamed")
+    )
+    world.parts.operations.apply_config(
+        prepared, {"A": "1"}, [], actor="ann", report=Silent(), restart=False
+    )
+    lifecycle.rename(renamed, "meant", actor="ann", report=Silent())
+    for app in (mistyped, prepared, renamed):
+        lifecycle.forget(app)
+    assert store.apps.find("mistyped") is None
+    assert store.config.get(prepared.id)["A"].reveal() == "1"
+    assert store.apps.get("meant").id == renamed.id
 
 
 # -- killed, and two at once -----------------------------------------------------------------

@@ -12,6 +12,7 @@ from paas.model.app import App
 from paas.model.env import Secret
 from paas.model.limits import MIB, Limits
 from paas.model.processes import CHECKS, MEMORY_LIMIT, STOP_TIMEOUT, Checks
+from paas.model.role import Role
 from paas.model.settings import BOOT_SECONDS, DRAIN_SECONDS, KEEP_RELEASES, TEST
 from tests.unit.cli.caller import Paas
 
@@ -153,6 +154,21 @@ def test_all_apps_of_commits_are_rebuilt_and_one_that_fails_holds_none_up(
     assert "Not rebuilt: broken" in said.err
     assert "image is no commit's" in said.out
     assert "--all" in paas("ps:rebuild").err
+
+
+def test_a_member_rebuilds_the_apps_of_the_role_and_no_other(paas: Paas, app: App) -> None:
+    bob = paas.let_in("bob", admin=False)
+    for name, role in (("mine", Role.DEPLOYER), ("seen", Role.VIEWER), ("theirs", None)):
+        one = paas.store.apps.create(name)
+        release(paas, one, f"sha256:{name}")
+        paas.store.apps.set_live(one.id, 1)
+        if role is not None:
+            paas.store.users.give("bob", one.id, role)
+    for name in ("seen", "theirs"):
+        assert paas("ps:rebuild", name, caller=bob).code != 0
+    assert paas.platform.asked == []
+    assert paas("ps:rebuild", "--all", caller=bob).code == 0
+    assert paas.platform.asked == [("rebuild", "mine", "bob")]
 
 
 def test_a_file_is_imported_in_one_go_and_may_replace(paas: Paas, app: App) -> None:
