@@ -6,7 +6,9 @@ not notice either. Meanwhile the next push of the app waits for its turn.
 
 from __future__ import annotations
 
+import os
 import select
+import signal
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
@@ -73,7 +75,8 @@ class Upload:
                 )
 
     def _refuse(self, why: str, resolution: str) -> None:
-        self.git.kill()
+        # With its children: one of them unpacks.
+        os.killpg(self.git.pid, signal.SIGKILL)
         self.git.wait()
         raise PushRefused(why, resolution=resolution)
 

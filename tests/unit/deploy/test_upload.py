@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import select
 import socket
 from collections.abc import Iterator
 
@@ -41,8 +43,15 @@ def test_one_that_goes_on_is_ended_at_its_limit_alone(
 ) -> None:
     """Work of a child of a child counts: git leaves unpacking to another git."""
     git = spawn(["sh", "-c", f"sh -c '{BUSY}'; true"])
+    while len(work_done(git.pid)) < 2:
+        assert git.poll() is None
+    [child] = {pid for pid, *_ in work_done(git.pid)} - {git.pid}
+    ended = os.pidfd_open(child)
     with pytest.raises(PushRefused, match="did not arrive within"):
         upload(ends[0], git, limit_s=1.5, stall_s=0.5).frame()
+    # Its child as well, whose pidfd says so.
+    assert select.select([ended], [], [], 10)[0]
+    os.close(ended)
 
 
 def test_what_is_read_counts_however_little(ends: tuple[socket.socket, socket.socket]) -> None:
