@@ -21,6 +21,11 @@ CONFIG_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 KEY_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,62}")
 
+MAX_BRANCH_BYTES = 250
+"""With `.lock` behind it a file name yet (NAME_MAX)."""
+
+_NOT_IN_BRANCH = re.compile(r"[ ~^:?*\[\\]|\.\.|@\{")
+
 MAX_SHOWN = 40
 
 
@@ -88,6 +93,28 @@ def parse_key_name(text: str) -> str:
     raise InvalidName(
         f"{shown(text)} is not a name for a key",
         resolution="Use 1 to 63 letters, digits and any of . _ - @, like ann@laptop.",
+    )
+
+
+def parse_branch(text: str) -> str:
+    """`text` if git takes it for the name of a branch, and a terminal shows it.
+
+    Source: git-check-ref-format(1), with `--branch`. Raises `InvalidName`.
+    """
+    parts = text.split("/")
+    if (
+        text.isprintable()
+        and len(text.encode()) <= MAX_BRANCH_BYTES
+        and text not in {"@", "HEAD"}
+        and not text.startswith(("-", "refs/heads/"))
+        and not text.endswith(".")
+        and not _NOT_IN_BRANCH.search(text)
+        and all(part and part[0] != "." and not part.endswith(".lock") for part in parts)
+    ):
+        return text
+    raise InvalidName(
+        f"{shown(text)} is not a branch name",
+        resolution="Write it as `git branch` does, like main or team/main.",
     )
 
 

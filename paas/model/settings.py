@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 from paas.errors import NotFound, PaasError
 from paas.model.limits import BUILD_LIMITS, MIB
-from paas.model.names import parse_domain, shown
+from paas.model.names import parse_branch, parse_domain, shown
 
 T = TypeVar("T")
 
@@ -60,13 +60,6 @@ def memory(text: str) -> int:
     return int(match[1]) * {"": 1, "k": 1024, "m": MIB, "g": 1024 * MIB}[match[2]]
 
 
-def _branch(text: str) -> str:
-    # git-check-ref-format(1), the part of it that a branch to deploy needs.
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_./-]{0,199}", text) or ".." in text:
-        raise InvalidSetting(f"{shown(text)} is not a branch name")
-    return text
-
-
 def _domains(text: str) -> str:
     """Domains parted by commas; none is fine."""
     return ",".join(dict.fromkeys(parse_domain(each.strip()) for each in text.split(",") if each))
@@ -83,7 +76,11 @@ HTTP_ADDRESS = Setting("http-address", str, "", "The address nginx listens on; e
 HTTP_PORT = Setting("http-port", whole(1, 65535), 80, "The port nginx serves HTTP on")
 HTTPS_PORT = Setting("https-port", whole(1, 65535), 443, "The port nginx serves HTTPS on")
 DOMAIN = Setting("domain", _domains, "", "Apps are served at <app>.<domain>, for each of them")
-DEPLOY_BRANCH = Setting("deploy-branch", _branch, "", "The branch whose push deploys", app=True)
+DEPLOY_BRANCH = Setting(
+    "deploy-branch", parse_branch, "", "The branch whose push deploys", app=True
+)
+"""Without one it is the branch of the first push, which is then set for its app."""
+
 DRAIN_SECONDS = Setting(
     "drain-seconds",
     whole(0, 3600),
