@@ -49,7 +49,7 @@ def fields(session: Session, app: App, releases: int) -> dict[str, str]:
         _bool(app.can_run),
         source,
         metadata,
-        app.branch or "",
+        session.store.settings.deploy_branch(app.id) or "",
         str(session.layout.repo(app.id)),
         _bool(session.store.locks.find(app.id) is not None),
         live.version if live else "",

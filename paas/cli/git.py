@@ -9,6 +9,7 @@ import click
 from paas.cli.access import Access
 from paas.cli.command import Command, Names
 from paas.cli.options import one_word
+from paas.cli.reports import report_options, show_report
 from paas.cli.session import Session
 from paas.deploy import sshclient
 from paas.deploy.archive import KINDS
@@ -16,6 +17,11 @@ from paas.errors import PaasError
 from paas.model.app import App
 from paas.model.buildpacks import GIT_HOSTS
 from paas.model.names import shown
+from paas.model.processes import UnknownProperty
+from paas.model.settings import DEPLOY_BRANCH
+
+FIELDS = ("deploy-branch", "global-deploy-branch", "computed-deploy-branch", "sha")
+"""Dokku's; computed is what holds."""
 
 STDIN = "--"
 
@@ -78,6 +84,50 @@ def sync(
         session.report.detail("It is live already: nothing to deploy")
     elif build or if_changed:
         delivery.deploy(app, commit, actor=session.actor, report=session.report)
+
+
+def change(session: Session, app: App | None, key: str, value: str | None) -> None:
+    """Set the branch that deploys; without a value it is as at first."""
+    if key != DEPLOY_BRANCH.name:
+        raise UnknownProperty(key, [DEPLOY_BRANCH.name])
+    if value is not None:
+        DEPLOY_BRANCH.parse(value)
+    session.keep(app, key, value, "git:set", key)
+    done = f"Setting {key} to {value}" if value is not None else f"Unsetting {key}"
+    session.report.step(f"{done} for {app.name if app else 'every app'}")
+    if app is None:
+        _tell_of_others(session)
+    elif value is None:
+        branch = session.store.settings.deploy_branch(app.id)
+        now = f"It is {branch}, as for every app" if branch else "The next push decides which it is"
+        session.report.detail(now)
+
+
+def _tell_of_others(session: Session) -> None:
+    """What every app has is not what the first push of one has set for it."""
+    apps, settings = session.store.apps.list(), session.store.settings
+    own = sum(settings.get(one.id, DEPLOY_BRANCH.name) is not None for one in apps)
+    if own:
+        count = f"{own} of {len(apps)} apps"
+        session.report.detail(f"{count} have one of their own, and keep it: see git:report")
+
+
+def report(session: Session, app: App | None, form: str, only: str | None) -> None:
+    """Show which branch deploys one app, or all, and the commit that is live."""
+    apps = session.apps() if app is None else [app]
+    show_report(session, "git", {one.name: _fields(session, one) for one in apps}, form, only)
+
+
+def _fields(session: Session, app: App) -> dict[str, str]:
+    settings, releases = session.store.settings, session.store.releases
+    live = releases.get(app.id, app.live) if app.live is not None else None
+    values = (
+        settings.get(app.id, DEPLOY_BRANCH.name),
+        settings.get(None, DEPLOY_BRANCH.name),
+        settings.deploy_branch(app.id),
+        live.commit if live else None,
+    )
+    return dict(zip(FIELDS, (value or "" for value in values), strict=True))
 
 
 def allow_host(session: Session, host: str) -> None:
@@ -151,6 +201,24 @@ COMMANDS = (
                 help="Deploy it unless it is live.",
             ),
         ),
+    ),
+    Command(
+        "git:set",
+        "Set the branch whose push deploys an app, or all apps",
+        Access.DEPLOY,
+        change,
+        Names.APP_OR_GLOBAL,
+        arguments=(one_word("key", "PROPERTY"), one_word("value", "VALUE", required=False)),
+        description="PROPERTY is deploy-branch. Without a value an app has the server's again"
+        " (--global), and where there is none that of its next push, which is then set for it.",
+    ),
+    Command(
+        "git:report",
+        "Show which branch deploys an app, or all, and the commit that is live",
+        Access.VIEW,
+        report,
+        Names.MAYBE_AN_APP,
+        options=report_options("git", FIELDS),
     ),
     Command(
         "git:allow-host",

@@ -23,12 +23,16 @@ class Asking:
     hooks: Hooks
 
     def pre_build(
-        self, attempt: Attempt, source: Source, branch: str, config: Mapping[str, Secret]
+        self,
+        attempt: Attempt,
+        source: Source,
+        branch: str | None,
+        config: Mapping[str, Secret],
     ) -> None:
         """Before a push is built."""
         facts = {
             "commit": source.context.commit,
-            "branch": branch,
+            "branch": branch or "",
             "builder": source.built_by,
             "process_types": sorted(source.procfile),
         }

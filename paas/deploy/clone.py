@@ -89,11 +89,12 @@ class Cloning:
                 repository.take_objects(Repository(pipeline.layout, old.id))
             pipeline.phases.release(attempt.app, draft, attempt.report)
             release = pipeline.launch(attempt, draft)
-            if draft.commit is not None and draft.branch is not None:
+            branch = pipeline.store.settings.deploy_branch(attempt.app.id)
+            if draft.commit is not None and branch is not None:
                 # Last: a push of what git knows already would deploy nothing.
                 git = pwd.getpwnam(pipeline.layout.git_user)
                 with syscalls.opening_as(git.pw_uid, git.pw_gid):
-                    set_branch(repository.path, draft.branch, draft.commit)
+                    set_branch(repository.path, branch, draft.commit)
             announce(pipeline, attempt, release)
 
     def _draft(self, old: App, app: App) -> Draft:
@@ -103,7 +104,6 @@ class Cloning:
         draft = replace(
             live,
             number=None,
-            branch=old.branch,
             formation=formation_for(live.processes, asked, live.formation),
             reason=f"Clone {old.name} v{old.live}",
         )

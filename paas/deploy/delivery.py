@@ -27,7 +27,6 @@ from paas.host import syscalls
 from paas.model.app import App
 from paas.model.buildpacks import GIT_HOSTS
 from paas.model.report import Report
-from paas.model.settings import DEPLOY_BRANCH
 
 CHUNK = 1 << 20
 MAIN = "main"
@@ -93,7 +92,7 @@ class Delivery:
         return repository
 
     def _branch(self, app: App) -> str:
-        return app.branch or self.pipeline.store.settings.value(DEPLOY_BRANCH, app.id) or MAIN
+        return self.pipeline.store.settings.deploy_branch(app.id) or MAIN
 
     def _commit(
         self, app: App, repository: Repository, commit: str, actor: str, report: Report

@@ -61,13 +61,18 @@ class Pipeline:
     builders: PluginBuilders
     clock: Clock
 
-    def push(self, attempt: Attempt, source: Source, branch: str, *, test: bool = True) -> Release:
-        """Build what was pushed and make it the live release, tested where the app asks for it."""
+    def push(
+        self, attempt: Attempt, source: Source, branch: str | None, *, test: bool = True
+    ) -> Release:
+        """Build what was pushed and make it the live release, tested where the app asks for it.
+
+        `branch` is the one it came by, and the app's from now on if that has none.
+        """
         # Until a release names the image, the lease keeps it from being collected.
         with self.engine.layers.lease():
             return self._push(attempt, source, branch, test=test)
 
-    def _push(self, attempt: Attempt, source: Source, branch: str, *, test: bool) -> Release:
+    def _push(self, attempt: Attempt, source: Source, branch: str | None, *, test: bool) -> Release:
         app, report, app_json = attempt.app, attempt.report, source.app_json
         declared, snippet = self._declared(app, source), self._snippet(app, source)
         self.asking.pre_build(attempt, source, branch, self.store.config.effective(app.id))
@@ -252,7 +257,7 @@ class Pipeline:
             self.store.apps.set_live(app.id, release.number)
             self.store.apps.set_stopped(app.id, stopped=False)
             if draft.branch is not None:
-                self.store.apps.set_branch(app.id, draft.branch)
+                self.store.settings.adopt_branch(app.id, draft.branch)
             also()
             self.store.deploys.set_release(attempt.deploy.id, release.number)
             self.store.deploys.finish(attempt.deploy.id, Stage.LIVE)

@@ -28,10 +28,10 @@ class Rebuilding:
         with self.attempts.begin(app, actor, report) as attempt:
             app = attempt.app
             live = self.pipeline.drafts.live(app)
-            if live.commit is None or app.branch is None:
+            if live.commit is None:
                 raise NotDeployed(app)
             objects = Repository(self.pipeline.layout, app.id).objects()
             builder = builder_options(store.settings, app.id)
             tree = GitContext(objects, live.commit)
             source = read_source(tree, builder, self.pipeline.builders)
-            return self.pipeline.push(attempt, source, app.branch)
+            return self.pipeline.push(attempt, source, store.settings.deploy_branch(app.id))

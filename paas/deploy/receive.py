@@ -22,7 +22,7 @@ from paas.deploy.lock import refuse_locked
 from paas.deploy.objects import keep_objects
 from paas.deploy.output import Output
 from paas.deploy.pipeline import BUILD, Pipeline
-from paas.deploy.refs import Push, RefUpdate, deployable
+from paas.deploy.refs import Push, RefUpdate, Target, deployable
 from paas.deploy.repository import Repository
 from paas.deploy.services_addons import Addons
 from paas.deploy.timeline import Timeline
@@ -33,6 +33,7 @@ from paas.host.sockets import Frame, PeerGone, send
 from paas.model.app import App
 from paas.model.report import Lines, Report
 from paas.model.request import Channel
+from paas.model.settings import DEPLOY_BRANCH
 from paas.store.apps import AppNotFound
 
 HOOK_FD = "PAAS_HOOK_FD"
@@ -171,7 +172,7 @@ class Receiving:
         output = Output(pushed.stderr)
         report = Lines(output.write)
         try:
-            push = deployable(pushed.updates, app.branch)
+            push = deployable(pushed.updates, self._target(app))
             objects = self._incoming(pushed)
             commit, _ = peel(objects, push.commit)
             if self._is_live(app, commit):
@@ -187,6 +188,15 @@ class Receiving:
             return 0
         finally:
             output.close()
+
+    def _target(self, app: App) -> Target:
+        settings = self._pipeline.store.settings
+        return Target(
+            app=app.name,
+            branch=settings.deploy_branch(app.id),
+            ssh=f"ssh {self._pipeline.layout.user}@server",
+            stays=app.deployed or settings.get(app.id, DEPLOY_BRANCH.name) is not None,
+        )
 
     def _incoming(self, pushed: Pushed) -> Objects:
         """Where the objects are now; in the repository alone when it had them all."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from shlex import quote
 
 from paas.deploy.tree import PushRefused
+from paas.model.names import parse_branch
 
 HEADS = "refs/heads/"
 
@@ -31,12 +33,28 @@ class Push:
     commit: str
 
 
-def deployable(updates: Sequence[RefUpdate], branch: str | None) -> Push:
-    """Choose the ref to deploy; `branch` is the app's deploy branch, None before the first.
+@dataclass(frozen=True)
+class Target:
+    """What is pushed to: an app, and its deploy branch; None where the first push decides.
+
+    `ssh` is how commands reach the server. `stays` says that the app is there behind a refusal
+    as well: one that its first push makes is not.
+    """
+
+    app: str
+    branch: str | None
+    ssh: str
+    stays: bool
+
+
+def deployable(updates: Sequence[RefUpdate], target: Target) -> Push:
+    """Choose the ref to deploy.
 
     Tags that travel with the branch are welcome. Everything else that would move a ref
-    without a deploy is refused: a push that succeeds means that the app is live.
+    without a deploy is refused: a push that succeeds means that the app is live. Raises
+    `PushRefused`, and `InvalidName` for a first branch that cannot be set as one.
     """
+    branch = target.branch
     for update in updates:
         if update.deletes:
             raise PushRefused(
@@ -60,10 +78,22 @@ def deployable(updates: Sequence[RefUpdate], branch: str | None) -> Push:
     if pushed != wanted:
         raise PushRefused(
             f"{pushed} is not the deploy branch, which is {wanted}",
-            ["To try it beside the app: paas apps:clone APP NEW, and push it there."],
-            f"To deploy it: git push paas {pushed}:{wanted}",
+            _instead(pushed, target),
+            f"To deploy it: git push paas {quote(f'{pushed}:{wanted}')}",
         )
-    return Push(pushed, heads[0].new)
+    return Push(pushed if branch else parse_branch(pushed), heads[0].new)
+
+
+def _instead(pushed: str, target: Target) -> list[str]:
+    """What else may be meant by a push of another branch."""
+    if not target.stays:
+        return []
+    # Two shells read it: the one it is typed into, and what parses it on the server.
+    command = f"{target.ssh} git:set {target.app} deploy-branch {quote(quote(pushed))}"
+    return [
+        "To try it beside the app: paas apps:clone APP NEW, and push it there.",
+        f"To deploy {pushed} from now on: {command}",
+    ]
 
 
 def short(ref: str) -> str:

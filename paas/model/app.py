@@ -10,8 +10,7 @@ class App:
     """A row of the apps table.
 
     `id` is never used again and survives a rename: repositories, uid ranges and
-    addresses are named by it. `live` is the number of the live release, `branch` the
-    deploy branch, adopted from the first push.
+    addresses are named by it. `live` is the number of the live release.
     """
 
     id: int
@@ -19,7 +18,6 @@ class App:
     created_at: float
     live: int | None
     stopped: bool
-    branch: str | None
 
     @property
     def deployed(self) -> bool:

@@ -108,7 +108,8 @@ def _told(*events: str) -> Callable[[Spec], Spec]:
 def pre_build(call: Call) -> Answer | None:
     """A push is about to be built.
 
-    commit, branch, builder, process_types (those of the Procfile).
+    commit, branch (empty where the app has none and is built again), builder,
+    process_types (those of the Procfile).
     """
 
 

@@ -85,10 +85,6 @@ class Apps:
         """Say whether the app should run at all."""
         self._db.execute("UPDATE apps SET stopped = ? WHERE id = ?", (int(stopped), app_id))
 
-    def set_branch(self, app_id: int, branch: str | None) -> None:
-        """Set the branch whose push deploys."""
-        self._db.execute("UPDATE apps SET branch = ? WHERE id = ?", (branch, app_id))
-
 
 def _app(row: Row) -> App:
     return App(
@@ -97,5 +93,4 @@ def _app(row: Row) -> App:
         created_at=row["created_at"],
         live=row["live"],
         stopped=bool(row["stopped"]),
-        branch=row["branch"],
     )

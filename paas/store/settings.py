@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from paas.host.database import Database
-from paas.model.settings import Setting
+from paas.model.settings import DEPLOY_BRANCH, Setting
 
 T = TypeVar("T")
 
@@ -50,6 +50,19 @@ class Settings:
         """The text that counts: the app's own, else the server's."""
         own = self.get(app_id, name)
         return own if own is not None or app_id is None else self.get(None, name)
+
+    def deploy_branch(self, app_id: int) -> str | None:
+        """The branch whose push deploys an app; None: the one that is pushed first.
+
+        As it was set, and not parsed: one from before may be called as none can be today.
+        """
+        return self.effective(DEPLOY_BRANCH.name, app_id)
+
+    def adopt_branch(self, app_id: int, branch: str) -> None:
+        """Have an app deploy from the branch of its first push, unless one was set."""
+        with self._db.transaction():
+            if self.deploy_branch(app_id) is None:
+                self.set(app_id, DEPLOY_BRANCH.name, branch)
 
     def get(self, scope: int | None, name: str) -> str | None:
         """The text that was set in exactly this scope."""

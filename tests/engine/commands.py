@@ -52,6 +52,7 @@ CASES = (
     Case("logs:set shop retain-count 7", "logs:set shop retain-count"),
     Case("events:set retain-count 7", "events:set retain-count"),
     Case("releases:retain shop 9", "releases:retain shop 10"),
+    Case("git:set shop deploy-branch trunk", "git:set shop deploy-branch"),
     Case("builder:set shop build-dir sub", "builder:set shop build-dir"),
     Case("builder:set shop build-arg A=1", "builder:set shop build-arg A"),
     *both("buildpacks:add shop static", "buildpacks:remove shop static"),

@@ -52,6 +52,6 @@ def test_only_a_live_instance_serves_and_only_a_wanted_one_restarts() -> None:
 def test_an_app_runs_when_it_was_deployed_and_is_not_stopped(
     live: int | None, stopped: bool, runs: bool
 ) -> None:
-    app = App(1, "x", 0.0, live, stopped=stopped, branch=None)
+    app = App(1, "x", 0.0, live, stopped=stopped)
     assert app.can_run is runs
     assert app.deployed is (live is not None)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
+from importlib.resources import files
+from pathlib import Path
+
 import pytest
 
-from paas.host.database import Unique
-from paas.model.settings import DRAIN_SECONDS
+from paas.host.database import Unique, split_statements
+from paas.model.layout import Layout
+from paas.model.settings import DEPLOY_BRANCH, DRAIN_SECONDS
 from paas.store.apps import AppNotFound, NameTaken
 from paas.store.store import Store
 from tests.unit.store.test_releases import add_release
@@ -100,6 +105,37 @@ def test_a_transaction_is_all_or_nothing(store: Store) -> None:
     with store.transaction():
         app = store.apps.create("shop")
         store.apps.set_stopped(app.id, stopped=True)
-        store.apps.set_branch(app.id, "main")
     found = store.apps.get("shop")
-    assert (found.stopped, found.branch, found.can_run) == (True, "main", False)
+    assert (found.stopped, found.can_run) == (True, False)
+
+
+def test_the_branch_of_a_first_push_is_the_app_s_unless_one_was_set(store: Store) -> None:
+    app, other = store.apps.create("shop"), store.apps.create("other")
+    assert store.settings.deploy_branch(app.id) is None
+    store.settings.adopt_branch(app.id, "master")
+    store.settings.adopt_branch(app.id, "main")
+    assert store.settings.deploy_branch(store.apps.rename("shop", "store").id) == "master"
+    store.settings.set(None, DEPLOY_BRANCH.name, "trunk")
+    store.settings.adopt_branch(other.id, "main")
+    assert store.settings.deploy_branch(other.id) == "trunk"
+    assert store.settings.get(other.id, DEPLOY_BRANCH.name) is None
+    store.settings.set(None, DEPLOY_BRANCH.name, None)
+    assert [store.settings.deploy_branch(one.id) for one in (app, other)] == ["master", None]
+
+
+def test_a_database_from_before_keeps_the_branches_of_its_apps(tmp_path: Path) -> None:
+    """Also one that could not be set today; it is read as it is."""
+    old = sqlite3.connect(tmp_path / "paas.db", isolation_level=None)
+    for name in ("0001_initial.sql", "0002_certificates.sql"):
+        for statement in split_statements((files("paas.store") / "migrations" / name).read_text()):
+            old.execute(statement)
+    old.execute("PRAGMA user_version=2")
+    for name, branch in (("shop", "-x"), ("new", None)):
+        values = (name, branch)
+        old.execute("INSERT INTO apps (name, created_at, branch) VALUES (?, 0, ?)", values)
+    old.close()
+
+    store = Store(Layout.at(tmp_path))
+    branches = {app.name: store.settings.deploy_branch(app.id) for app in store.apps.list()}
+    assert branches == {"shop": "-x", "new": None}
+    store.close()
