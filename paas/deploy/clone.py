@@ -7,17 +7,14 @@ image: nothing is built.
 
 from __future__ import annotations
 
-import pwd
 from dataclasses import dataclass, replace
 
 from paas.deploy.announce import announce
 from paas.deploy.attempt import Attempt, Attempts
-from paas.deploy.commits import set_branch
 from paas.deploy.creation import create_app
 from paas.deploy.draft import Draft, formation_for
 from paas.deploy.pipeline import Pipeline
 from paas.deploy.repository import Repository
-from paas.host import syscalls
 from paas.model.app import App
 from paas.model.caller import Caller
 from paas.model.report import Report
@@ -92,9 +89,7 @@ class Cloning:
             branch = pipeline.store.settings.deploy_branch(attempt.app.id)
             if draft.commit is not None and branch is not None:
                 # Last: a push of what git knows already would deploy nothing.
-                git = pwd.getpwnam(pipeline.layout.git_user)
-                with syscalls.opening_as(git.pw_uid, git.pw_gid):
-                    set_branch(repository.path, branch, draft.commit)
+                repository.settle(branch, draft.commit)
             announce(pipeline, attempt, release)
 
     def _draft(self, old: App, app: App) -> Draft:

@@ -11,6 +11,7 @@ from dulwich.refs import Ref
 from dulwich.repo import Repo
 
 from paas.deploy.archive import ArchiveRefused, Member
+from paas.deploy.refs import HEADS
 
 
 def commit_of(repository: Path, members: Iterable[Member], message: str, when: float) -> str:
@@ -42,7 +43,15 @@ def commit_of(repository: Path, members: Iterable[Member], message: str, when: f
 def set_branch(repository: Path, branch: str, commit: str) -> None:
     """Let a branch be at a commit, as a push of it would."""
     with Repo(str(repository)) as repo:
-        repo.refs[Ref(f"refs/heads/{branch}".encode())] = ObjectID(commit.encode())
+        repo.refs[Ref(f"{HEADS}{branch}".encode())] = ObjectID(commit.encode())
+
+
+def only_branch(repository: Path, branch: str) -> None:
+    """Forget every branch but one."""
+    with Repo(str(repository)) as repo:
+        for name in repo.refs.subkeys(Ref(HEADS.removesuffix("/").encode())):
+            if name != branch.encode("utf-8", "surrogateescape"):
+                repo.refs.remove_if_equals(Ref(HEADS.encode() + name), None)
 
 
 def _unwrapped(blobs: dict[str, tuple[int, ObjectID]]) -> dict[str, tuple[int, ObjectID]]:

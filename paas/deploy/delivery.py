@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import pwd
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from paas.deploy.announce import announce
 from paas.deploy.archive import MAX_BYTES, ArchiveRefused, members, opened
 from paas.deploy.attempt import Attempt, Attempts
 from paas.deploy.build import builder_options, read_source
-from paas.deploy.commits import commit_of, set_branch
+from paas.deploy.commits import commit_of
 from paas.deploy.draft import WEB, Draft, formation_for
 from paas.deploy.fetching import Fetcher
 from paas.deploy.outbound import download
@@ -23,7 +22,6 @@ from paas.deploy.pipeline import Pipeline
 from paas.deploy.repository import Repository
 from paas.deploy.tree import GitContext
 from paas.engine.images import Image
-from paas.host import syscalls
 from paas.model.app import App
 from paas.model.buildpacks import GIT_HOSTS
 from paas.model.report import Report
@@ -62,7 +60,11 @@ class Delivery:
         fetch: Callable[[Callable[[bytes], None]], None] = (
             (lambda take: download(url, hosts, take)) if url else (lambda take: _read(stdin, take))
         )
-        with self._spooled(fetch) as (_, descriptor), opened(descriptor) as file, self._as_git():
+        with (
+            self._spooled(fetch) as (_, descriptor),
+            opened(descriptor) as file,
+            repository.as_git(),
+        ):
             message = f"Archive {url or 'from standard input'}"
             now = self.pipeline.clock.now()
             commit = commit_of(repository.path, members(file, kind), message, now)
@@ -76,10 +78,7 @@ class Delivery:
         repository = self._repository(app)
         commit = Fetcher(self.pipeline.layout, hosts).fetch(source, repository.path)
         report.detail(f"Commit {commit[:8]}")
-        # Asked before: as the git user the database cannot be opened.
-        branch = self._branch(app)
-        with self._as_git():
-            set_branch(repository.path, branch, commit)
+        repository.settle(self._branch(app), commit)
         return commit
 
     def deploy(self, app: App, commit: str, *, actor: str, report: Report) -> None:
@@ -103,8 +102,7 @@ class Delivery:
             source = read_source(tree, builder, self.pipeline.builders)
             branch = self._branch(attempt.app)
             release = self.pipeline.push(attempt, source, branch)
-            with self._as_git():
-                set_branch(repository.path, branch, commit)
+            repository.settle(branch, commit)
             announce(self.pipeline, attempt, release)
 
     def _image(
@@ -150,10 +148,6 @@ class Delivery:
             descriptor = file.fileno()
             fetch(take)
             yield Path(f"/proc/{os.getpid()}/fd/{descriptor}"), descriptor
-
-    def _as_git(self) -> AbstractContextManager[None]:
-        git = pwd.getpwnam(self.pipeline.layout.git_user)
-        return syscalls.opening_as(git.pw_uid, git.pw_gid)
 
 
 def _read(descriptor: int, take: Callable[[bytes], None]) -> None:

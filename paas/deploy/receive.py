@@ -177,11 +177,12 @@ class Receiving:
             commit, _ = peel(objects, push.commit)
             if self._is_live(app, commit):
                 report.step(f"{commit[:8]} is already live as v{app.live}: nothing to deploy")
-                return 0
-            with self._attempts.begin(app, actor, report, commit) as attempt:
-                self._timeline = attempt.timeline
-                output.keep(attempt.directory / LOG)
-                self._run(attempt, push, commit, pushed)
+            else:
+                with self._attempts.begin(app, actor, report, commit) as attempt:
+                    self._timeline = attempt.timeline
+                    output.keep(attempt.directory / LOG)
+                    self._run(attempt, push, commit, pushed)
+            self._repository.settle(push.branch)
         except BaseException as error:  # noqa: BLE001 - told to the user, who sees no other stream
             return self._tell(error, report)
         else:

@@ -57,9 +57,12 @@ def deployable(updates: Sequence[RefUpdate], target: Target) -> Push:
     branch = target.branch
     for update in updates:
         if update.deletes:
+            name = short(update.name)
             raise PushRefused(
-                f"{short(update.name)} cannot be deleted by a push",
-                resolution="To remove the whole app: paas apps:destroy APP",
+                f"{name} cannot be deleted by a push",
+                resolution="To remove the whole app: paas apps:destroy APP"
+                if branch in (None, name)
+                else f"It goes by itself with the next push: git push paas {branch}",
             )
     heads = [update for update in updates if update.name.startswith(HEADS)]
     wanted = branch or (short(heads[0].name) if heads else "main")

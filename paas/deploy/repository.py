@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import pwd
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+from paas.deploy.commits import only_branch, set_branch
 from paas.deploy.tree import Objects
 from paas.errors import PaasError
 from paas.host import syscalls
@@ -37,7 +38,7 @@ FORCED = {
 }
 MAX_PUSH = 2 << 30
 """Bytes that a push may have, as packed."""
-BRANCHES = "refs/heads"
+HEAD = "ref: refs/heads/{}\n"
 WRITABLE = ("objects", "objects/info", "objects/pack", "refs", "refs/heads", "refs/tags")
 
 
@@ -76,7 +77,7 @@ class Repository:
             os.chown(self.path / name, git.pw_uid, git.pw_gid)
         write_atomic(self.path / "config", CONFIG, 0o644)
         # Last, since git takes a directory without HEAD for no repository.
-        write_atomic(self.path / "HEAD", "ref: refs/heads/main\n", 0o644)
+        write_atomic(self.path / "HEAD", HEAD.format("main"), 0o644)
 
     def admit(self) -> int:
         """Bytes that a push may have. Raises `DiskFull` when there is no room for any."""
@@ -124,11 +125,27 @@ class Repository:
 
         Read as the git user: he makes what is in there, links that lead out of it included.
         """
-        git = pwd.getpwnam(self._layout.git_user)
         directory = self.path / "objects"
-        return Objects(
-            own or directory, directory, lambda: syscalls.opening_as(git.pw_uid, git.pw_gid)
-        )
+        return Objects(own or directory, directory, self.as_git)
+
+    def settle(self, branch: str, commit: str | None = None) -> None:
+        """Have no branch but the deploy branch, which a clone then checks out.
+
+        With `commit` it is there: git moves it behind a push alone. Another one that stayed
+        would be up to date for git when it deploys again.
+        """
+        with self.as_git():
+            only_branch(self.path, branch)
+            if commit is not None:
+                set_branch(self.path, branch, commit)
+        head, text = self.path / "HEAD", HEAD.format(branch)
+        if head.read_text() != text:
+            write_atomic(head, text, 0o644)
+
+    def as_git(self) -> AbstractContextManager[None]:
+        """Files are opened as the git user in it."""
+        git = pwd.getpwnam(self._layout.git_user)
+        return syscalls.opening_as(git.pw_uid, git.pw_gid)
 
     def take_objects(self, other: Repository) -> None:
         """Have all objects of another app's repository as well, its branches apart.

@@ -113,6 +113,66 @@ def test_another_branch_is_refused_with_what_to_type(live: App) -> None:
     assert "topic" not in live.server.paas("releases", live.name).ok().out
 
 
+def test_a_renamed_branch_deploys_behind_the_command_that_its_refusal_names(
+    server: Server, app: App
+) -> None:
+    git, push = app.repository.git, app.repository.push
+    git("checkout", "-q", "-b", "master").ok()
+    app.repository.commit(apps.plain("1"))
+    push("master").ok()
+    git("branch", "-m", "main").ok()
+    second = app.repository.commit(apps.plain("2"))
+    refused = push("main").failed()
+    assert "main is not the deploy branch, which is master" in refused.text
+    [line] = [line for line in refused.text.splitlines() if "git:set" in line]
+    _, typed, command = line.strip().partition(f": ssh {server.layout.user}@server ")
+    assert typed
+    assert "is not a branch name" in app.ssh("git:set {} deploy-branch a..b").failed(1).err
+    assert app.serves("hello 1")
+    assert "Setting deploy-branch to main" in server.ssh(command).ok().out
+    assert "Released v2" in push("main").ok().text
+    assert app.serves("hello 2")
+    # The old one is gone, and a clone checks the new one out.
+    listed = git("ls-remote", "--symref", "paas").ok().out
+    assert listed.splitlines() == [
+        "ref: refs/heads/main\tHEAD", f"{second}\tHEAD", f"{second}\trefs/heads/main"
+    ]  # fmt: skip
+    # Nor is it up to date when it deploys again with what was pushed then.
+    app.ssh("git:set {} deploy-branch team/main").ok()
+    app.repository.commit(apps.plain("3"))
+    push("main:team/main").ok()
+    assert app.serves("hello 3")
+    assert "The next push decides" in app.ssh("git:set {} deploy-branch").ok().out
+    assert "team/main" not in app.ssh("git:report {}").ok().out
+    app.ssh("ps:rebuild {}").ok()
+    push(f"{second}:refs/heads/main").ok()
+    assert app.serves("hello 2")
+    assert app.ssh("git:report {} --git-deploy-branch").ok().out == "main\n"
+    clone = f"{app.name}-clone"
+    try:
+        app.ssh(f"apps:clone {{}} {clone} --skip-deploy").ok()
+        assert server.ssh(f"git:report {clone} --git-deploy-branch").ok().out == "main\n"
+    finally:
+        server.paas("apps:destroy", clone, "--force")
+
+
+def test_a_first_push_of_another_branch_than_the_server_s_is_refused_and_leaves_no_app(
+    server: Server, app: App
+) -> None:
+    app.repository.commit(apps.plain())
+    server.paas("git:set", "--global", "deploy-branch", "trunk").ok()
+    try:
+        refused = app.repository.push("main").failed()
+        assert "main is not the deploy branch, which is trunk" in refused.text
+        assert "git push paas main:trunk" in refused.text
+        assert "git:set" not in refused.text, "of an app that is not there"
+        app.ssh("git:report {}").failed(20)
+        app.repository.push("main:trunk").ok()
+    finally:
+        server.paas("git:set", "--global", "deploy-branch").ok()
+    assert app.serves("hello")
+
+
 def test_a_deletion_is_refused(live: App) -> None:
     pushed = live.repository.push(":main").failed()
     assert "deleted" in pushed.text

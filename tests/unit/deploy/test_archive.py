@@ -16,7 +16,7 @@ from dulwich.repo import Repo
 
 from paas.deploy import archive
 from paas.deploy.archive import ArchiveRefused, Member, members
-from paas.deploy.commits import commit_of, set_branch
+from paas.deploy.commits import commit_of, only_branch, set_branch
 from paas.deploy.tree import GitContext, Objects
 
 
@@ -216,6 +216,23 @@ def test_they_become_a_commit_without_the_directory_around_them(bare: Path) -> N
     set_branch(bare, "main", commit)
     assert contents(bare, commit) == {"a": b"x", "b/c": b"x", "b/d": b"x"}
     assert (bare / "refs/heads/main").read_text().strip() == commit
+
+
+def test_one_branch_stays_where_others_were(bare: Path) -> None:
+    """Also packed, and one that is a directory of another; git then makes the other again."""
+    commit = commit_of(bare, [Member("a", stat.S_IFREG | 0o644, b"x")], "Archive", 0)
+    set_branch(bare, "old", commit)
+    git = ["git", "--git-dir", str(bare)]
+    subprocess.run([*git, "pack-refs", "--all"], check=True)
+    set_branch(bare, "team/new", commit)
+    only_branch(bare, "team")
+    set_branch(bare, "team", commit)
+    only_branch(bare, "team")
+    only_branch(bare, "team/new")
+    subprocess.run([*git, "update-ref", "refs/heads/team/new", commit], check=True)
+    shown = [*git, "for-each-ref", "--format=%(refname)"]
+    refs = subprocess.run(shown, check=True, capture_output=True, text=True).stdout
+    assert refs == "refs/heads/team/new\n"
 
 
 def test_an_empty_archive_and_a_file_that_is_a_directory_are_refused(bare: Path) -> None:

@@ -33,6 +33,12 @@ def test_deleting_a_branch_is_refused() -> None:
     assert "apps:destroy" in error.resolution
 
 
+def test_a_branch_that_deploys_no_more_goes_by_itself() -> None:
+    error = refusal(update("refs/heads/master", NONE))
+    assert "master cannot be deleted" in error.brief
+    assert "It goes by itself" in error.resolution
+
+
 def test_a_tag_alone_is_refused_with_what_to_type() -> None:
     error = refusal(update("refs/tags/v1"))
     assert "v1 is not a branch" in error.brief
