@@ -22,6 +22,7 @@ from paas.engine.build.rules import Offer
 from paas.engine.build.withfile import WithFile
 from paas.engine.engine import Engine
 from paas.engine.images import Image
+from paas.host.commandgroups import physical_memory
 from paas.host.content import content
 from paas.model.app import App
 from paas.model.appjson import AppJson, parse_app_json
@@ -85,6 +86,13 @@ class Built:
     processes: Mapping[str, str | None]
 
 
+def build_memory(value: int, physical: int) -> int:
+    """Bytes that a build may have: what was set, or else no more than half of what there is, so
+    that one that needs more is ended, and not the databases beside it.
+    """
+    return min(value, physical // 2) if value == BUILD_MEMORY.default else value
+
+
 def builder_options(settings: Settings, app_id: int) -> BuilderOptions:
     """What was set about the builds of an app."""
     return BuilderOptions(
@@ -95,7 +103,7 @@ def builder_options(settings: Settings, app_id: int) -> BuilderOptions:
         config=settings.value(BUILD_CONFIG, app_id),
         ssh_key=settings.value(SSH_KEY, app_id),
         seconds=settings.value(BUILD_SECONDS, app_id),
-        memory_bytes=settings.value(BUILD_MEMORY, app_id),
+        memory_bytes=build_memory(settings.value(BUILD_MEMORY, app_id), physical_memory()),
         buildpacks=settings.value(BUILDPACKS, app_id),
         stack=settings.value(STACK, app_id),
         git_hosts=settings.value(GIT_HOSTS),

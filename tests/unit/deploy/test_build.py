@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from paas.buildpack.outcome import BuildpackFailed
-from paas.deploy.build import select
+from paas.deploy.build import build_memory, select
 from paas.engine.build.context import DirectoryContext
 from paas.model.appjson import parse_app_json
 from paas.model.builder import BUILDPACK, DOCKERFILE, BuilderOptions
@@ -23,6 +23,23 @@ ORDER = {
     "index.html": "",
 }
 """Files of which each says how to build the tree, the strongest first."""
+
+
+@pytest.mark.parametrize(
+    ("value_mib", "physical_mib", "expected_mib"),
+    [
+        (2048, 16384, 2048),
+        (2048, 4096, 2048),
+        (2048, 1024, 512),
+        (3000, 1024, 3000),
+        (64, 1024, 64),
+    ],
+)
+def test_a_build_has_half_of_a_small_machine_unless_it_was_set(
+    value_mib: int, physical_mib: int, expected_mib: int
+) -> None:
+    mib = 1 << 20
+    assert build_memory(value_mib * mib, physical_mib * mib) == expected_mib * mib
 
 
 class Tree(DirectoryContext):
