@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import click
@@ -18,6 +19,7 @@ from paas.model.proxysettings import BASIC_AUTH, MAINTENANCE, PROXY_SETTINGS
 from paas.model.settings import Setting
 from paas.model.traffic import CLASSES, Traffic, total
 from paas.plugin.installed import Installed
+from paas.proxy import logs
 from paas.store.traffic import HOUR, KEPT_S, MINUTE
 
 MAX_PAGE_BYTES = 1024 * 1024
@@ -130,12 +132,27 @@ def _facts(traffic: Traffic) -> dict[str, Any]:
     }
 
 
-def access_logs(session: Session, app: App, lines: int) -> None:
-    """Print the end of an app's access log, as it is written."""
-    path = session.platform.router.access_log(app)
-    text = path.read_bytes() if path.exists() else b""
-    for line in text.splitlines()[-lines:] if lines else ():
-        session.output.data(line + b"\n")
+def access_logs(session: Session, app: App, lines: int, *, tail: bool) -> None:
+    """Print the end of an app's access log, as it is written, and what comes when asked to."""
+    _show(session, app, session.platform.router.access_log, lines, tail=tail)
+
+
+def _show(
+    session: Session, app: App, log: Callable[[App], Path], lines: int, *, tail: bool
+) -> None:
+    if tail:
+        session.request.channel.end_with_client()
+        for data in logs.follow(lambda: _log_now(session, app, log), lines):
+            session.output.foreign(data)
+    else:
+        session.output.foreign(logs.last(log(app), lines))
+    session.output.foreign(b"")
+
+
+def _log_now(session: Session, app: App, log: Callable[[App], Path]) -> Path | None:
+    """The log of an app, whatever it is called by now: who has its name may be another one."""
+    now = session.store.apps.by_id(app.id)
+    return None if now is None else log(now)
 
 
 def maintenance_on(session: Session, app: App) -> None:
@@ -173,6 +190,19 @@ def table() -> str:
         for each in PROXY_SETTINGS
     ]
     return "\n".join(columns(rows))
+
+
+def _lines() -> tuple[click.Option, ...]:
+    return (
+        click.Option(
+            ["-n", "--num", "lines"],
+            type=click.IntRange(0, 100000),
+            default=100,
+            metavar="LINES",
+            help="How many, 100 unless given.",
+        ),
+        click.Option(["-t", "--tail"], is_flag=True, help="Go on showing what comes."),
+    )
 
 
 COMMANDS = (
@@ -216,15 +246,7 @@ COMMANDS = (
         Access.VIEW,
         access_logs,
         Names.AN_APP,
-        options=(
-            click.Option(
-                ["-n", "--num", "lines"],
-                type=click.IntRange(0, 100000),
-                default=100,
-                metavar="LINES",
-                help="How many.",
-            ),
-        ),
+        options=_lines(),
     ),
     Command(
         "maintenance:on",

@@ -22,6 +22,7 @@ from paas.proxy.challenges import Challenges
 from paas.proxy.exposed import Exposed
 from paas.proxy.generations import Generations
 from paas.proxy.listening import Listening
+from paas.proxy.logs import rotated
 from paas.proxy.nginx import Nginx, NginxFailed
 from paas.proxy.pairs import Pairs
 from paas.proxy.presented import presented
@@ -159,7 +160,7 @@ class Proxy:
         with self._lock():
             renamed = False
             for log in [*self._logs.glob("*.log"), *self._logs.glob("*/*.log")]:
-                older = log.with_suffix(".log.1")
+                older = rotated(log)
                 if log.parent != self._logs and log.stem not in apps:
                     log.unlink()
                     older.unlink(missing_ok=True)
