@@ -137,6 +137,11 @@ def access_logs(session: Session, app: App, lines: int, *, tail: bool) -> None:
     _show(session, app, session.platform.router.access_log, lines, tail=tail)
 
 
+def error_logs(session: Session, app: App, lines: int, *, tail: bool) -> None:
+    """Print the end of what the proxy complained of in requests to an app."""
+    _show(session, app, session.platform.router.error_log, lines, tail=tail)
+
+
 def _show(
     session: Session, app: App, log: Callable[[App], Path], lines: int, *, tail: bool
 ) -> None:
@@ -247,6 +252,16 @@ COMMANDS = (
         access_logs,
         Names.AN_APP,
         options=_lines(),
+    ),
+    Command(
+        "proxy:error-logs",
+        "Show what the proxy says of requests to an app that failed",
+        Access.VIEW,
+        error_logs,
+        Names.AN_APP,
+        options=_lines(),
+        description="nginx's own words: which instance it did not reach, who was refused and why. "
+        "What is about no app's domain or port is in its log on the server.",
     ),
     Command(
         "maintenance:on",

@@ -174,6 +174,10 @@ class Router:
         """The app's access log."""
         return self._proxy.log_of(app.name)
 
+    def error_log(self, app: App) -> Path:
+        """What the proxy complains of in requests to the app."""
+        return self._proxy.error_log_of(app.name)
+
     def mark(self, app: App) -> Mark:
         """The present, for `served_since`."""
         return self._proxy.traffic.mark(app.name)

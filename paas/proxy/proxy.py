@@ -38,7 +38,7 @@ WORKER_USER = "www-data"
 """Debian's own user for web servers. Not paasd's web user: that one may ask paasd."""
 
 LOG_BYTES = 50 * 2**20
-"""An access log is rotated when it is longer."""
+"""A log is rotated when it is longer."""
 
 READ_AT_START = 100
 """So many certificates nginx reads at each start and reload, as it always did: 0.6 ms of processor
@@ -151,6 +151,10 @@ class Proxy:
     def log_of(self, app: str) -> Path:
         """The access log of one app: one JSON object per line."""
         return self._logs / "apps" / f"{app}.log"
+
+    def error_log_of(self, app: str) -> Path:
+        """What nginx complains of in the requests to one app, a line each."""
+        return self._logs / "errors" / f"{app}.log"
 
     def rotate_logs(self, apps: Collection[str]) -> None:
         """Begin anew what has grown past `LOG_BYTES`, forget what is of no app any more.
@@ -333,6 +337,7 @@ class Proxy:
             (self._layout.proxy / "tmp", 0o710),
             (self._logs, 0o710),
             (self._logs / "apps", 0o710),
+            (self._logs / "errors", 0o710),
             (self._logs / "traffic", 0o710),
             (self._run, 0o700),
         ):

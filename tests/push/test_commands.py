@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 import subprocess
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -263,22 +265,42 @@ def test_logs_are_the_instance_s_output(live: App) -> None:
     assert "web.1" in live.ssh("logs {} -p web").ok().out
 
 
-def test_a_tail_follows_and_ends_with_its_connection(live: App) -> None:
+def send_much(app: App, path: str) -> None:
+    """Announce more than the proxy takes."""
+    connection = http.client.HTTPConnection("127.0.0.1", app.server.http_port, timeout=10)
+    headers = {"Host": f"{app.name}.{DOMAIN}", "Content-Length": str(1 << 50)}
+    connection.request("POST", path, headers=headers)
+    assert connection.getresponse().status == 413
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("command", "visit"),
+    [
+        ("logs", App.get),
+        ("proxy:access-logs", App.get),
+        ("proxy:error-logs", send_much),
+    ],
+)
+def test_a_tail_follows_and_ends_with_its_connection(
+    live: App, command: str, visit: Callable[[App, str], object]
+) -> None:
     before = live.server.processes()
+    visit(live, "/first-to-be-logged")
     tail = subprocess.Popen(
-        ["ssh", "server", "--", f"logs {live.name} -t -n 1"], env=live.server.env,
+        ["ssh", "server", "--", f"{command} {live.name} -t -n 1"], env=live.server.env,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     assert tail.stdout is not None
     assert tail.stdout.readline()
-    live.get("/nowhere-to-be-logged")
+    visit(live, "/nowhere-to-be-logged")
     for line in tail.stdout:
         if b"nowhere-to-be-logged" in line:
             break
     tail.terminate()
     tail.communicate()
     eventually(lambda: not [line for pid, line in live.server.processes().items()
-                            if pid not in before and " logs " in line])  # fmt: skip
+                            if pid not in before and f" {command} " in line])  # fmt: skip
 
 
 # -- run -------------------------------------------------------------------------------------

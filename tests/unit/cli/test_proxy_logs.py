@@ -1,4 +1,4 @@
-"""`proxy:access-logs`: an app's own lines, and whose it never shows."""
+"""`proxy:access-logs` and `proxy:error-logs`: an app's own lines, and whose it never shows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from paas.proxy.proxy import Proxy
 from paas.store.store import Store
 from tests.unit.cli.caller import Paas
 
-LOGS = ["proxy:access-logs"]
+LOGS = ["proxy:access-logs", "proxy:error-logs"]
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def app(paas: Paas) -> App:
 
 def log_of(paas: Paas, command: str, app: str = "x") -> Path:
     """The file that a command is about, and its folder."""
-    folder = {"proxy:access-logs": "apps"}[command]
+    folder = {"proxy:access-logs": "apps", "proxy:error-logs": "errors"}[command]
     path = paas.layout.logs / "proxy" / folder / f"{app}.log"
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
@@ -116,6 +116,13 @@ def test_a_reader_that_is_gone_ends_it(paas: Paas, app: App, command: str) -> No
     code, seen = followed(paas, (command, "x", "-t"), {b"1\n": visit_again}, leaving=True)
     assert (code, seen) == (READER_GONE, [b"1\n"])
     assert paas.channel.ends_with_client
+
+
+@pytest.mark.parametrize("command", LOGS)
+def test_dokku_s_name_leads_here(paas: Paas, app: App, command: str) -> None:
+    said = paas(command.replace("proxy:", "nginx:"), "x")
+    assert said.code == 1
+    assert f"`{command}`" in said.err
 
 
 # -- what it shows -----------------------------------------------------------------------
