@@ -38,6 +38,8 @@ class Lifecycle:
             with parts.store.transaction():
                 parts.store.apps.destroy(app.name)
                 parts.store.events.add(actor, app.name, "destroyed")
+                # In here: behind it somebody else may have the name, and read them.
+                parts.router.forget_logs(app)
             while not self._clear(app.id, report):
                 parts.clock.sleep(USERS_POLL_SECONDS)
         wake_supervisor(parts.layout)
@@ -103,6 +105,7 @@ class Lifecycle:
             if current != app or [event.what for event in told] != ["created"]:
                 return
             store.apps.destroy(app.name)
+            self.pipeline.router.forget_logs(app)
         self._clear(app.id, Silent())
 
     def rename(self, app: App, new: str, *, actor: str, report: Report) -> App:
@@ -111,6 +114,8 @@ class Lifecycle:
         with parts.store.transaction():
             renamed = parts.store.apps.rename(app.name, new)
             parts.store.events.add(actor, new, "renamed", f"from {app.name}")
+            # In here: nobody serves the new name yet, and nobody has the old one.
+            parts.router.rename_logs(app, new)
         parts.router.naming.publish()
         parts.router.publish(report)
         return renamed

@@ -22,13 +22,12 @@ class Metrics:
 
     def collect(self) -> None:
         """Count what came since the last time, then rotate what has grown long."""
-        apps = self.store.apps.list()
-        for app in apps:
+        for app in self.store.apps.list():
             before = Mark(*self.store.traffic.position(app.id))
             counted, after = self.proxy.traffic.since(app.name, before)
             if after != before:
                 self._add(app.id, counted, after)
-        self.proxy.rotate_logs([app.name for app in apps])
+        self.proxy.rotate_logs(lambda: {app.name for app in self.store.apps.list()})
 
     def _add(self, app_id: int, counted: Mapping[int, Traffic], after: Mark) -> None:
         # In one transaction: an app that is destroyed meanwhile would fail the next rows.

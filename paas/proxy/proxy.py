@@ -37,6 +37,9 @@ Sites = Mapping[str, Files]
 WORKER_USER = "www-data"
 """Debian's own user for web servers. Not paasd's web user: that one may ask paasd."""
 
+LOGS = ("apps", "errors", "traffic")
+"""The folders of the logs that each app has one of."""
+
 LOG_BYTES = 50 * 2**20
 """A log is rotated when it is longer."""
 
@@ -156,22 +159,39 @@ class Proxy:
         """What nginx complains of in the requests to one app, a line each."""
         return self._logs / "errors" / f"{app}.log"
 
-    def rotate_logs(self, apps: Collection[str]) -> None:
+    def forget_logs(self, app: str) -> None:
+        """Remove the logs of an app, before its name can be another's who would read them."""
+        for log in self._logs_of(app):
+            log.unlink(missing_ok=True)
+            rotated(log).unlink(missing_ok=True)
+
+    def rename_logs(self, app: str, new: str) -> None:
+        """Let an app have its logs under its new name; nginx writes on to the same files."""
+        self.forget_logs(new)
+        for log, renamed in zip(self._logs_of(app), self._logs_of(new), strict=True):
+            for old, now in ((rotated(log), rotated(renamed)), (log, renamed)):
+                with contextlib.suppress(FileNotFoundError):
+                    old.rename(now)
+
+    def _logs_of(self, app: str) -> list[Path]:
+        return [self._logs / kind / f"{app}.log" for kind in LOGS]
+
+    def rotate_logs(self, apps: Callable[[], Collection[str]]) -> None:
         """Begin anew what has grown past `LOG_BYTES`, forget what is of no app any more.
 
-        One old file is kept of each. nginx writes to the renamed one until it is told.
+        `apps` is asked under the lock: of whatever is served by then it knows. One old file is
+        kept of each. nginx writes to those that are renamed or gone until it is told.
         """
         with self._lock():
-            renamed = False
+            names, told = apps(), False
             for log in [*self._logs.glob("*.log"), *self._logs.glob("*/*.log")]:
-                older = rotated(log)
-                if log.parent != self._logs and log.stem not in apps:
-                    log.unlink()
-                    older.unlink(missing_ok=True)
-                elif log.stat().st_size > LOG_BYTES:
-                    log.replace(older)
-                    renamed = True
-            if renamed:
+                if log.parent != self._logs and log.stem not in names:
+                    self.forget_logs(log.stem)
+                    told = True
+                elif log.exists() and log.stat().st_size > LOG_BYTES:
+                    log.replace(rotated(log))
+                    told = True
+            if told:
                 self._nginx.reopen_logs()
 
     def _lock(self) -> FileLock:
@@ -336,9 +356,7 @@ class Proxy:
             (self._layout.proxy / "generations", 0o710),
             (self._layout.proxy / "tmp", 0o710),
             (self._logs, 0o710),
-            (self._logs / "apps", 0o710),
-            (self._logs / "errors", 0o710),
-            (self._logs / "traffic", 0o710),
+            *((self._logs / kind, 0o710) for kind in LOGS),
             (self._run, 0o700),
         ):
             if not path.is_dir():

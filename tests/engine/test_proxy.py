@@ -260,7 +260,7 @@ def test_logs_are_rotated_without_losing_a_line(
         ask("hello.test", "/first")
         proxy.apply([site()])
         assert wait_until(lambda: proxy.log_of("hello").stat().st_size > 100, 5)
-        proxy.rotate_logs(["hello"])
+        proxy.rotate_logs(lambda: ["hello"])
         log, older = proxy.log_of("hello"), proxy.log_of("hello").with_suffix(".log.1")
         assert not proxy.log_of("gone").exists()
         assert wait_until(log.exists, 5)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from paas.host.files import FileLock
 from paas.host.waiting import wait_until
 from paas.model.layout import Layout
 from paas.model.port import parse_port
@@ -257,7 +258,7 @@ def test_a_follower_sees_each_request_once_over_rotations(
         for asked in left[:5]:
             assert ask("hello.test", asked).status == 502
         del left[:5]
-        proxy.rotate_logs(["hello"])
+        proxy.rotate_logs(lambda: ["hello"])
         if older.exists():
             rotated.add(older.stat().st_ino)
         time.sleep(0 if left else seconds)
@@ -273,10 +274,57 @@ def test_a_follower_sees_each_request_once_over_rotations(
     assert len(rotated) > 1
 
 
-def test_the_log_of_an_app_that_is_gone_goes(proxy: Proxy) -> None:
+# -- names that change hands ---------------------------------------------------------------
+
+
+def test_the_logs_of_an_app_that_is_gone_go(proxy: Proxy) -> None:
     proxy.apply([site(), site("gone")])
     assert ask("gone.test").status == 502
     proxy.apply([site()])
-    proxy.rotate_logs(["hello"])
+    proxy.rotate_logs(lambda: ["hello"])
     assert not proxy.error_log_of("gone").exists()
     assert proxy.error_log_of("hello").exists()
+
+
+def test_whose_logs_stay_is_asked_when_nobody_can_be_served_anew(
+    proxy: Proxy, layout: Layout
+) -> None:
+    """An app that was served behind the question lost its log."""
+    proxy.apply([site()])
+
+    def names() -> list[str]:
+        assert not FileLock(layout.locks / "proxy.lock").try_acquire()
+        return ["hello"]
+
+    proxy.rotate_logs(names)
+    assert proxy.error_log_of("hello").exists()
+
+
+def test_who_gets_a_name_sees_nothing_of_who_had_it(proxy: Proxy) -> None:
+    proxy.apply([site()])
+    assert ask("hello.test", "/theirs").status == 502
+    assert said_of(proxy, "hello")
+    proxy.forget_logs("hello")
+    assert logs.last(proxy.error_log_of("hello"), 10) == b""
+    # Its old site is served for a moment longer, into files that nobody can open.
+    assert ask("hello.test", "/theirs").status == 502
+    proxy.apply([])
+    proxy.apply([site()])
+    assert ask("hello.test", "/ours").status == 502
+    assert {re.findall(r'"GET (/\w+) ', line)[0] for line in said_of(proxy, "hello")} == {"/ours"}
+
+
+def test_a_renamed_app_keeps_its_logs_and_loses_no_line_meanwhile(proxy: Proxy) -> None:
+    """And gets nothing of whoever had its new name."""
+    proxy.apply([site(), site("new", domains=("gone.test",))])
+    for host, path in (("hello.test", "/1"), ("gone.test", "/gone")):
+        assert ask(host, path).status == 502
+    logs.rotated(proxy.error_log_of("new")).write_text("/gone\n")
+    proxy.apply([site()])
+    proxy.rename_logs("hello", "new")
+    assert ask("hello.test", "/2").status == 502
+    proxy.apply([site("new", domains=("hello.test",))])
+    assert ask("hello.test", "/3").status == 502
+    lines = logs.last(proxy.error_log_of("new"), 100).decode().splitlines()
+    assert {re.findall(r'"GET (/\w+) ', line)[0] for line in lines} == {"/1", "/2", "/3"}
+    assert not proxy.error_log_of("hello").exists()

@@ -114,6 +114,12 @@ def test_a_list_for_scripts_is_names_alone(live: App) -> None:
 def test_a_destroyed_app_leaves_nothing_and_its_name_is_free(server: Server, app: App) -> None:
     before = server.residue()
     app.push(apps.plain("1")).ok()
+    app.get("/their-secret")
+    eventually(lambda: "/their-secret" in app.ssh("proxy:access-logs {}").ok().out)
+    app.ssh("apps:destroy {} --force").ok()
+    app.ssh("apps:create {}").ok()
+    assert app.ssh("proxy:access-logs {}").ok().out == ""
+    assert app.ssh("proxy:error-logs {}").ok().out == ""
     app.ssh("apps:destroy {} --force").ok()
     server.settles_to(before)
     with pytest.raises(OSError, match=r".*"):
@@ -126,8 +132,11 @@ def test_a_destroyed_app_leaves_nothing_and_its_name_is_free(server: Server, app
 def test_a_renamed_app_is_served_under_its_new_name(server: Server, app: App) -> None:
     app.push(apps.plain("1")).ok()
     renamed = app.name + "-new"
+    app.get("/before")
+    eventually(lambda: "/before" in app.ssh("proxy:access-logs {}").ok().out)
     app.ssh(f"apps:rename {{}} {renamed}").ok()
     try:
+        assert "/before" in server.ssh(f"proxy:access-logs {renamed}").ok().out
         eventually(lambda: server.serves(renamed, "hello 1"))
         app.repository.git("remote", "set-url", "paas", server.remote(renamed)).ok()
         app.push(apps.plain("2")).ok()
