@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from ipaddress import IPv4Address
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from paas.engine import capabilities, devices, inside, seccomp
@@ -240,13 +240,19 @@ class Bundler:
         """A volume that goes with the container, for each of the image's that it was given none."""
         given = {posixpath.normpath(path) for path in spec.tmpfs}
         given |= {posixpath.normpath(mount.target) for mount in spec.mounts}
+        whole = [posixpath.normpath(mount.target) for mount in spec.mounts if mount.whole]
         wanted = {posixpath.normpath(f"/{path.lstrip('/')}") for path in content.config.volumes}
         if len(wanted) > MOST_VOLUMES:
             raise InvalidImage(
                 f"The image has {len(wanted)} volumes",
                 resolution=f"Build it with at most {MOST_VOLUMES} of them.",
             )
-        for number, target in enumerate(sorted(wanted - given - {"/"})):
+        own = [
+            path
+            for path in sorted(wanted - given - {"/"})
+            if not any(PurePosixPath(path).is_relative_to(each) for each in whole)
+        ]
+        for number, target in enumerate(own):
             place = self._rootfs.volume(spec.id, number, user_range)
             yield Mount(place, target, fill=True)
 

@@ -75,13 +75,16 @@ class EnvironmentTooLarge(PaasError):
 class Mount:
     """A directory or file of the host (`source`) at an absolute path of the container.
 
-    With `fill`, one that was never used begins with the image's files at `target`.
+    With `fill`, one that was never used begins with the image's files at `target`. A volume
+    that the image declares within it is the container's own, as in Docker, and goes with it;
+    with `whole` that is a part of this one.
     """
 
     source: Path
     target: str
     read_only: bool = False
     fill: bool = False
+    whole: bool = False
 
 
 @dataclass(frozen=True)

@@ -220,7 +220,9 @@ class ServiceRunner:
             return ()
         self.volumes.create(service.volume)
         user_range = self._engine.ranges.range_for(owner_of(service.id))
-        return (self.volumes.mount(service.volume, user_range, manifest.data),)
+        mount = self.volumes.mount(service.volume, user_range, manifest.data)
+        # An official image can declare a volume within it, where it keeps its data.
+        return (replace(mount, whole=True),)
 
     def _await(
         self, manifest: ServiceManifest, service: Service, container: str, patience: float

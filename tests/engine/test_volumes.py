@@ -7,6 +7,7 @@ import os
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,23 @@ def test_volumes_of_the_image_are_the_containers_own(machine: Machine, disk: int
     # A tmpfs or another volume at its place comes instead.
     shown = machine.run("ls", "/data", image=image.id, tmpfs={"/data": MIB})
     assert (shown.code, shown.text) == (0, "")
+
+
+@pytest.mark.parametrize("declared", ["/data/inner", "data/inner/deep/", "/data/inner/../inner"])
+def test_what_the_image_declares_within_a_volume_is_lost_with_the_container_unless_it_is_whole(
+    machine: Machine, volume: Callable[..., Mount], declared: str
+) -> None:
+    """As in Docker: and where all of it has to last, it is a part of the volume."""
+    image = machine.make_image(volumes=(declared, "/database"), user="0:0")
+    write = f"mkdir -p /{declared.strip('/')} && touch /{declared.strip('/')}/row /database/x"
+    where = machine.layout.engine_fs / "volumes/data/inner"
+    for whole, kept in ((False, []), (True, ["row"])):
+        mount = replace(volume(), whole=whole)
+        assert machine.run("sh", "-c", write, image=image.id, mounts=(mount,)).code == 0
+        assert [path.name for path in where.rglob("*") if path.is_file()] == kept
+        # What only begins with the same letters is not within it.
+        shown = machine.run("cat", "/proc/self/mounts", image=image.id, mounts=(mount,))
+        assert " /database " in shown.text
 
 
 def test_an_image_of_very_many_volumes_is_refused(machine: Machine) -> None:
