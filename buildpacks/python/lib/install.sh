@@ -102,6 +102,31 @@ install_pipfile() {
         "uv could not install what Pipfile.lock says"
 }
 
+# A list as uv reads it: pip's may have line breaks in it.
+words_of() {
+    local words
+    read -r -d '' -a words <<<"$1" || true
+    printf %s "${words[*]}"
+}
+
+# Where pip finds packages, uv does too, which reads none of pip's variables. What it is told
+# itself comes first.
+tell_uv() {
+    if [ -z "${UV_INDEX:-}${UV_EXTRA_INDEX_URL:-}" ] && [ -n "${PIP_EXTRA_INDEX_URL:-}" ]; then
+        UV_INDEX=$(words_of "$PIP_EXTRA_INDEX_URL")
+        export UV_INDEX
+    fi
+    if [ -z "${UV_INSECURE_HOST:-}" ] && [ -n "${PIP_TRUSTED_HOST:-}" ]; then
+        UV_INSECURE_HOST=$(words_of "$PIP_TRUSTED_HOST")
+        export UV_INSECURE_HOST
+    fi
+    # A lock file names the index that it was made from, and is refused under another.
+    if [ ! -f uv.lock ] && [ -z "${UV_DEFAULT_INDEX:-}${UV_INDEX_URL:-}" ] &&
+        [ -n "${PIP_INDEX_URL:-}" ]; then
+        export UV_DEFAULT_INDEX=$PIP_INDEX_URL
+    fi
+}
+
 install_python() {
     local build=$1 cache=$2 venv=$1/.heroku/python stamp
     cd "$build" || return
@@ -111,6 +136,7 @@ install_python() {
     fi
     export UV_CACHE_DIR=$cache/uv UV_NO_PROGRESS=1 UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1
     export UV_PYTHON_DOWNLOADS=manual
+    tell_uv
     choose_python
     rm -rf "$venv"
     uv venv --quiet --python "$python" "$venv"
