@@ -10,7 +10,7 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 import pika
 import pymysql
@@ -20,6 +20,7 @@ from tests.push import common
 from tests.push.database import ODD, Database
 from tests.push.disk import Disk
 from tests.push.outcome import eventually
+from tests.push.processes import command_lines
 from tests.push.server import Server
 from tests.push.writers import Connect, writing
 
@@ -163,6 +164,18 @@ def test_rabbitmq_is_backed_up_restored_cloned_and_rotated(
     with channel(rabbit) as open_channel:
         _, _, body = open_channel.basic_get("jobs", auto_ack=True)
     assert body == b"one"
+
+
+def test_no_password_of_rabbitmq_is_among_the_arguments_of_a_process(rabbit: Database) -> None:
+    with command_lines() as seen:
+        rabbit.paas("rotate")
+    # The container's are seen.
+    assert any(b"rabbitmqctl" in line for line in seen)
+    password = unquote(urlsplit(rabbit.url).password or "").encode()
+    assert password
+    assert [line for line in seen if password in line] == []
+    with channel(rabbit) as open_channel:
+        assert open_channel.is_open
 
 
 def test_rabbitmq_is_exposed_with_tls_by_the_proxy(rabbit: Database) -> None:
