@@ -167,6 +167,7 @@ class ServiceOperations:
         service = replace(service, image=image.id, volume=volume)
         self.images.check(plugin.manifest, service)
         self.run(service, plugin.manifest, patience=FIRST_SECONDS)
+        self.runner.check_kept(plugin.manifest, service)
         self.store.services.set_content(
             service.id, image.id, self.runner.true_version(plugin.manifest, service), volume
         )

@@ -81,6 +81,7 @@ class Candidates:
             else:
                 first = _first(manifest, candidate)
                 container = self._services.launch(manifest, first, EMPTY)
+                self._services.runner.check_kept(manifest, candidate)
                 self._load(manifest, candidate, container, dump)
             count = self.count(candidate, container)
             yield Candidate(candidate, container, count)

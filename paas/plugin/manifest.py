@@ -3,8 +3,8 @@
     [plugin]       name, title, description
     [service]      what runs: port, data, versions, memory, stop-signal, …
     [link]         what linked apps get: variable, prefix, scheme, url, addons
-    [image]        one that is named instead of ours: needs (programs it has to have),
-                   command, in-place
+    [image]        one that is named instead of ours: needs (programs it has to have), keeps
+                   (files, of which `data` has one once it answers), command, in-place
     [expose]       clients from outside: tls (who ends it: proxy, server), scheme, query
     [credentials]  user, database: texts; a password is always generated
     [environment]  variables of the container, and of every command in it
@@ -100,13 +100,15 @@ class ExposeRule:
 @dataclass(frozen=True)
 class ImageRule:
     """What an image must have that is named instead of the plugin's own, and the words behind
-    its entry point that make its server ours; without them the image says what runs. With
+    its entry point that make its server ours; without them the image says what runs. By one of
+    `keeps`, paths below the service's data, a server shows that it keeps what it has there. With
     `in_place` images of every maker keep their data in one place, and a dump is not all of it.
     """
 
     needs: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     in_place: bool = False
+    keeps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -223,6 +225,7 @@ def _image(table: Fields) -> ImageRule:
         table.words("needs", default=(), pattern=program),
         _command(table),
         table.flag("in-place", default=False),
+        table.words("keeps", default=(), pattern=re.compile(r"[\w.-]+(/[\w.-]+)*")),
     )
     table.finish()
     return rule

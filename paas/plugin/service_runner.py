@@ -75,6 +75,10 @@ class WrongDataVersion(PaasError):
     """The data was written by another major version than the one that is to read it."""
 
 
+class DataElsewhere(PaasError):
+    """The server of an image keeps its data where it would be lost with the container."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a command in a container said."""
@@ -126,6 +130,21 @@ class ServiceRunner:
             return ""
         folder = self._layout.engine_fs / "volumes" / service.volume
         return inside.read(folder, "/" + manifest.version_file).strip()
+
+    def check_kept(self, manifest: ServiceManifest, service: Service) -> None:
+        """See to it that a server which began without data, and answers, keeps what it gets in
+        the service's volume. Raises `DataElsewhere`.
+        """
+        folder = self._layout.engine_fs / "volumes" / service.volume
+        keeps = manifest.image.keeps
+        if keeps and not any(inside.is_file(folder, f"/{path}") for path in keeps):
+            raise DataElsewhere(
+                f"The image {service.reference or service.image} keeps its data outside of"
+                f" {manifest.data}, where it would be lost with every restart",
+                [f"Its server answers, and there is no {' or '.join(keeps)} in the volume."],
+                "Name one that keeps it there, as the official ones do, or none: the plugin makes"
+                " its own.",
+            )
 
     def true_version(self, manifest: ServiceManifest, service: Service) -> str:
         """The version of a server that wrote its data itself: an image's name can carry none

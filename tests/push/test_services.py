@@ -808,11 +808,68 @@ def limits_of(database: Database) -> tuple[int, int]:
 REBUILT = "paas/rebuilt:latest"
 
 
-def rebuilt(server: Server, folder: Path, line: str) -> str:
+def rebuilt(
+    server: Server, folder: Path, line: str, *, tag: str = REBUILT, base: str = "paas/postgres:17"
+) -> str:
     """Give the name another image of PostgreSQL, with this line more; the image's id."""
-    (folder / "Dockerfile").write_text(f"FROM paas/postgres:17\n{line}\n")
+    (folder / "Dockerfile").write_text(f"FROM {base}\n{line}\n")
     context = DirectoryContext(folder, Silent())
-    return Engine(server.layout).builder.build(context, tag=REBUILT, report=Silent()).id
+    return Engine(server.layout).builder.build(context, tag=tag, report=Silent()).id
+
+
+OFFICIAL = """\
+#!/bin/sh
+# As the official image: the database is made where PGDATA is, which may be a volume.
+set -eu
+if [ "$(id -u)" = 0 ]; then
+    mkdir -p "$PGDATA"
+    chown postgres "$PGDATA"
+    chmod 700 "$PGDATA"
+    exec setpriv --reuid=postgres --regid=postgres --init-groups "$0" "$@"
+fi
+if [ ! -s "$PGDATA/PG_VERSION" ]; then
+    echo "$POSTGRES_PASSWORD" > /tmp/password
+    initdb --username="$POSTGRES_USER" --pwfile=/tmp/password \\
+        --auth-local=trust --auth-host=scram-sha-256
+    echo 'host all all all scram-sha-256' >> "$PGDATA/pg_hba.conf"
+    echo "CREATE DATABASE \\"$POSTGRES_DB\\"" | postgres --single postgres
+fi
+exec postgres -c listen_addresses='*' "$@"
+"""
+
+
+@pytest.mark.usefixtures("db")
+def test_the_data_of_an_official_image_is_in_the_service_s_volume_or_it_is_refused(
+    server: Server, tmp_path: Path
+) -> None:
+    (tmp_path / "official").write_text(OFFICIAL)
+    copied = "COPY --chmod=755 official /usr/local/bin/"
+    rebuilt(
+        server, tmp_path, f'{copied}\nVOLUME /var/lib/postgresql/data\nCMD ["official"]',
+        tag="paas/official:17",
+    )  # fmt: skip
+    official = Database.create(server, "postgres", "official", "--image", "paas/official:17")
+    official.query("CREATE TABLE t AS SELECT generate_series(1, 5000) n")
+    official.paas("restart")
+    assert official.query("SELECT count(*) FROM t") == [(5000,)]
+    official.kill()
+    eventually(lambda: answers(official))
+    assert official.query("SELECT count(*) FROM t") == [(5000,)]
+
+    elsewhere = "mkdir /elsewhere; PGDATA=/elsewhere/data exec paas-postgres"
+    rebuilt(server, tmp_path, f"CMD {json.dumps(['sh', '-c', elsewhere])}", tag="paas/elsewhere:17")
+    before, volumes = server.residue(), service_volumes(server)
+    refused = server.paas("postgres:create", "lost", "--image", "paas/elsewhere:17").failed().text
+    assert "paas/elsewhere:17 keeps its data outside of /var/lib/postgresql" in refused
+    assert "lost" not in server.paas("postgres:list").ok().out.split()
+    server.settles_to(before)
+    assert service_volumes(server) == volumes
+    # Nor is a database moved to it.
+    refused = official.refused("upgrade", "--image", "paas/elsewhere:17")
+    assert "keeps its data outside of" in refused
+    assert service_volumes(server) == volumes
+    assert official.query("SELECT count(*) FROM t") == [(5000,)]
+    official.destroy()
 
 
 @pytest.mark.usefixtures("db")

@@ -82,6 +82,7 @@ def test_what_is_declared_is_what_is_read() -> None:
         ("port = 7000", "port = 7000\ncommand = ['{x}']", "service.command {x} is not known"),
         ("[link]", "[image]\ncommand = ['{x}']\n[link]", "image.command {x} is not known"),
         ("[link]", "[image]\nneeds = ['a b']\n[link]", "image.needs cannot have 'a b'"),
+        ("[link]", "[image]\nkeeps = ['/x']\n[link]", "image.keeps cannot have '/x'"),
         ("[link]", "[image]\nname = 'x'\n[link]", "image.name is not known; there are"),
         ("[link]", "[expose]\ntls = 'us'\n[link]", "expose.tls cannot be 'us'"),
         ("[link]", "[expose]\nport = 1\n[link]", "expose.port is not known; there are"),
