@@ -937,6 +937,10 @@ def test_an_image_of_another_maker_is_taken_by_its_name(server: Server, tmp_path
         assert asked(other, "GET", "a") == b"2"
     other.paas("import", input=dump)
     assert asked(other, "GET", "a") == b"1"
+    # Whose files they are is seen as soon as they are to be written to.
+    asked(other, "BGREWRITEAOF")
+    other.paas("backup", str(tmp_path), "--verify")
+    assert other.backups()[0]["verdict"] == "good"
     # To another maker's by a dump: who knows where that one looks for its data.
     volume = other.fact("volume")
     said = other.paas("upgrade", "--image", "paas/redis:8")
@@ -947,9 +951,9 @@ def test_an_image_of_another_maker_is_taken_by_its_name(server: Server, tmp_path
 
 ENTRYPOINT = """\
 #!/bin/sh
-# As images of Redis have it: the server as its own user, anything else as it is.
+# As images of Valkey have it: the server as its own user, anything else as it is.
 if [ "$1" = redis-server ] && [ "$(id -u)" = 0 ]; then
-    exec setpriv --reuid=redis --regid=redis --init-groups "$@"
+    exec setpriv --reuid=valkey --regid=valkey --init-groups "$@"
 fi
 exec "$@"
 """
@@ -957,12 +961,16 @@ exec "$@"
 
 @contextlib.contextmanager
 def foreign_redis(server: Server, folder: Path) -> Iterator[str]:
-    """The name of an image in a registry, by umoci: Redis as Debian has it, nothing of ours."""
-    archive, layout = folder / "redis.tar", f"{folder}/layout"
+    """The name of an image in a registry, by umoci: Redis as Debian has it, nothing of ours, and
+    the one user that Valkey's have.
+    """
+    archive, layout, renamed = folder / "redis.tar", f"{folder}/layout", "paas/renamed:8"
+    rename = "RUN sed -i s/^redis:/valkey:/ /etc/passwd /etc/group /etc/shadow"
+    rebuilt(server, folder, rename, tag=renamed, base="paas/redis:8")
     engine = Engine(server.layout)
-    ours = engine.images.resolve("paas/redis:8")
+    ours = engine.images.resolve(renamed)
     assert ours is not None
-    engine.registry.save(ours, "paas/redis:8", archive, Silent(), oci=True)
+    engine.registry.save(ours, renamed, archive, Silent(), oci=True)
     entrypoint = folder / "docker-entrypoint.sh"
     entrypoint.write_text(ENTRYPOINT)
     entrypoint.chmod(0o755)
