@@ -206,7 +206,10 @@ class Layers:
         return bool(rows) and not rows[0]["damaged"] and self._exists(layer)
 
     def remember_blob(self, digest: str, size: int, diff_id: str) -> None:
-        """Record that a registry's compressed blob (of `size` bytes) has that content."""
+        """Record that a registry's compressed blob (of `size` bytes) has that content.
+
+        Both digests were taken of the bytes: what is here is not downloaded again.
+        """
         self._db.execute("INSERT OR REPLACE INTO blobs VALUES (?, ?, ?)", (digest, diff_id, size))
 
     def known_blobs(self) -> dict[str, int]:

@@ -32,7 +32,6 @@ class LayerBlob:
 
     path: Path
     digest: str
-    size: int
     diff_id: str
 
 
@@ -61,7 +60,6 @@ def read(layout: Path, blobs: Path) -> LayoutImage:
             LayerBlob(
                 blob_path(blobs, descriptor["digest"]),
                 descriptor["digest"],
-                int(descriptor["size"]),
                 _checked(diff_id),
             )
             for descriptor, diff_id in zip(descriptors, diff_ids, strict=True)
@@ -69,6 +67,14 @@ def read(layout: Path, blobs: Path) -> LayoutImage:
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise _invalid(f"{type(error).__name__}: {error}") from error
     return LayoutImage(image, ImageConfig.from_json(config), layers)
+
+
+def verify(blob: LayerBlob) -> None:
+    """Compare the digest of a layer's blob, as it is stored. Raises `InvalidImage`."""
+    with blob.path.open("rb") as file:
+        found = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+    if found != blob.digest:
+        raise _invalid(f"the content of {blob.digest} has another digest")
 
 
 def write(layout: Path, config: ImageConfig, layers: Sequence[Packed]) -> None:

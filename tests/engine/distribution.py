@@ -6,6 +6,7 @@ be changed, and `cut` stands between it and a client whose connection breaks.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -18,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from paas.host import netlink
 from tests.ports import free_port
@@ -61,6 +63,20 @@ class Distribution:
         data = json.dumps(manifest).encode()
         with self._ask("PUT", repository, tag, {"Content-Type": kind}, data):
             pass
+
+    def store(self, repository: str, data: bytes) -> str:
+        """Store a blob; its digest."""
+        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+        begin = f"http://{self.address}/v2/{repository}/blobs/uploads/"
+        with urllib.request.urlopen(
+            urllib.request.Request(begin, b"", method="POST"), timeout=10
+        ) as answer:
+            place = f"{answer.headers['Location']}&digest={quote(digest)}"
+        kind = {"Content-Type": "application/octet-stream"}
+        with urllib.request.urlopen(
+            urllib.request.Request(place, data, kind, method="PUT"), timeout=10
+        ):
+            return digest
 
     def layers(self, name: str) -> list[str]:
         """Digests of an image's layers."""
