@@ -39,7 +39,7 @@ class Flat:
 
     def export(self, image: Image, target: IO[bytes]) -> None:
         """Write all files of an image as one uncompressed tar, the same each time."""
-        with self._layers.lease(), self.folder() as folder:
+        with self.folder() as folder:
             upper = self._layers.new_upper(image.layers[-1] if image.layers else None)
             root = folder / "root"
             root.mkdir()
@@ -72,18 +72,21 @@ class Flat:
 
     @contextmanager
     def folder(self) -> Iterator[Path]:
-        """A directory of our own, gone at the end; the collector knows it too."""
-        self._scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = Path(tempfile.mkdtemp(prefix="flat-", dir=self._scratch))
-        try:
-            yield path
-        finally:
-            files.remove_tree(path)
+        """A directory of our own, gone at the end; the collector takes those of nobody, so the
+        lease is held.
+        """
+        with self._layers.lease():
+            self._scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path = Path(tempfile.mkdtemp(prefix="flat-", dir=self._scratch))
+            try:
+                yield path
+            finally:
+                files.remove_tree(path)
 
     @contextmanager
     def spooled(self, source: int, what: str) -> Iterator[Path]:
         """What a descriptor gives, as a file, gone at the end. Raises `DiskFull`."""
-        with self._layers.lease(), self.folder() as folder:
+        with self.folder() as folder:
             path = folder / "archive"
             room = self._layers.disk.room()
             with path.open("wb") as file:

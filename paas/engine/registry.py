@@ -179,7 +179,7 @@ class Registry:
         a blob that it finds for one it has. Raises `DiskFull`, `PullFailed`.
         """
         self._layers.disk.admit(what)
-        with self._scratch() as scratch, self._layers.lease():
+        with self._scratch() as scratch:
             blobs = scratch / "blobs"
             self._stand_in(blobs)
             counter = Counter(report, lambda: bytes_below(blobs, scratch / "layout"))
@@ -283,13 +283,15 @@ class Registry:
 
     @contextmanager
     def _scratch(self) -> Iterator[Path]:
+        """A directory of our own, gone at the end; without the lease it would be collected."""
         folder = self._engine / "scratch"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = Path(tempfile.mkdtemp(prefix="transfer-", dir=folder))
-        try:
-            yield path
-        finally:
-            files.remove_tree(path)
+        with self._layers.lease():
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path = Path(tempfile.mkdtemp(prefix="transfer-", dir=folder))
+            try:
+                yield path
+            finally:
+                files.remove_tree(path)
 
 
 def find_or_pull(images: Images, registry: Registry, ref: str, report: Report) -> Image:
