@@ -93,6 +93,7 @@ class Bundler:
         self.cgroups = cgroups
         self.reserved = Reserved.of(layout, cgroups)
         self.events = Journal(layout, clock)
+        self._locks = layout.locks
         self._rootfs = rootfs
         self._ranges = ranges
         self._network = network
@@ -157,7 +158,7 @@ class Bundler:
         for mount in spec.mounts:
             if mount.fill:
                 owner = (user_range.base + user.uid, user_range.base + user.gid)
-                fill(root, mount.target, mount.source, owner)
+                fill(root, mount.target, mount.source, owner, self._locks)
         self._write_bound(record, bundle, None)
         bundle.write_config(
             oci_config(

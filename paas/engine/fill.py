@@ -15,6 +15,7 @@ from paas.engine.confined import Child, Ground, Pipe, pack, together, unpack
 from paas.engine.inside import open_directory
 from paas.engine.quotas import inherit
 from paas.host import files
+from paas.host.files import FileLock
 
 MARK = "trusted.paas.filled"
 DEFAULT_MODE = 0o755
@@ -25,7 +26,14 @@ def mark(volume: Path) -> None:
     os.setxattr(volume, MARK, b"1")
 
 
-def fill(root: Path, target: str, volume: Path, owner: tuple[int, int]) -> None:
+def making(locks: Path) -> FileLock:
+    """Held by who makes something beside volumes, until it is seen to be somebody's: whoever
+    takes away what killed ones left holds the same lock alone.
+    """
+    return FileLock(locks / "volumes", "making a volume", shared=True)
+
+
+def fill(root: Path, target: str, volume: Path, owner: tuple[int, int], locks: Path) -> None:
     """Copy what `root` has at `target` into a volume that was never used.
 
     Where the image has no such directory the volume is the `owner`'s, who then can write
@@ -40,7 +48,7 @@ def fill(root: Path, target: str, volume: Path, owner: tuple[int, int]) -> None:
         empty = not any(volume.iterdir())
         source = open_directory(root, target) if empty else None
         if source is not None:
-            _copy(source, volume)
+            _copy(source, volume, locks)
             return
         if empty:
             os.fchown(volume_fd, *owner)
@@ -56,11 +64,9 @@ def _is_filled(volume: Path) -> bool:
         return False
 
 
-def _copy(source: int, volume: Path) -> None:
+def _copy(source: int, volume: Path, locks: Path) -> None:
     """Beside it, then in its place: killed half-way, it is empty and done again."""
-    beside = volume.with_name(f".{volume.name}.fill")
-    files.remove_tree(beside)
-    beside.mkdir(mode=0o700)
+    beside, held = _beside(volume, locks)
     try:
         inherit(volume, beside)
         target = os.open(beside, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -75,3 +81,16 @@ def _copy(source: int, volume: Path) -> None:
     except BaseException:
         files.remove_tree(beside)
         raise
+    finally:
+        os.close(held)
+
+
+def _beside(volume: Path, locks: Path) -> tuple[Path, int]:
+    """An empty directory for the copy, and the descriptor that says that somebody works on it."""
+    beside = volume.with_name(f".{volume.name}.fill")
+    files.remove_tree(beside)
+    with making(locks):
+        beside.mkdir(mode=0o700)
+        held = os.open(beside, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fcntl.flock(held, fcntl.LOCK_EX)
+    return beside, held

@@ -9,12 +9,13 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import secrets
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 from paas.engine.confined import Child, Ground, pack, unpack
-from paas.engine.fill import mark
+from paas.engine.fill import making, mark
 from paas.engine.quotas import Quotas
 from paas.engine.rootfs import Rootfs
 from paas.engine.spec import Mount
@@ -27,7 +28,7 @@ from paas.host.sizes import tree_size
 from paas.model.layout import Layout
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,127}")
-LEFT = re.compile(r"\.([0-9]+|import)$")
+LEFT = re.compile(r"\.([0-9]+|import|fill)$")
 """How what is beside a volume is called, while it is made, filled and taken away."""
 
 
@@ -62,7 +63,7 @@ class Volumes:
 
     def __init__(self, layout: Layout, rootfs: Rootfs) -> None:
         self._directory = layout.engine_fs / "volumes"
-        self._lock = layout.locks / "volumes"
+        self._locks = layout.locks
         self._rootfs = rootfs
         self.quotas = Quotas(self._directory)
 
@@ -70,11 +71,11 @@ class Volumes:
         """Held by who makes a volume that is not written down yet: nobody takes it for
         nobody's.
         """
-        return FileLock(self._lock, "making a volume", shared=True)
+        return making(self._locks)
 
     def ending(self) -> FileLock:
         """Held by who takes volumes away, for a moment; while nobody makes any."""
-        return FileLock(self._lock, "removing volumes")
+        return FileLock(making(self._locks).path, "removing volumes")
 
     def create(
         self, name: str, *, uid: int = 0, gid: int = 0, mode: int = 0o755, quota: int | None = None
@@ -189,7 +190,7 @@ class Volumes:
         """Delete what was discarded, and what those left who were killed."""
         with self.ending():
             found = [path for path in self._directory.glob(".*") if LEFT.search(path.name)]
-            doomed = [path for path in found if _is_nobody_s(path)]
+            doomed = [_aside(path) for path in found if _is_nobody_s(path)]
         for path in doomed:
             self._delete(path)
         self.quotas.sweep()
@@ -252,6 +253,14 @@ class Volumes:
                 resolution="Use lower-case letters, digits, dots, dashes and underscores.",
             )
         return self._directory / name
+
+
+def _aside(directory: Path) -> Path:
+    """Under a name of its own: that of a copy may be another's by the time it is deleted."""
+    if directory.suffix[1:].isdecimal():
+        return directory
+    unique = f"{directory.name}.{secrets.token_hex(4)}.{os.getpid()}"
+    return directory.rename(directory.with_name(unique))
 
 
 def _is_nobody_s(directory: Path) -> bool:

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import io
 import os
+import re
+import signal
+import sys
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
+from paas.engine import fill
 from paas.engine.config import InvalidImage
 from paas.engine.confined import CopyFailed
 from paas.engine.spec import Mount
 from paas.engine.volumes import NoSuchDirectory, UnsafePath, VolumeNotFound
 from paas.model.limits import MIB, Limits
 from tests.engine.machine import Machine
+from tests.killing import forked, killed_at
 
 LIST = "ls -ln /data | tail -n +2 | sort -k9"
 
@@ -247,6 +253,55 @@ def test_what_cannot_be_read_changes_nothing(
     assert [path.name for path in where.iterdir()] == ["kept"]
     assert [path.name for path in where.parent.iterdir()] == ["data"]
     assert not (machine.layout.engine_fs / "out").exists()
+
+
+def filling(machine: Machine, image: Path) -> Callable[[], None]:
+    """The volume gets what is at /data of an image, as for its first container."""
+    volume = machine.layout.engine_fs / "volumes/data"
+    return lambda: fill.fill(image, "/data", volume, (0, 0), machine.layout.locks)
+
+
+AT_ITS_END = (fill.__file__, "mark")
+"""A step of a fill: all has been copied, and nothing is in its place yet."""
+
+
+@pytest.mark.usefixtures("volume")
+def test_nothing_of_a_killed_fill_outlives_its_volume(machine: Machine, tmp_path: Path) -> None:
+    with_data(tmp_path)
+    volumes = machine.layout.engine_fs / "volumes"
+    assert killed_at(AT_ITS_END, filling(machine, tmp_path), re.compile("/paas/engine/fill"))
+    assert (volumes / ".data.fill/seed").exists()
+    with machine.volumes.ending():
+        machine.volumes.discard("data")
+    machine.volumes.sweep()
+    assert list(volumes.iterdir()) == []
+
+
+@pytest.mark.usefixtures("volume")
+def test_a_fill_under_way_is_not_swept(machine: Machine, tmp_path: Path) -> None:
+    with_data(tmp_path)
+    volumes = machine.layout.engine_fs / "volumes"
+    work = filling(machine, tmp_path)
+
+    def stop(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and (frame.f_code.co_filename, frame.f_code.co_name) == AT_ITS_END:
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    def act() -> None:
+        sys.setprofile(stop)
+        work()
+
+    pid = forked(act)
+    try:
+        assert os.WIFSTOPPED(os.waitpid(pid, os.WUNTRACED)[1])
+        machine.volumes.sweep()
+        assert (volumes / ".data.fill/seed").exists()
+    finally:
+        os.kill(pid, signal.SIGCONT)
+        assert os.waitpid(pid, 0)[1] == 0
+    assert (volumes / "data/seed").read_text() == "from the image"
+    machine.volumes.sweep()
+    assert [path.name for path in volumes.iterdir()] == ["data"]
 
 
 def test_what_is_not_there_is_named(machine: Machine) -> None:
