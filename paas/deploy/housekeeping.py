@@ -98,10 +98,18 @@ class Housekeeping:
         cache = self.engine.builder.tools.cache
         cache.prune(CACHE_SECONDS)
         self.engine.caches.prune(unused_s=CACHE_SECONDS)
-        self.engine.builder.tools.remotes.prune(CACHE_SECONDS, self.engine.clock.now())
+        self.prune_downloads(CACHE_SECONDS)
         return self.engine.collector.collect(
             images=self.needed, layers=lambda: cache.layers(CACHE_SECONDS)
         )
+
+    def prune_downloads(self, unused_s: float) -> int:
+        """Remove files of URLs that no build asked for within so many seconds; how many bytes.
+
+        What builds made of them stays in their cache.
+        """
+        downloads = self.engine.builder.tools.remotes.downloads
+        return downloads.prune(unused_s, self.engine.clock.now())
 
     def needed(self) -> set[str]:
         """The images of releases that are kept, of services, of plugins, and of containers."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from paas.deploy.housekeeping import Housekeeping
 from paas.engine.engine import Engine
@@ -111,8 +111,12 @@ class ServerImages:
         return self._done(self._housekeeping.collect())
 
     def collect(self) -> Collected:
-        """All of the housekeeping, now. Raises `Busy`."""
-        return self._done(self._housekeeping.run())
+        """All of the housekeeping, now, and of downloads whatever can be had again.
+
+        Raises `Busy`.
+        """
+        done = self._done(self._housekeeping.run())
+        return replace(done, bytes=done.bytes + self._housekeeping.prune_downloads(0))
 
     def verify(self) -> Sequence[Damaged]:
         """Look at every layer; those that are damaged are used for nothing new."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paas.deploy.housekeeping import CACHE_SECONDS, Housekeeping
+from paas.engine.build.downloads import downloads_directory
 from paas.engine.engine import Engine
 from paas.host.sizes import tree_size
 from paas.host.walk import Inode
@@ -54,6 +55,9 @@ def usage(layout: Layout, engine: Engine, housekeeping: Housekeeping) -> Iterato
         ("logs", layout.logs),
     ):
         yield Usage(kind, _entries(path), tree_size(path, seen))
+    downloads = downloads_directory(layout)
+    size = tree_size(downloads, seen)
+    yield Usage("downloads", _entries(downloads), size, size)
     unfinished = (layout.engine_fs / "tmp", layout.engine / "scratch")
     size = sum(tree_size(path, seen) for path in unfinished)
     yield Usage("unfinished", sum(map(_entries, unfinished)), size)

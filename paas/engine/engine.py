@@ -162,7 +162,7 @@ class Engine:
             workspace,
             runner,
             StepMounts(self.layout, workspace, self.rootfs, self.ranges, self.caches),
-            Remotes(self.layout, self.outside),
+            Remotes(self.layout, self.outside, self.layers),
         )
         return Builder(
             self.images, self.layers, tools, self._base_image, self.clock, self._end_thread

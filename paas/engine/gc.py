@@ -13,7 +13,7 @@ from paas.model.layout import Layout
 
 @dataclass(frozen=True)
 class Collected:
-    """What a collection removed; `bytes` are of the layers' files."""
+    """What a collection removed; `bytes` are of files, mostly the layers'."""
 
     images: tuple[str, ...]
     layers: tuple[LayerId, ...]

@@ -19,13 +19,12 @@ from pathlib import Path
 from paas.engine.bundler import Wiring
 from paas.engine.pump import Flow, Pump, Receiver
 from paas.host import processes, syscalls
+from paas.host.disk import LOOK_SECONDS
 from paas.host.processes import Completed, Process, ProcessFailed, ProcessTimedOut
 from paas.model.layout import Layout
 
 OWNER = "fetch"
 """Of their addresses; nothing is linked to it."""
-
-PROGRESS_SECONDS = 2.0
 
 _READY = b"ready\n"
 
@@ -56,8 +55,9 @@ class Outside:
         check: bool = True,
         progress: Callable[[], None] = lambda: None,
     ) -> Completed:
-        """Run a program to its end, without input; `progress` is called every few seconds.
+        """Run a program to its end, without input; `progress` is called every `LOOK_SECONDS`.
 
+        What `progress` raises ends the program, and all that it started.
         Raises `ProcessFailed`, `ProcessTimedOut`, `ProgramMissing`.
         """
         words = tuple(str(word) for word in argv)
@@ -137,7 +137,7 @@ def _pumped(pump: Pump, child: Process, timeout_s: float, progress: Callable[[],
     """Whether it came to its end in time."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
-        if pump.run(child.pidfd, min(deadline, time.monotonic() + PROGRESS_SECONDS)):
+        if pump.run(child.pidfd, min(deadline, time.monotonic() + LOOK_SECONDS)):
             return True
         progress()
     return False

@@ -11,6 +11,7 @@ import errno
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from paas.engine import ocilayout, registries
@@ -183,10 +184,15 @@ class Registry:
             blobs = scratch / "blobs"
             self._stand_in(blobs)
             counter = Counter(report, lambda: bytes_below(blobs, scratch / "layout"))
+
+            def progress() -> None:
+                self._layers.disk.admit(what)
+                counter.tell()
+
             words = [f"--dest-shared-blob-dir={blobs}", source, f"oci:{scratch / 'layout'}:image"]
             try:
                 outside = None if self._is_trusted(registry) else self._outside
-                self.skopeo.copy(scratch, registry, words, counter.tell, outside)
+                self.skopeo.copy(scratch, registry, words, progress, outside)
             except ProcessFailed as error:
                 # What skopeo had written was gone before this can be asked.
                 self._layers.disk.admit(what, counter.most)
@@ -261,7 +267,8 @@ class Registry:
             report.detail(f"Sending {sum(one.size for one in packed) / 1e6:.1f} MB")
             words = [f"oci:{layout}", target]
             try:
-                self.skopeo.copy(scratch, registry, words, lambda: None)
+                progress = partial(self._layers.disk.admit, what)
+                self.skopeo.copy(scratch, registry, words, progress)
             except ProcessFailed as error:
                 raise PushFailed(
                     f"Cannot deliver the image to {what}",

@@ -23,6 +23,7 @@ from paas.engine.outside import Outside
 from paas.engine.registries import InvalidRegistry
 from paas.errors import PaasError
 from paas.host import processes, syscalls
+from paas.host.disk import LOOK_SECONDS
 from paas.host.processes import Completed, Process, ProcessFailed, ProcessTimedOut
 from paas.model.report import Report
 
@@ -70,7 +71,8 @@ class Skopeo:
         progress: Progress,
         outside: Outside | None = None,
     ) -> None:
-        """`skopeo copy` with `words`; `progress` is called now and then. Raises `ProcessFailed`.
+        """`skopeo copy` with `words`; `progress` is called every `LOOK_SECONDS`, and ends it by
+        what it raises. Raises `ProcessFailed`, `ProcessTimedOut`.
 
         `scratch` is a directory of this transfer's own, `registry` the host that is spoken
         to, or nothing; `outside`, if it is given, with the network of a container.
@@ -148,14 +150,18 @@ class Skopeo:
 
 
 class Counter:
-    """Tells how many bytes have come, as they come."""
+    """Tells how many bytes have come, as they come; every `TELL_SECONDS` at most."""
 
     def __init__(self, report: Report, measure: Callable[[], int]) -> None:
         self._report = report
         self._measure = measure
         self.most = 0
+        self._next = 0.0
 
     def tell(self) -> None:
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + TELL_SECONDS
         now = self._measure()
         if now > self.most:
             self.most = now
@@ -166,7 +172,7 @@ class Counter:
 
 
 def run_watched(argv: Sequence[str], stderr: Path, progress: Progress) -> None:
-    """Run a program that ends with this process; `progress` is called every few seconds.
+    """Run a program that ends with this process; `progress` is called every `LOOK_SECONDS`.
 
     Raises `ProcessFailed` and `ProcessTimedOut`.
     """
@@ -188,7 +194,7 @@ def _watch(process: Process, progress: Progress) -> None:
     deadline = time.monotonic() + TRANSFER_SECONDS
     ended = select.poll()
     ended.register(process.pidfd, select.POLLIN)
-    while not ended.poll(TELL_SECONDS * 1000):
+    while not ended.poll(LOOK_SECONDS * 1000):
         progress()
         if time.monotonic() > deadline:
             raise ProcessTimedOut(process.argv, TRANSFER_SECONDS)

@@ -16,6 +16,9 @@ RESERVE = 512 << 20
 
 RESERVE_INODES = 10_000
 
+LOOK_SECONDS = 0.2
+"""Between two looks at what something writes: within it that is less than is kept free of it."""
+
 
 class DiskFull(PaasError):
     """There is no room on the disk for what was asked."""

@@ -101,7 +101,7 @@ def builder(machine: Machine, folder: Path) -> Builder:
     caches = CacheMounts(layout, storage.db, clock)
     mounts = StepMounts(layout, workspace, storage.rootfs, storage.ranges, caches)
     cache = Cache(layout, storage.db, storage.layers, clock)
-    remotes = Remotes(layout, Outside(layout, machine.network))
+    remotes = Remotes(layout, Outside(layout, machine.network), storage.layers)
     tools = Tools(cache, workspace, runner, mounts, remotes)
     return Builder(storage.images, storage.layers, tools, nothing, clock)
 

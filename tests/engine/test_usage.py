@@ -60,3 +60,23 @@ def test_volumes_are_counted_and_the_disk_is_told_as_statvfs_has_it(parts: Parts
     assert (empty.count, full.count) == (1, 1)
     assert MIB <= full.bytes - empty.bytes < 2 * MIB
     assert 0 < space(parts.layout).free <= space(parts.layout).total
+
+
+def test_downloads_are_counted_and_gc_drops_those_that_nobody_uses(parts: Parts) -> None:
+    downloads = parts.engine.builder.tools.remotes.downloads
+    folders = [downloads.directory / (digit * 64) for digit in "ab"]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        for name in ("body", "new"):
+            (folder / name).write_bytes(bytes(MIB))
+    whole = found(parts)["downloads"]
+    assert (whole.count, whole.reclaimable) == (2, whole.bytes)
+    assert 4 * MIB <= whole.bytes < 5 * MIB
+    # Hourly, what a killed fetch left.
+    assert parts.housekeeping.collect() is not None
+    assert [path.name for folder in folders for path in folder.iterdir()] == ["body", "body"]
+    with downloads.lock(folders[0]):
+        assert MIB <= parts.images.collect().bytes < 2 * MIB
+        assert [*downloads.directory.iterdir()] == folders[:1]
+    assert MIB <= parts.images.collect().bytes < 2 * MIB
+    assert found(parts)["downloads"].bytes == 0

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from paas.engine.build.sources import Item, Source
 from paas.engine.unpack import unpack
+from paas.host.disk import Disk
 
 _ZSTD = b"\x28\xb5\x2f\xfd"
 
@@ -21,12 +22,13 @@ class Extracted:
     implied: frozenset[str]
 
 
-def extract(source: Source, item: Item, scratch: Path) -> Extracted | None:
+def extract(source: Source, item: Item, scratch: Path, disk: Disk) -> Extracted | None:
     """Unpack a file of `source` below the empty directory `scratch`, if it is a tar archive.
 
-    Plain, or compressed with gzip, bzip2, xz or zstd. None for any other file. Raises
-    `LayerRefused` for a broken or hostile archive.
+    Plain, or compressed with gzip, bzip2, xz or zstd. None for any other file. `disk`
+    is asked for room. Raises `LayerRefused` for a broken or hostile archive, `DiskFull`.
     """
+    disk.admit(item.path, item.size)
     blob, tree = scratch / "archive", scratch / "tree"
     fd = os.open(blob, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
@@ -37,7 +39,7 @@ def extract(source: Source, item: Item, scratch: Path) -> Extracted | None:
         blob.unlink()
         return None
     tree.mkdir(mode=0o755)
-    unpacked = unpack(blob, tree, tell_implied=True)
+    unpacked = unpack(blob, tree, reserve=disk.reserve, tell_implied=True)
     return Extracted(tree, frozenset(unpacked.implied))
 
 

@@ -17,6 +17,7 @@ from paas.engine.build.select import Selected, select
 from paas.engine.build.sources import Item, Source, TreeSource
 from paas.engine.build.target import Attributes, Target
 from paas.engine.users import MAX_ID, NoSuchUser, resolve_user
+from paas.host.disk import Disk
 
 
 @dataclass(frozen=True)
@@ -88,12 +89,15 @@ def copy(
     selections: Sequence[tuple[Source, Sequence[Selected]]],
     at: Location,
     extract: Extract,
+    disk: Disk | None = None,
 ) -> None:
     """Write what `selections` (one for each source) and the order name into the tree at `root`.
 
-    Raises `StepFailed` or `CannotCopy`; then part of it is written.
+    `disk` is asked for room. Raises `StepFailed`, `CannotCopy` or `DiskFull`; then part of it
+    is written.
     """
-    target = Target(root, Attributes(owner_of(order.owner, root, at, "--chown"), order.mode))
+    attributes = Attributes(owner_of(order.owner, root, at, "--chown"), order.mode)
+    target = Target(root, attributes, disk)
     mtime = next((one.item.mtime for _, many in selections for one in many), 0.0)
     # With a slash it is a directory, whatever is put there; even if that is nothing.
     if order.target.endswith("/"):

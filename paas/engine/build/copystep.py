@@ -26,6 +26,7 @@ from paas.engine.build.state import State
 from paas.engine.build.variables import Variables
 from paas.engine.layers import LayerId
 from paas.errors import PaasError
+from paas.host.disk import DiskFull
 
 Selections = list[tuple[Source, list[Selected]]]
 
@@ -192,15 +193,20 @@ class CopyStep:
         upper: Path,
     ) -> None:
         workspace = self._maker.tools.workspace
+        disk = workspace.disk
         with ExitStack() as stack:
 
             def unpacked(origin: Source, item: Item) -> Extracted | None:
-                return extract(origin, item, stack.enter_context(workspace.scratch()))
+                return extract(origin, item, stack.enter_context(workspace.scratch()), disk)
 
             root = stack.enter_context(workspace.mounted(below, upper))
             try:
-                copy(order, root, selections, step.at, unpacked)
+                copy(order, root, selections, step.at, unpacked, disk)
             except StepFailed:
+                raise
+            except DiskFull as error:
+                # It is not the step that is to be changed: the kind and what to do stay.
+                error.brief = f"{step.at}: {step.keyword}: {error.brief}"
                 raise
             except PaasError as error:
                 raise step.at.failure(

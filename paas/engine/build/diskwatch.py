@@ -5,10 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from paas.host.disk import Disk
-
-LOOK_SECONDS = 0.2
-"""Between two looks: within it a disk writes less than is kept free of it."""
+from paas.host.disk import LOOK_SECONDS, Disk
 
 
 class DiskWatch:

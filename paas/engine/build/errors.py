@@ -20,6 +20,10 @@ class StepFailed(BuildError):
     """A step ran and failed."""
 
 
+class CannotFetch(BuildError):
+    """Something remote is not to be had, or not what was promised."""
+
+
 class ContextError(BuildError):
     """The tree that is built cannot be used as it is."""
 

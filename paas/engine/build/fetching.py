@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from paas.engine.build.errors import CannotFetch
 from paas.engine.build.instructions import Copy
 from paas.engine.build.remote import (
-    CannotFetch,
     Remotes,
     file_name,
     git_address,
@@ -14,10 +14,11 @@ from paas.engine.build.remote import (
 )
 from paas.engine.build.select import Selected, select
 from paas.engine.build.sources import Source, TreeSource
+from paas.host.disk import DiskFull
 
 
 class Fetching:
-    """Raises `StepFailed`, with the line, for what is not to be had."""
+    """Raises `StepFailed` for what is not to be had, and `DiskFull`; each with the line."""
 
     def __init__(self, remotes: Remotes, step: Copy, into_directory: bool) -> None:  # noqa: FBT001
         self._remotes = remotes
@@ -32,7 +33,7 @@ class Fetching:
                 return f"{name}@{self._remotes.identify_url(address, self._step.checksum)}"
             git = git_address(address, self._step.checksum, keep_git=self._step.keep_git)
             commit = self._remotes.identify_git(git)
-        except CannotFetch as error:
+        except (CannotFetch, DiskFull) as error:
             raise self._failure(error) from None
         return f"{git.url}@{commit}:{git.directory}:{git.keep_git}"
 
@@ -43,7 +44,7 @@ class Fetching:
                 return self._repository(address, identity, scratch)
             name, _, digest = identity.partition("@")
             path = self._remotes.fetch_url(address, digest, scratch)
-        except CannotFetch as error:
+        except (CannotFetch, DiskFull) as error:
             raise self._failure(error) from None
         source = TreeSource(scratch)
         item = source.find(path.name)
@@ -62,7 +63,10 @@ class Fetching:
             raise CannotFetch(f"{git.url}: there is no {git.directory} in commit {commit[:12]}")
         return source, selected
 
-    def _failure(self, error: CannotFetch) -> Exception:
-        return self._step.at.failure(
-            f"{self._step.keyword}: {error.brief}", error.details, error.resolution
-        )
+    def _failure(self, error: CannotFetch | DiskFull) -> Exception:
+        what = f"{self._step.keyword}: {error.brief}"
+        if isinstance(error, DiskFull):
+            # It is not the step that is to be changed: the kind and what to do stay.
+            error.brief = f"{self._step.at}: {what}"
+            return error
+        return self._step.at.failure(what, error.details, error.resolution)

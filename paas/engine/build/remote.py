@@ -1,13 +1,11 @@
 """ADD of URLs and of git repositories: what they name, and fetching it.
 
-Everything is fetched as a container would (`paas.engine.outside`). A file of a URL is kept
-beside the cache with its ETag: a server that says it is unchanged is not asked for it again
-(RFC 9110, 13.1.2).
+Everything is fetched as a container would (`paas.engine.outside`), while the disk has room
+for it.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import posixpath
 import re
@@ -16,15 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from paas.engine.build.errors import BuildError
+from paas.engine.build.downloads import (
+    FETCH_SECONDS,
+    Downloads,
+    digest_of,
+    without_login,
+)
+from paas.engine.build.errors import CannotFetch
+from paas.engine.layers import Layers
 from paas.engine.outside import Outside
 from paas.host import files
-from paas.host.files import FileLock
 from paas.host.processes import Completed
 from paas.model.layout import Layout
 
-FETCH_SECONDS = 1800.0
-MAX_BYTES = 8 << 30
 CHUNK = 1 << 20
 
 REMOTE = re.compile(r"(https?|git|ssh)://|git@")
@@ -45,10 +47,6 @@ _GIT_ENVIRONMENT = {
     "GIT_TERMINAL_PROMPT": "0",
     "HOME": "/nonexistent",
 }
-
-
-class CannotFetch(BuildError):
-    """Something remote is not to be had, or not what was promised."""
 
 
 @dataclass(frozen=True)
@@ -110,35 +108,38 @@ def git_address(source: str, checksum: str, *, keep_git: bool) -> GitAddress:
 class Remotes:
     """Fetches for all builds of one engine."""
 
-    def __init__(self, layout: Layout, outside: Outside) -> None:
-        self._directory = layout.engine / "downloads"
-        self._locks = layout.engine / "build-locks"
+    def __init__(self, layout: Layout, outside: Outside, layers: Layers) -> None:
+        self.downloads = Downloads(layout, outside, layers)
         self._outside = outside
+        self._layers = layers
 
     def identify_url(self, url: str, checksum: str) -> str:
         """A name of the contents of a URL, `sha256:…`: they are fetched to know it, unless a
-        checksum says it. Raises `CannotFetch`.
+        checksum says it. Raises `CannotFetch`, `DiskFull`.
         """
         if checksum:
             if not _CHECKSUM.fullmatch(checksum):
                 raise CannotFetch(f"invalid checksum {checksum}: it is sha256: and 64 hex digits")
             return checksum
-        return self._digest(self._downloaded(url))
+        with self.downloads.file(url) as body:
+            return digest_of(body)
 
     def fetch_url(self, url: str, digest: str, scratch: Path) -> Path:
-        """The file of a URL, a copy in `scratch`. Raises `CannotFetch` when it is another."""
-        body = self._body(url)
-        if not body.is_file() or self._digest(body) != digest:
-            body = self._downloaded(url)
-        found = self._digest(body)
-        if found != digest:
-            raise CannotFetch(f"digest mismatch {found}: {digest}")
+        """The file of a URL, a copy in `scratch`.
+
+        Raises `CannotFetch` when it is another, and `DiskFull`.
+        """
         target = scratch / "file"
-        with body.open("rb") as source, target.open("xb") as copy:
-            while chunk := source.read(CHUNK):
-                copy.write(chunk)
+        with self.downloads.file(url, digest) as body:
+            found = digest_of(body)
+            if found != digest:
+                raise CannotFetch(f"digest mismatch {found}: {digest}")
+            self._layers.disk.admit(without_login(url), body.stat().st_size)
+            with body.open("rb") as source, target.open("xb") as copy:
+                while chunk := source.read(CHUNK):
+                    copy.write(chunk)
+            modified = body.stat().st_mtime
         target.chmod(0o600)
-        modified = body.stat().st_mtime
         os.utime(target, (modified, modified))
         return target
 
@@ -150,7 +151,7 @@ class Remotes:
         return commit
 
     def fetch_git(self, address: GitAddress, commit: str, scratch: Path) -> Path:
-        """The working tree of a commit, below `scratch`. Raises `CannotFetch`."""
+        """The working tree of a commit, below `scratch`. Raises `CannotFetch`, `DiskFull`."""
         tree = scratch / "tree"
         tree.mkdir(mode=0o755)
         self._git(["init", "--quiet"], address, tree)
@@ -163,16 +164,6 @@ class Remotes:
             for path in tree.rglob(".git"):
                 files.remove_tree(path)
         return tree
-
-    def prune(self, unused_s: float, now: float) -> None:
-        """Remove downloads that were not used within `unused_s` seconds."""
-        for folder in list(self._directory.iterdir()) if self._directory.is_dir() else ():
-            lock = FileLock(self._locks / f"download-{folder.name[:3]}")
-            if folder.stat().st_mtime < now - unused_s and lock.try_acquire():
-                try:
-                    files.remove_tree(folder)
-                finally:
-                    lock.release()
 
     def _remote_commit(self, address: GitAddress) -> str:
         listed = self._git(["ls-remote", address.url, address.ref, f"{address.ref}^{{}}"], address)
@@ -188,62 +179,15 @@ class Remotes:
         self, words: Sequence[str], address: GitAddress, tree: Path | None = None
     ) -> Completed:
         place = ["-C", str(tree)] if tree is not None else []
+        shown = without_login(address.url)
         done = self._outside.run(
             ["git", *_GIT_OPTIONS, *place, *words],
             timeout_s=FETCH_SECONDS,
             env=_GIT_ENVIRONMENT,
             check=False,
+            progress=lambda: self._layers.disk.admit(shown),
         )
         if done.code != 0:
             last = done.stderr.decode("utf-8", "replace").splitlines()[-3:]
-            raise CannotFetch(f"cannot fetch {_without_login(address.url)}", last)
+            raise CannotFetch(f"cannot fetch {shown}", last)
         return done
-
-    def _body(self, url: str) -> Path:
-        return self._directory / hashlib.sha256(url.encode()).hexdigest() / "body"
-
-    def _downloaded(self, url: str) -> Path:
-        """The file as the server has it now."""
-        body = self._body(url)
-        with FileLock(self._locks / f"download-{body.parent.name[:3]}"):
-            body.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            new, etag = body.with_name("new"), body.with_name("etag")
-            new.unlink(missing_ok=True)
-            if not body.is_file():
-                etag.unlink(missing_ok=True)
-            self._curl(url, new, etag)
-            # Without an answer's body the one that is here is still it.
-            if new.is_file():
-                new.replace(body)
-            elif not body.is_file():
-                body.touch(mode=0o600)
-        return body
-
-    def _curl(self, url: str, target: Path, etag: Path) -> None:
-        ways = "=http,https"
-        words = [
-            *("curl", "--silent", "--show-error", "--fail", "--location", "--max-redirs", "10"),
-            *("--proto", ways, "--proto-redir", ways, "--globoff", "--remote-time"),
-            *("--max-filesize", str(MAX_BYTES), "--connect-timeout", "30"),
-            *("--etag-save", str(etag), "--output", str(target), "--url", url),
-        ]
-        if etag.is_file():
-            words += ["--etag-compare", str(etag)]
-        done = self._outside.run(words, timeout_s=FETCH_SECONDS, check=False)
-        if done.code != 0:
-            said = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
-            raise CannotFetch(
-                f"cannot fetch {_without_login(url)}",
-                said,
-                "A build reaches what is on the internet, and the mirrors this server is set to.",
-            )
-
-    @staticmethod
-    def _digest(path: Path) -> str:
-        with path.open("rb") as file:
-            return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
-
-
-def _without_login(url: str) -> str:
-    """A URL for people: a token in it is nobody's to read."""
-    return re.sub(r"//[^/@]*@", "//", url)

@@ -40,6 +40,8 @@ class Item:
     target: str | None = None
     inode: tuple[int, int] | None = None
     """Device and inode of a file that has several names."""
+    size: int = 0
+    """Bytes of a file's contents."""
 
     @property
     def is_dir(self) -> bool:
@@ -92,7 +94,8 @@ class ContextSource:
         entry = self._entries.get(path)
         if entry is None:
             return None
-        return Item(path, entry.mode, mtime=self._mtime, target=entry.target)
+        mtime, size = self._mtime, entry.size
+        return Item(path, entry.mode, mtime=mtime, target=entry.target, size=size)
 
     def names(self, path: str) -> list[str]:
         """Names in a directory."""
@@ -139,7 +142,14 @@ class TreeSource:
         many = stat.S_ISREG(status.st_mode) and status.st_nlink > 1
         inode = (status.st_dev, status.st_ino) if many else None
         return Item(
-            path, status.st_mode, status.st_uid, status.st_gid, status.st_mtime, target, inode
+            path,
+            status.st_mode,
+            status.st_uid,
+            status.st_gid,
+            status.st_mtime,
+            target,
+            inode,
+            status.st_size,
         )
 
     def names(self, path: str) -> list[str]:

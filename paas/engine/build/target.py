@@ -20,10 +20,16 @@ from paas.engine.build.errors import BuildError
 from paas.engine.build.modes import Mode
 from paas.engine.build.sources import Item, Source
 from paas.host import syscalls
+from paas.host.disk import Disk
 
 _IN_ROOT = syscalls.RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_MAGICLINKS
 NEW_DIRECTORY = 0o755
 """Permission bits of what is made on the way to a destination."""
+
+LOOK_BYTES = 1 << 20
+"""Between two looks at the disk: far less than is kept free of it."""
+BLOCK = 4096
+"""What the smallest file takes."""
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -51,16 +57,23 @@ class Attributes:
 class Target:
     """A tree to write into."""
 
-    def __init__(self, root: Path, attributes: Attributes | None = None) -> None:
-        """`root` is a real path; `attributes` are those of everything that is made."""
+    def __init__(
+        self, root: Path, attributes: Attributes | None = None, disk: Disk | None = None
+    ) -> None:
+        """`root` is a real path; `attributes` are those of everything that is made; `disk`
+        is asked for room.
+        """
         self._root = root
+        self._disk = disk or Disk(root)
+        self._put = LOOK_BYTES
+        """How much since the disk was last asked for room."""
         self._attributes = attributes or Attributes()
         self._links: dict[tuple[int, int], tuple[str, str]] = {}
         self._times: list[tuple[str, float]] = []
 
     def as_it_is(self) -> Target:
         """The same tree, for what keeps its own attributes."""
-        return Target(self._root)
+        return Target(self._root, disk=self._disk)
 
     def is_directory(self, path: str) -> bool:
         """Whether `path` is a directory, through links."""
@@ -78,7 +91,7 @@ class Target:
     def put(self, source: Source, item: Item, path: str) -> None:
         """Make `path` (not a directory) a copy of a file, link, fifo or device.
 
-        A link at `path` itself is replaced. Raises `CannotCopy` over a directory.
+        A link at `path` itself is replaced. Raises `CannotCopy` over a directory, `DiskFull`.
         """
         parent, name = split(path)
         with self._directory(parent) as directory:
@@ -150,6 +163,7 @@ class Target:
     def _put_file(self, source: Source, item: Item, directory: int, name: str, path: str) -> None:
         if item.inode is not None and self._link(item.inode, directory, name):
             return
+        self._admit(path, item.size)
         fd = os.open(name, _NEW, 0o600, dir_fd=directory)
         try:
             source.copy_to(item.path, fd)
@@ -163,6 +177,13 @@ class Target:
             os.close(fd)
         if item.inode is not None:
             self._links[item.inode] = posixpath.split(path)
+
+    def _admit(self, path: str, size: int) -> None:
+        self._put += size + BLOCK
+        # Asked for each of many small files, it would take a tenth of the time.
+        if self._put >= LOOK_BYTES:
+            self._disk.admit(path, size)
+            self._put = 0
 
     def _link(self, inode: tuple[int, int], directory: int, name: str) -> bool:
         """Make a second name of a file that was copied under another one already."""

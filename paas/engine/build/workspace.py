@@ -13,6 +13,7 @@ from paas.engine.layers import LayerId, Layers
 from paas.engine.mounting import detach
 from paas.engine.rootfs import Rootfs
 from paas.engine.userns import UserRange
+from paas.host.disk import Disk
 from paas.model.layout import Layout
 
 
@@ -24,6 +25,11 @@ class Workspace:
         self._mounts = layout.run / "build-mounts"
         self._layers = layers
         self._rootfs = rootfs
+
+    @property
+    def disk(self) -> Disk:
+        """Where all of it is."""
+        return self._layers.disk
 
     def layer(self, below: Sequence[LayerId], make: Callable[[Path], None]) -> LayerId | None:
         """What `make` writes into the upper directory it is given, as a layer.

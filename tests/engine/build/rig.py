@@ -159,7 +159,7 @@ class Rig:
         self.cache = Cache(self.layout, self.db, self.layers, self.clock)
         self.caches = CacheMounts(self.layout, self.db, self.clock)
         mounts = StepMounts(self.layout, self.workspace, self.rootfs, ranges, self.caches)
-        remotes = Remotes(self.layout, Outside(self.layout, self.network))
+        remotes = Remotes(self.layout, Outside(self.layout, self.network), self.layers)
         tools = Tools(self.cache, self.workspace, runner, mounts, remotes)
         self.builder = Builder(
             self.images, self.layers, tools, self._pull, self.clock, self._end_thread
