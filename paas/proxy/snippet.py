@@ -35,6 +35,10 @@ VALUE = "@value@"
 APP = "http://app"
 """What `proxy_pass` may name: the app's own instances."""
 
+OURS = re.compile(r"[$<'{]paas_", re.IGNORECASE)
+"""A variable of the proxy's own, read, or set by name or by a group of a pattern. nginx takes
+them in any case."""
+
 TOKEN = re.compile(
     r"""\s*(?:(?P<comment>\#[^\n]*)
     |"(?P<double>(?:[^"\\]|\\.)*)"
@@ -148,6 +152,11 @@ def _block(tokens: Iterator[tuple[str, bool, int]], depth: int) -> Iterator[Dire
 
 
 def _allowed(directive: Directive, line: int) -> Directive:
+    if any(OURS.search(word) for word in directive.words):
+        raise BrokenSnippet(
+            f"Line {line} of the proxy's snippet names a variable that is the proxy's own",
+            resolution="Those begin with paas_: use another name.",
+        )
     if directive.body is not None:
         if directive.name in BLOCKS:
             return directive

@@ -32,6 +32,7 @@ from paas.proxy.nginx import NginxFailed
 from paas.proxy.presented import presented
 from paas.proxy.proxy import Proxy
 from paas.proxy.site import Listener, Site, SiteOptions, SiteState, Tls
+from paas.proxy.snippet import BrokenSnippet, rendered
 from tests.authority import DAY, Issued, bundle, intermediate, issue, leaf, root
 from tests.engine.tlsscan import (
     ALPN,
@@ -230,6 +231,31 @@ def test_many_certificates_are_looked_up_and_a_damaged_one_harms_nobody(
     proxy.pairs.forget_others([good.certificate.fingerprint])
     assert len(list((layout.proxy / "certificates").iterdir())) == 3
     assert proxy.apply(sites[:1]).reloaded
+
+
+def test_no_snippet_of_another_app_is_answered_with_a_key(
+    proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """nginx has the keys it looks up in a variable, which it fills in by the handshake's name."""
+    monkeypatch.setattr("paas.proxy.proxy.READ_AT_START", 1)
+    for name in ("$paas_pem", "${paas_pem}", "$PAAS_Pem"):
+        with pytest.raises(BrokenSnippet, match="the proxy's own"):
+            rendered(f"return 200 {name};", "http://paas-evil", ())
+    evil = SiteOptions(https_redirect=False, extra="return 200 '$paas_pem';")
+    sites = [
+        site(proxy, "victim", pair("victim.test")),
+        site(proxy, "evil", pair("evil.test"), options=evil),
+    ]
+    proxy.apply(sites)
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with (
+        socket.create_connection(("127.0.0.1", HTTPS), 10) as plain,
+        context.wrap_socket(plain, server_hostname="victim.test") as secure,
+    ):
+        secure.sendall(b"GET / HTTP/1.1\r\nHost: evil.test\r\nConnection: close\r\n\r\n")
+        got = b"".join(iter(lambda: secure.recv(65536), b""))
+    assert b"PRIVATE KEY" not in got
 
 
 def test_a_certificate_that_expired_meanwhile_is_shown_on_and_the_site_served(

@@ -277,6 +277,74 @@ def test_a_snippet_of_the_repository_is_served(proxy: Proxy) -> None:
     assert ask("hello.test", **{"User-Agent": "a worse bot"}).status == 403
 
 
+OUTSIDE = (
+    "../auth/victim", "../own-pages/victim.html", "../../../../logs/proxy/apps/victim.log",
+    "../../../../../etc/passwd", "..%2fauth/victim", "%2e%2e/auth/victim", "own/victim.html",
+    "./crashed.html", "crashed.html/../../auth/victim", "crashed.html%0a", "", ".", "/",
+)  # fmt: skip
+"""What a rewrite may put behind the folder that nginx serves files of: it normalises none of it."""
+
+
+@pytest.mark.parametrize("folder", ["/.paas-pages/", "/.well-known/acme-challenge/"])
+@pytest.mark.parametrize(
+    "snippet",
+    [
+        "location = /x {{ rewrite ^ {folder}$arg_p last; }}",
+        "if ($arg_p) {{ rewrite ^ {folder}$arg_p? last; }}",
+        "if ($uri = /x) {{ set $to {folder}$arg_p; rewrite ^ $to last; }}",
+        "error_page 404 = {folder}$arg_p; location = /x {{ return 404; }}",
+        "error_page 403 =200 {folder}$arg_p; location = /x {{ deny all; }}",
+        # Nothing passes the request on, and no file is what it is looked for as.
+        "location = /x {{ rewrite ^ {folder}$arg_p break; return 404; }}",
+        "location = /x {{ rewrite ^ $arg_p break; return 404; }}",
+    ],
+)
+def test_a_snippet_leads_to_no_file_but_our_pages(
+    proxy: Proxy, layout: Layout, folder: str, snippet: str
+) -> None:
+    victim = site(
+        "victim",
+        slots=(),
+        state=SiteState.MAINTENANCE,
+        page="<p>victim's own</p>",
+        options=SiteOptions(users=f"ann:{hashed('s3cret')}"),
+    )
+    extra = rendered(snippet.format(folder=folder), "http://paas-hello", ("Host",))
+    assert proxy.apply([victim, site(options=SiteOptions(extra=extra))]).quarantined == ()
+    ask("victim.test")  # for its log
+    assert wait_until(lambda: "victim.test" in proxy.log_of("victim").read_text(), 5)
+    with proxy.challenges.answered({"token": "thumb"}):
+        for path in (*OUTSIDE, str(layout.proxy / "current/auth/victim"), "//etc/passwd"):
+            answer = ask("hello.test", f"/x?p={path}")
+            if answer.status == 200 and answer.body.startswith(b'{"name": "one"'):
+                continue  # the app itself, which tells what it was asked for
+            # nginx's word for an empty URI is 500.
+            refused = answer.status in (403, 404) or (answer.status, path) == (500, "")
+            assert refused, (path, answer)
+            for secret in (b"ann:", b"root:", b"victim", b"thumb"):
+                assert secret not in answer.body, (path, answer)
+
+
+def test_a_snippet_may_still_lead_to_our_pages_and_challenges(proxy: Proxy) -> None:
+    text = """
+        location = /down { rewrite ^ /.paas-pages/crashed.html last; }
+        location = /token { rewrite ^ /.well-known/acme-challenge/token last; }
+        error_page 410 /.paas-pages/too-many.json;
+        location = /gone { return 410; }
+    """
+    extra = rendered(text, "http://paas-hello", ("Host",))
+    proxy.apply([site(options=SiteOptions(extra=extra, users=f"ann:{hashed('s3cret')}"))])
+    ann = {"Authorization": "Basic YW5uOnMzY3JldA=="}
+    with proxy.challenges.answered({"token": "thumb"}):
+        assert ask("hello.test", "/token", **ann).body == b"thumb"
+        assert ask("hello.test", "/.well-known/acme-challenge/token").body == b"thumb"
+    assert ask("hello.test", "/down", **ann).headers["Content-Type"].startswith("text/html")
+    gone = ask("hello.test", "/gone", **ann)
+    assert (gone.status, json.loads(gone.body)["error"]["code"]) == (410, "too-many")
+    for page in ("crashed.html", "unknown-host.json", "", "own/hello.html"):
+        assert ask("hello.test", f"/.paas-pages/{page}", **ann).status == 404
+
+
 def test_what_nginx_refuses_is_found_before_it_is_applied(proxy: Proxy) -> None:
     reason = proxy.refuses(site(options=SiteOptions(extra="client_max_body_size 1x;")))
     assert reason is not None
