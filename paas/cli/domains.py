@@ -21,7 +21,13 @@ from paas.model.settings import DOMAIN, server_domains
 def add(session: Session, app: App, domains: tuple[str, ...]) -> None:
     """Serve an app under more domains."""
     routes = list(map(parse_route, domains))
-    session.platform.edge.add_domains(app, routes, actor=session.actor, report=session.report)
+    session.platform.edge.add_domains(
+        app,
+        routes,
+        consent=session.consent("domains:add"),
+        actor=session.actor,
+        report=session.report,
+    )
     for route in routes:
         session.report.step(f"Added {shown(route)} to {app.name}")
 
@@ -37,19 +43,36 @@ def remove(session: Session, app: App, domains: tuple[str, ...]) -> None:
 def replace(session: Session, app: App, domains: tuple[str, ...]) -> None:
     """Serve an app under these domains and no others."""
     routes = list(map(parse_route, domains))
-    session.platform.edge.set_domains(app, routes, actor=session.actor, report=session.report)
+    session.platform.edge.set_domains(
+        app,
+        routes,
+        consent=session.consent("domains:set"),
+        actor=session.actor,
+        report=session.report,
+    )
     session.report.step(f"{app.name} is served at {', '.join(map(shown, routes))}")
 
 
 def clear(session: Session, app: App) -> None:
     """Serve an app under no domain at all."""
-    session.platform.edge.set_domains(app, (), actor=session.actor, report=session.report)
+    session.platform.edge.set_domains(
+        app,
+        (),
+        consent=session.consent("domains:clear"),
+        actor=session.actor,
+        report=session.report,
+    )
     session.report.step(f"{app.name} has no domains")
 
 
 def reset(session: Session, app: App) -> None:
     """Serve an app under the domain it has by itself alone."""
-    session.platform.edge.reset_domains(app, actor=session.actor, report=session.report)
+    session.platform.edge.reset_domains(
+        app,
+        consent=session.consent("domains:reset"),
+        actor=session.actor,
+        report=session.report,
+    )
     session.report.step(f"{app.name} has the domains it had first")
 
 
@@ -133,7 +156,8 @@ COMMANDS = (
         Names.AN_APP,
         arguments=(words("domains", "DOMAIN"),),
         description="*.example.com is every name below it; example.com/api leads what is below "
-        "that path to the app, whoever has the domain itself.",
+        "that path to the app. Where another app has that domain, or by such a * all below "
+        "it, only who may deploy that one too can say so.",
     ),
     Command(
         "domains:remove",

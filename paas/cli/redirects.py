@@ -16,7 +16,13 @@ from paas.model.route import Redirect, parse_code, parse_route, parse_target
 def add(session: Session, app: App, source: str, target: str, code: str) -> None:
     """Send visitors of a host, or of a path, to a URL."""
     redirect = Redirect(parse_route(source), parse_target(target), parse_code(code))
-    session.platform.edge.add_redirect(app, redirect, actor=session.actor, report=session.report)
+    session.platform.edge.add_redirect(
+        app,
+        redirect,
+        consent=session.consent("redirects:add"),
+        actor=session.actor,
+        report=session.report,
+    )
     session.report.step(f"{redirect.source} leads to {redirect.target} ({redirect.code})")
 
 

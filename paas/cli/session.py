@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-from paas.cli.access import Access, Permissions
+from paas.cli.access import Access, Permissions, authorise
 from paas.cli.command import Table
 from paas.cli.output import Output
 from paas.cli.platform import Platform
@@ -77,6 +77,10 @@ class Session:
         with self.store.transaction():
             self.store.settings.set(app.id if app is not None else None, name, value)
             self.note(app, what, f"{word} {value or ''}".rstrip())
+
+    def consent(self, command: str) -> Callable[[App], None]:
+        """What raises `Denied` for an app that the caller may not deploy, in a command's name."""
+        return lambda app: authorise(self.permissions, Access.DEPLOY, command, app)
 
     def apps(self) -> list[App]:
         """The apps that the caller may see."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from paas.deploy.route import Router
@@ -27,6 +27,9 @@ from paas.store.ports import SHARED
 from paas.store.store import Store
 
 MAX_PAGE_BYTES = 256 * 1024
+
+Consent = Callable[[App], None]
+"""Raises `PaasError` unless whoever asks may also take visitors from that app."""
 
 
 class PortUnusable(PaasError):
@@ -59,10 +62,22 @@ class Edge:
 
     # -- domains ---------------------------------------------------------------------------
 
-    def add_domains(self, app: App, routes: Sequence[Route], *, actor: str, report: Report) -> None:
-        """Serve an app at more names, all or none. Raises `DomainTaken`, which names the owner."""
+    def add_domains(
+        self,
+        app: App,
+        routes: Sequence[Route],
+        *,
+        consent: Consent,
+        actor: str,
+        report: Report,
+    ) -> None:
+        """Serve an app at more names, all or none. Raises `DomainTaken`, which names the owner.
+
+        `consent` is asked for each app that carries the host of a path, or that has paths of a
+        host: its certificate and its visitors' cookies are there.
+        """
         with self.store.transaction():
-            self._add(app, routes)
+            self._add(app, self._new(app, routes, consent))
             self._note(actor, app, "domain added", routes)
         self.router.publish(report)
 
@@ -79,18 +94,30 @@ class Edge:
             self._note(actor, app, "domain removed", routes)
         self.router.publish(report)
 
-    def set_domains(self, app: App, routes: Sequence[Route], *, actor: str, report: Report) -> None:
-        """Serve an app at these names and no others."""
+    def set_domains(
+        self,
+        app: App,
+        routes: Sequence[Route],
+        *,
+        consent: Consent,
+        actor: str,
+        report: Report,
+    ) -> None:
+        """Serve an app at these names and no others; `consent` as of `add_domains`."""
         with self.store.transaction():
+            self._new(app, routes, consent)
             self._set_default(app, on=False)
             self.store.domains.clear(app.id)
             self._add(app, routes)
             self._note(actor, app, "domains set", routes)
         self.router.publish(report)
 
-    def reset_domains(self, app: App, *, actor: str, report: Report) -> None:
-        """Serve an app at the names it has by itself, and no others."""
+    def reset_domains(self, app: App, *, consent: Consent, actor: str, report: Report) -> None:
+        """Serve an app at the names it has by itself, and no others; `consent` as above."""
         with self.store.transaction():
+            # One that was given to another app since stays there.
+            free = [one for one in self._possible(app) if self.router.owner(one) is None]
+            self._new(app, free, consent)
             self.store.domains.clear(app.id)
             self._set_default(app, on=True)
             self._note(actor, app, "domains reset", ())
@@ -104,11 +131,26 @@ class Edge:
             self.store.events.add(actor, "", "server domains set", text)
         self.router.publish(report)
 
+    def _new(self, app: App, routes: Sequence[Route], consent: Consent) -> list[Route]:
+        """Those that the app has not, of which it may have all.
+
+        Raises `DomainTaken`, and what `consent` does.
+        """
+        served = set(self.router.served(app))
+        found = [route for route in routes if route not in served]
+        for route in found:
+            self._may_have(app, route, consent)
+        return found
+
+    def _may_have(self, app: App, route: Route, consent: Consent) -> None:
+        owner = self.router.owner(route)
+        if owner is not None and owner.id != app.id:
+            raise DomainTaken(str(route), owner.name)
+        for loser in self.router.losers(app, route):
+            consent(loser)
+
     def _add(self, app: App, routes: Sequence[Route]) -> None:
         for route in routes:
-            owner = self.router.owner(route)
-            if owner is not None and owner.id != app.id:
-                raise DomainTaken(str(route), owner.name)
             if route in self._possible(app):
                 self._set_default(app, on=True)
             else:
@@ -130,15 +172,15 @@ class Edge:
 
     # -- redirects -------------------------------------------------------------------------
 
-    def add_redirect(self, app: App, redirect: Redirect, *, actor: str, report: Report) -> None:
-        """Have an app redirect a host, or a path of one that it has."""
-        owner = self.router.owner(redirect.source)
-        if owner is not None and owner.id != app.id:
-            raise DomainTaken(str(redirect.source), owner.name)
+    def add_redirect(
+        self, app: App, redirect: Redirect, *, consent: Consent, actor: str, report: Report
+    ) -> None:
+        """Have an app redirect a host, or a path of one that it has; `consent` as of domains."""
         host = redirect.source.host
-        if redirect.source.path and host not in self.router.domains(app):
-            raise DomainNotFound(host)
         with self.store.transaction():
+            if redirect.source.path and host not in self.router.domains(app):
+                raise DomainNotFound(host)
+            self._may_have(app, redirect.source, consent)
             self.store.domains.redirect(app.id, redirect)
             self._note(actor, app, "redirect added", (redirect.source, redirect.target))
         self.router.publish(report)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -55,6 +55,27 @@ class Hosts:
         """The app that carries a host."""
         return self._carriers.get(host)
 
+    def losers(self, app_id: int, route: Route) -> Sequence[int]:
+        """The other apps whose visitors, or some of them, the route would lead to an app.
+
+        They are of whoever carries its host, by a wildcard if by nothing else, and of mounts:
+        those above it, or all that whoever has the whole host may put its own answers before.
+        """
+        host, path = route.host, route.path
+        carrier = self.carrier(host)
+        if carrier is None:
+            covering = (self.carrier(each) for each in _covering(host))
+            found = [next((each for each in covering if each is not None), app_id)]
+        elif path:
+            above = [each for each in self.routes if each.host == host and _holds(each.path, path)]
+            found = [carrier, *(self.routes[each] for each in above)]
+        elif carrier == app_id:
+            found = []
+        else:
+            mounted = [app for each, app in self.routes.items() if each.host == host]
+            found = [carrier, *mounted]
+        return [each for each in dict.fromkeys(found) if each != app_id]
+
     def carried(self, app_id: int) -> Sequence[str]:
         """The hosts that an app carries."""
         return self._carried.get(app_id, ())
@@ -77,6 +98,16 @@ class Hosts:
         redirects = self.redirects.get(app_id, ())
         moved = {each.source.host for each in redirects if not each.source.path}
         return [host for host in self.carried(app_id) if host not in whole | moved]
+
+
+def _covering(host: str) -> Iterator[str]:
+    """The wildcards that a host is one of, that which nginx takes first."""
+    labels = host.removeprefix("*.").split(".")
+    yield from ("*." + ".".join(labels[count:]) for count in range(1, len(labels)))
+
+
+def _holds(mount: str, path: str) -> bool:
+    return bool(mount) and path.startswith(f"{mount}/")
 
 
 def implied(app: str, domains: Iterable[str]) -> list[Route]:

@@ -249,6 +249,11 @@ class Router:
                 owner = app_id
         return world.by_id.get(owner) if owner is not None else None
 
+    def losers(self, app: App, route: Route) -> Sequence[App]:
+        """The other apps that would lose visitors to an app that had this route too."""
+        world = World.of(self._store)
+        return [world.by_id[one] for one in world.hosts.losers(app.id, route)]
+
     def urls(self, app: App) -> list[str]:
         """Where to open the app; nothing when it has no domain."""
         world = World.of(self._store)

@@ -13,6 +13,24 @@ from tests.push.server import Server
 from tests.push.sshd import make_key
 
 
+class Member:
+    """Somebody who is no admin, with a key of their own."""
+
+    def __init__(self, server: Server, name: str) -> None:
+        self._server, self._name = server, name
+        key = server.folder / name
+        server.paas("ssh-keys:add", name, "--member", input=make_key(key).read_bytes()).ok()
+        assert server.sshd is not None
+        client = server.folder / f"{name}-client"
+        self.ssh = server.sshd.client(client, user=server.layout.user, key=key) / "ssh"
+
+    def asks(self, command: str) -> Outcome:
+        return run([str(self.ssh), "server", "--", command], env=self._server.env)
+
+    def leave(self) -> None:
+        self._server.paas("ssh-keys:remove", self._name).ok()
+
+
 def test_a_locked_app_refuses_pushes_and_commands_and_serves_on(server: Server, live: App) -> None:
     server.ssh(f"apps:lock {live.name} --reason freeze").ok()
     try:
@@ -65,21 +83,14 @@ def test_a_program_with_a_key_of_its_own_deploys_one_app_and_sees_no_other(
 ) -> None:
     """What an API token of a CI is for: everything as JSON, codes that tell, and no more."""
     app.push(apps.plain("1")).ok()
-    public = make_key(server.folder / "robot").read_bytes()
-    server.paas("ssh-keys:add", "robot", "--member", input=public).ok()
-    assert server.sshd is not None
-    key, client = server.folder / "robot", server.folder / "robot-client"
-    folder = server.sshd.client(client, user=server.layout.user, key=key)
-
-    def asks(command: str) -> Outcome:
-        return run([str(folder / "ssh"), "server", "--", command], env=server.env)
-
+    robot = Member(server, "robot")
+    asks = robot.asks
     try:
         assert json.loads(asks("apps:list --format json").ok().out) == []
         server.ssh(f"access:add {live.name} robot deployer").ok()
         assert json.loads(asks("apps:list --format json").ok().out) == [live.name]
         live.repository.commit(apps.plain("8"))
-        env = {**server.env, "GIT_SSH": str(folder / "ssh"), "GIT_SSH_VARIANT": "ssh"}
+        env = {**server.env, "GIT_SSH": str(robot.ssh), "GIT_SSH_VARIANT": "ssh"}
         pushed = run(["git", "push", "paas", "main"], env=env, cwd=live.repository.folder).ok()
         assert "Released v" in pushed.text
         [newest, *_] = json.loads(asks(f"releases {live.name} --format json").ok().out)
@@ -99,8 +110,56 @@ def test_a_program_with_a_key_of_its_own_deploys_one_app_and_sees_no_other(
         ):
             assert "You may not run" in asks(denied).failed().err, denied
     finally:
-        server.paas("ssh-keys:remove", "robot").ok()
+        robot.leave()
     assert asks("apps:list").code == 255
+
+
+def test_a_member_takes_no_visitors_from_an_app_that_is_another_s(
+    server: Server, live: App, app: App
+) -> None:
+    app.push(apps.plain("1")).ok()
+    live.push(apps.plain("7")).ok()
+    live.ssh("domains:add {} shop.example *.wild.example paths.example/mine").ok()
+    robber = Member(server, "robber")
+    try:
+        server.ssh(f"access:add {app.name} robber owner").ok()
+        for route in (
+            "shop.example/login",
+            "*.wild.example/login",
+            "one.wild.example",
+            "one.wild.example/login",
+            "*.one.wild.example",
+            "paths.example",
+            "paths.example/login",
+            f"{live.name}.test.example/login",
+        ):
+            for command in (f"domains:add {app.name} free.example {route}",
+                            f"domains:set {app.name} free.example {route}"):  # fmt: skip
+                told = robber.asks(command).failed().err
+                verb = command.partition(" ")[0]
+                assert f"You may not run `{verb}` on {live.name}" in told, command
+                assert told.count("You may not") == 1
+        for source in ("one.wild.example", "paths.example"):
+            refused = robber.asks(f"redirects:add {app.name} {source} https://evil.example")
+            assert "You may not run `redirects:add`" in refused.failed().err
+        assert server.ssh(f"--quiet domains:list {app.name}").ok().out.split() == [
+            f"{app.name}.test.example"
+        ]
+        for host, path in (("one.wild.example", "/"), ("paths.example", "/mine")):
+            assert server.get(live.name, path, host=host).text == "hello 7\n", host
+        # The owner knows no such path; who is mounted there is asked for its first page.
+        assert server.get(live.name, "/login", host="shop.example").text == "nothing here\n"
+        # With the right to deploy both it is theirs to say.
+        server.ssh(f"access:add {live.name} robber deployer").ok()
+        robber.asks(f"domains:add {app.name} shop.example/login").ok()
+        assert server.get(live.name, "/login", host="shop.example").text == "hello 1\n"
+        server.ssh(f"access:remove {live.name} robber").ok()
+        # What it has it keeps, and whose host it is too.
+        robber.asks(f"domains:set {app.name} shop.example/login {app.name}.test.example").ok()
+        live.ssh("domains:set {} shop.example").ok()
+    finally:
+        robber.leave()
+        server.ssh(f"domains:reset {live.name}").ok()
 
 
 def test_a_clone_serves_what_the_old_app_does_with_a_life_of_its_own(
