@@ -137,6 +137,12 @@ class Doctor:
             raise Unwell(
                 "nginx does not answer", f"paas up; its log is {self._layout.logs}/proxy/error.log"
             )
+        closed = self._parts.router.closed()
+        if closed:
+            raise Unwell(
+                f"nginx answers, but not for all of {closed[0][0]}: {closed[0][1]}",
+                "See by which: ss -ltnup. It is opened within a minute of becoming free.",
+            )
         return "nginx answers"
 
     def _certificates(self) -> str:

@@ -21,12 +21,16 @@ from paas.model.settings import (
     UnknownSetting,
     server_domains,
 )
+from paas.proxy.openings import Opening
+from paas.proxy.proxy import Applied
 from paas.proxy.render import STREAM_MODULE
 from paas.store.domains import DomainNotFound, DomainTaken
 from paas.store.ports import SHARED
 from paas.store.store import Store
 
 MAX_PAGE_BYTES = 256 * 1024
+
+SEE_BY_WHOM = "See by which: ss -ltnup. Or take another port."
 
 Consent = Callable[[App], None]
 """Raises `PaasError` unless whoever asks may also take visitors from that app."""
@@ -199,18 +203,20 @@ class Edge:
 
     def add_ports(self, app: App, ports: Sequence[Port], *, actor: str, report: Report) -> None:
         """Lead ports of the server to an app, all or none. Raises `PortTaken`, `PortUnusable`."""
+        before = self.store.ports.list(app.id)
         with self.store.transaction():
-            self._add_ports(app, ports)
+            self._add_ports(app, ports, before)
             self._note(actor, app, "ports added", ports)
-        self._follow(app, report)
+        self._follow_or_undo(app, ports, before, report)
 
     def set_ports(self, app: App, ports: Sequence[Port], *, actor: str, report: Report) -> None:
         """Lead these ports to an app and no others; without any, none."""
+        before = self.store.ports.list(app.id)
         with self.store.transaction():
             self.store.ports.clear(app.id)
-            self._add_ports(app, ports)
+            self._add_ports(app, ports, before)
             self._note(actor, app, "ports set", ports)
-        self._follow(app, report)
+        self._follow_or_undo(app, ports, before, report)
 
     def remove_ports(self, app: App, ports: Sequence[Port], *, actor: str, report: Report) -> None:
         """No longer lead ports to an app, all or none. Raises `PortNotFound`."""
@@ -219,10 +225,16 @@ class Edge:
             self._note(actor, app, "ports removed", ports)
         self._follow(app, report)
 
-    def _add_ports(self, app: App, ports: Sequence[Port]) -> None:
+    def _add_ports(self, app: App, ports: Sequence[Port], before: Sequence[Port]) -> None:
+        held = set(map(Opening.of, before))
         for port in ports:
             self._check_port(port)
         self.store.ports.add(app.id, ports)
+        # Behind the table, which knows the ports that nginx has for others.
+        for port in ports:
+            reason = self.router.refused(port)
+            if reason is not None and Opening.of(port) not in held:
+                raise PortUnusable(reason, resolution=SEE_BY_WHOM)
         main = {
             each.target
             for each in self.store.ports.list(app.id)
@@ -252,10 +264,34 @@ class Edge:
                 name = service.hostname if service is not None else "a service"
                 raise PortUnusable(f"Port {port.port} leads to {name}, which is exposed there")
 
-    def _follow(self, app: App, report: Report) -> None:
+    def _follow(self, app: App, report: Report) -> Applied:
         self.router.switch([app])
-        self.router.publish(report)
+        applied = self.router.publish(report)
         self.router.forget_ports(app)
+        return applied
+
+    def _follow_or_undo(
+        self, app: App, ports: Sequence[Port], before: Sequence[Port], report: Report
+    ) -> None:
+        """Have the proxy open what was added, or lead the ports where they led before."""
+        added = {Opening.of(each) for each in ports} - set(map(Opening.of, before))
+        try:
+            closed = self._follow(app, report).closed
+        except BaseException:
+            # The proxy is as it was; what else it lacks the supervisor makes up for.
+            self._undo(app, before)
+            raise
+        for each in closed:
+            if each.app == app.name and each.opening in added:
+                self._undo(app, before)
+                self._follow(app, report)
+                raise PortUnusable(each.reason, resolution=SEE_BY_WHOM)
+
+    def _undo(self, app: App, before: Sequence[Port]) -> None:
+        with self.store.transaction():
+            self.store.ports.clear(app.id)
+            self.store.ports.add(app.id, before)
+            self._note("proxy", app, "ports taken back", before)
 
     # -- maintenance and tuning ------------------------------------------------------------
 

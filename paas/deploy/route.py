@@ -24,13 +24,19 @@ from paas.model.report import Report
 from paas.model.route import Route
 from paas.model.settings import HTTP_PORT, HTTPS_PORT
 from paas.plugin.installed import Installed
-from paas.proxy.exposed import Exposed
+from paas.proxy.exposed import PREFIX, Exposed
+from paas.proxy.openings import Opening
 from paas.proxy.proxy import Applied, Proxy
 from paas.proxy.site import Site, SiteState
 from paas.proxy.snippet import BrokenSnippet
 from paas.proxy.traffic import Mark
 from paas.store.ports import SHARED
 from paas.store.store import Store
+
+PORT_CLOSED = "port closed"
+"""The event of a port that is an app's or a service's, and that another program has."""
+
+AGAIN_SECONDS = 86400
 
 
 def service_key(app_id: int, process_type: str = WEB) -> str:
@@ -163,8 +169,42 @@ class Router:
         for name, reason in applied.quarantined:
             report.warn(f"The proxy configuration of {name} is left out: {reason}")
         self._left_out = dict(applied.quarantined)
+        self._tell_closed(applied)
         self.forget_pairs()
         return applied
+
+    def _tell_closed(self, applied: Applied) -> None:
+        reasons: dict[str, list[str]] = {}
+        for each in applied.closed:
+            reasons.setdefault(each.app.removeprefix(PREFIX), []).append(each.reason)
+        events, now = self._store.events, self._clock.now()
+        for app, why in reasons.items():
+            detail, last = "; ".join(why), events.last(app, PORT_CLOSED)
+            if last is None or last.detail != detail or now - last.at >= AGAIN_SECONDS:
+                events.add("proxy", app, PORT_CLOSED, detail)
+
+    def refused(self, port: Port) -> str | None:
+        """Why the server cannot lead a port of its own to an app; None when it can.
+
+        Of one that leads somewhere already this says that it is in use.
+        """
+        return self._proxy.refused(Opening.of(port)) if _has_listener(port) else None
+
+    def closed(self) -> list[tuple[str, str]]:
+        """The apps and services some port of which another program has, and why."""
+        wanted = {
+            Opening.of(port): app.name
+            for app in self._store.apps.list()
+            for port in self._store.ports.list(app.id)
+            if _has_listener(port)
+        }
+        for exposure in self._store.exposures.list():
+            service = self._store.services.by_id(exposure.service_id)
+            if service is not None:
+                wanted[Opening(exposure.port)] = service.hostname
+        known = self._proxy.open()
+        found = [(name, one) for one, name in sorted(wanted.items()) if one not in known]
+        return [(name, why) for name, one in found if (why := self._proxy.refused(one))]
 
     def left_out(self, app: App) -> str | None:
         """Why the last `publish` did not serve an app as it should be; None when it did."""
@@ -274,6 +314,10 @@ class Router:
         scheme, port, usual = ("https", HTTPS_PORT, 443) if secure else ("http", HTTP_PORT, 80)
         number = self._store.settings.value(port)
         return f"{scheme}://{route.host}" + (f":{number}" if number != usual else "") + route.path
+
+
+def _has_listener(port: Port) -> bool:
+    return port.port not in SHARED or port.scheme.raw
 
 
 def _is_main(port: Port) -> bool:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 
 from paas.deploy.edge import PortUnusable, check_stream_module
@@ -14,7 +12,7 @@ from paas.errors import PaasError
 from paas.host.clock import Clock
 from paas.model.env import Secret
 from paas.model.exposure import Exposure, ServerCertificate, Tls, parse_networks
-from paas.model.port import Scheme
+from paas.model.port import Port, Scheme
 from paas.model.report import Report, Silent
 from paas.model.service import Service, ServiceState
 from paas.model.settings import DOMAIN, HTTP_PORT, HTTPS_PORT, server_domains
@@ -157,7 +155,8 @@ class ServiceExposures:
             if any(one.port == port and one.scheme is not Scheme.UDP for one in ports):
                 app = store.apps.by_id(app_id)
                 return f"leads to {app.name if app is not None else 'an app'}"
-        return "" if _is_free(port) else "is in use by a program of this server"
+        reason = self.router.refused(Port(Scheme.TCP, port, port))
+        return reason.removeprefix(f"Port {port} ") if reason is not None else ""
 
     def _certify(self, service: Service) -> None:
         exposures = self.services.store.exposures
@@ -184,7 +183,8 @@ class ServiceExposures:
             self.services.run(replace(service, container=None), self.services.manifest(service))
 
     def _publish(self, service: Service, report: Report) -> None:
-        left_out = dict(self.router.publish(Silent()).quarantined)
+        applied = self.router.publish(Silent())
+        left_out = dict(applied.quarantined) | {one.app: one.reason for one in applied.closed}
         why = left_out.get(f"{PREFIX}{service.hostname}")
         if why is not None:
             raise PortUnusable(f"The proxy does not listen there: {why}")
@@ -197,15 +197,3 @@ class ServiceExposures:
         else:
             exposures.put(before)
         self.router.publish(Silent())
-
-
-def _is_free(port: int) -> bool:
-    """Whether no socket of the host listens there."""
-    with closing(socket.socket(socket.AF_INET)) as trial:
-        # What is left of ended connections is in nobody's way; who listens still is.
-        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            trial.bind(("", port))
-        except OSError:
-            return False
-    return True

@@ -45,9 +45,15 @@ class Generations:
 
     def current_sites(self) -> dict[str, dict[str, str]]:
         """The current files of each app, by app name."""
-        found: dict[str, dict[str, str]] = {}
         # Without the link: what it leads to is one generation to the end.
-        folder = self._current.resolve()
+        return self.sites(self.current())
+
+    def sites(self, generation: str | None) -> dict[str, dict[str, str]]:
+        """The files of each app of a generation, by app name; none of one that is gone."""
+        found: dict[str, dict[str, str]] = {}
+        if generation is None:
+            return found
+        folder = self._all / generation
         for path in folder.rglob("*"):
             name = str(path.relative_to(folder))
             app = app_of(name)

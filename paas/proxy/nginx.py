@@ -117,7 +117,7 @@ class Nginx:
 
     def start(self, generation: str) -> None:
         """Start with the main file and wait until workers answer. Raises `NginxFailed`."""
-        self._end_orphans()
+        self.end_orphans()
         # A killed master leaves its socket file behind, and nginx does not bind over it.
         self._control.unlink(missing_ok=True)
         done = run(self._argv(self._main_file), check=False, timeout=START_S)
@@ -222,7 +222,7 @@ class Nginx:
         """Stop gracefully, after `QUIT_S` at once; workers of a killed master too."""
         master = self.running()
         if master is None:
-            self._end_orphans()
+            self.end_orphans()
             return
         pidfd = open_pid(master)
         if pidfd is None:
@@ -237,7 +237,7 @@ class Nginx:
             finally:
                 os.close(pidfd)
 
-    def _end_orphans(self) -> None:
+    def end_orphans(self) -> None:
         """Have the workers of a killed master let go of the ports; they finish their requests.
 
         Their titles do not say whose they are, the log that they write to does.

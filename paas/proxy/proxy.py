@@ -24,6 +24,7 @@ from paas.proxy.generations import Generations
 from paas.proxy.listening import Listening
 from paas.proxy.logs import rotated
 from paas.proxy.nginx import Nginx, NginxFailed
+from paas.proxy.openings import Closed, Opening, openings, without_refused
 from paas.proxy.pairs import Pairs
 from paas.proxy.presented import presented
 from paas.proxy.quarantine import split_broken
@@ -60,11 +61,13 @@ class ProxyBroken(PaasError):
 class Applied:
     """What came of an `apply`: whether nginx reloaded, and which apps were left out and why.
 
-    A quarantined app is served as before if its domains are the same, else not at all.
+    A quarantined app is served as before if its domains are the same, else not at all. Of one
+    with a `closed` port all else is served.
     """
 
     reloaded: bool
     quarantined: tuple[tuple[str, str], ...] = ()
+    closed: tuple[Closed, ...] = ()
 
 
 class Proxy:
@@ -117,11 +120,23 @@ class Proxy:
         with self._lock():
             if self._nginx.running():
                 return False
+            # Ports that the workers of a killed master have are free for us.
+            self._nginx.end_orphans()
             # The sites that were last applied, around them what this start wants.
-            tree = self._passing(self._generations.current_sites(), self._server())
+            server = self._server()
+            sites, _ = self._openable(self._generations.current_sites(), server)
+            tree = self._passing(sites, server)
             self._generations.install(tree)
             self._nginx.start(tree.generation)
             return True
+
+    def refused(self, wanted: Opening) -> str | None:
+        """Why nginx, which has not got it, cannot have a port of the server; None when it can."""
+        return wanted.refused(self._listening().addresses)
+
+    def open(self) -> set[Opening]:
+        """The ports beside those of all apps that the current configuration opens."""
+        return set(openings(self._generations.current_sites()))
 
     def stop(self) -> None:
         """Stop nginx: idle connections at once, requests under way a little later."""
@@ -201,6 +216,29 @@ class Proxy:
     def _apply(self, sites: Sequence[Site | Exposed]) -> Applied:
         server = self._server()
         texts, taken = self._texts(sites, server)
+        closed: tuple[Closed, ...] = ()
+        if self._nginx.running() is not None:
+            # Else it is the start's to see what is free then.
+            texts, closed = self._openable(texts, server)
+        return replace(self._apply_texts(texts, server, taken), closed=closed)
+
+    def _openable(
+        self, sites: Sites, server: Server
+    ) -> tuple[dict[str, Files], tuple[Closed, ...]]:
+        """The sites without ports that another program has, and those."""
+        held = set(openings(self._running_sites()))
+        return without_refused(sites, held, lambda one: one.refused(server.addresses))
+
+    def _running_sites(self) -> Sites:
+        """Those of the nginx that runs, which has their ports open; none when none does."""
+        if self._nginx.running() is None:
+            return {}
+        # A reload may have been missed: then it runs not what is current.
+        return self._generations.sites(self._nginx.generation() or self._generations.current())
+
+    def _apply_texts(
+        self, texts: Sites, server: Server, taken: tuple[tuple[str, str], ...]
+    ) -> Applied:
         tree = self._renderer.tree(texts, server)
         if self._is_live(tree):
             return Applied(reloaded=False, quarantined=taken)

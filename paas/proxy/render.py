@@ -167,7 +167,7 @@ class Renderer:
         """Every file of one app, or of one exposed service."""
         if isinstance(site, Exposed):
             text = self._jinja.get_template("exposed.conf.j2").render(site=site, server=server)
-            return {f"streams/{site.app}.conf": text}
+            return {f"streams/{site.app}.tcp-{site.port}.conf": text}
         found = {site_file(site.app): self.site(site, server)}
         hosts = sorted({mount.host for mount in site.mounts})
         for host in hosts:
@@ -180,8 +180,11 @@ class Renderer:
             found[f"pairs/{site.app}.conf"] = "".join(
                 f"{name} {each.chain.stem};\n" for each in looked_up for name in each.domains
             )
-        if any(each.port.scheme.raw for each in site.listeners):
-            found[f"streams/{site.app}.conf"] = self._fill("stream.conf.j2", site, server)
+        for each in site.listeners:
+            kind = "stream" if each.port.scheme.raw else "listener"
+            found[f"{kind}s/{site.app}.{each.upstream}.conf"] = self._fill(
+                f"{kind}.conf.j2", site, server, each=each
+            )
         if site.options.users:
             found[f"auth/{site.app}"] = site.options.users.replace(" ", "\n") + "\n"
         if site.page:
@@ -262,7 +265,7 @@ def site_file(app: str) -> str:
 def app_of(name: str) -> str | None:
     """Whose file it is; None for one that all share."""
     folder, _, rest = name.partition("/")
-    if folder not in ("sites", "pairs", "mounts", "streams", "auth", "own-pages"):
+    if folder not in ("sites", "pairs", "mounts", "listeners", "streams", "auth", "own-pages"):
         return None
     return rest.rpartition("/")[2].partition(".")[0]
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import errno
 import re
-import socket
 from collections.abc import Iterable, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address
 from typing import Literal
@@ -19,6 +17,7 @@ from paas.engine.network.addresses import Plan
 from paas.engine.network.policy import Lead
 from paas.errors import PaasError
 from paas.host.database import Database
+from paas.host.ports import bind_error
 
 ANY = IPv4Address("0.0.0.0")  # noqa: S104  what it is called, in docker and here
 RANDOM = range(61000, 65536)
@@ -210,16 +209,7 @@ class PublishedPorts:
 
 def _is_free(publish: Publish) -> bool:
     """Whether no socket of the host has the port. Raises `AddressAbsent`."""
-    stream = publish.protocol == "tcp"
-    kind = socket.SOCK_STREAM if stream else socket.SOCK_DGRAM
-    with closing(socket.socket(socket.AF_INET, kind)) as trial:
-        if stream:
-            # What is left of ended connections is in nobody's way; who listens still is.
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            trial.bind((str(publish.address), publish.port))
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise AddressAbsent(publish, error) from error
-            return False
-    return True
+    error = bind_error(str(publish.address), publish.port, datagrams=publish.protocol == "udp")
+    if error is not None and error.errno != errno.EADDRINUSE:
+        raise AddressAbsent(publish, error) from error
+    return error is None
