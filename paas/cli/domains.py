@@ -67,12 +67,7 @@ def clear(session: Session, app: App) -> None:
 
 def reset(session: Session, app: App) -> None:
     """Serve an app under the domain it has by itself alone."""
-    session.platform.edge.reset_domains(
-        app,
-        consent=session.consent("domains:reset"),
-        actor=session.actor,
-        report=session.report,
-    )
+    session.platform.edge.reset_domains(app, actor=session.actor, report=session.report)
     session.report.step(f"{app.name} has the domains it had first")
 
 

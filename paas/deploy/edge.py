@@ -116,12 +116,9 @@ class Edge:
             self._note(actor, app, "domains set", routes)
         self.router.publish(report)
 
-    def reset_domains(self, app: App, *, consent: Consent, actor: str, report: Report) -> None:
-        """Serve an app at the names it has by itself, and no others; `consent` as above."""
+    def reset_domains(self, app: App, *, actor: str, report: Report) -> None:
+        """Serve an app at the names it has by itself, and no others."""
         with self.store.transaction():
-            # One that was given to another app since stays there.
-            free = [one for one in self._possible(app) if self.router.owner(one) is None]
-            self._new(app, free, consent)
             self.store.domains.clear(app.id)
             self._set_default(app, on=True)
             self._note(actor, app, "domains reset", ())
@@ -150,8 +147,10 @@ class Edge:
         owner = self.router.owner(route)
         if owner is not None and owner.id != app.id:
             raise DomainTaken(str(route), owner.name)
-        for loser in self.router.losers(app, route):
-            consent(loser)
+        if route not in self._possible(app):
+            # What an app is called below the server's own domain it has by being called so.
+            for loser in self.router.losers(app, route):
+                consent(loser)
 
     def _add(self, app: App, routes: Sequence[Route]) -> None:
         for route in routes:

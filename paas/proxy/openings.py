@@ -15,6 +15,11 @@ from paas.host.ports import bind_error, why_not
 from paas.model.port import Port, Scheme
 from paas.proxy.render import Files
 
+LISTEN = re.compile(r"^ *listen [^;\s]*:([0-9]+)([^;]*);", re.MULTILINE)
+QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+"""In quotes a repository's directives may say anything."""
+
+FOLDERS = ("sites/", "listeners/", "streams/")
 FILE = re.compile(r"(?:listeners|streams)/[^/]+\.([a-z]+)-([0-9]+)\.conf")
 
 
@@ -55,9 +60,12 @@ def opening(name: str) -> Opening | None:
 
 
 def openings(sites: Mapping[str, Files]) -> Iterator[Opening]:
-    """All that the files of these open."""
+    """All that these listen to, also in files of an older version, which were named otherwise."""
     for files in sites.values():
-        yield from filter(None, map(opening, files))
+        for name, text in files.items():
+            listens = LISTEN.findall(QUOTED.sub("", text)) if name.startswith(FOLDERS) else ()
+            for port, options in listens:
+                yield Opening(int(port), "udp" in options.split())
 
 
 def without_refused(
