@@ -212,19 +212,19 @@ class Router:
 
     def access_log(self, app: App) -> Path:
         """The app's access log."""
-        return self._proxy.log_of(app.name)
+        return self._proxy.logs.of(app.name)
 
     def error_log(self, app: App) -> Path:
         """What the proxy complains of in requests to the app."""
-        return self._proxy.error_log_of(app.name)
+        return self._proxy.logs.errors_of(app.name)
 
     def forget_logs(self, app: App) -> None:
         """Remove both, and what its requests are counted from; before its name is free."""
-        self._proxy.forget_logs(app.name)
+        self._proxy.logs.forget(app.name)
 
     def rename_logs(self, app: App, new: str) -> None:
         """Let the app have them under a name that it gets; before anybody serves it there."""
-        self._proxy.rename_logs(app.name, new)
+        self._proxy.logs.rename(app.name, new)
 
     def mark(self, app: App) -> Mark:
         """The present, for `served_since`."""

@@ -18,11 +18,11 @@ from paas.errors import PaasError
 from paas.host.content import content
 from paas.host.files import FileLock
 from paas.model.layout import Layout
+from paas.proxy.applogs import KINDS, AppLogs
 from paas.proxy.challenges import Challenges
 from paas.proxy.exposed import Exposed
 from paas.proxy.generations import Generations
 from paas.proxy.listening import Listening
-from paas.proxy.logs import rotated
 from paas.proxy.nginx import Nginx, NginxFailed
 from paas.proxy.openings import Closed, Opening, openings, without_refused
 from paas.proxy.pairs import Pairs
@@ -37,12 +37,6 @@ Sites = Mapping[str, Files]
 
 WORKER_USER = "www-data"
 """Debian's own user for web servers. Not paasd's web user: that one may ask paasd."""
-
-LOGS = ("apps", "errors", "traffic")
-"""The folders of the logs that each app has one of."""
-
-LOG_BYTES = 50 * 2**20
-"""A log is rotated when it is longer."""
 
 READ_AT_START = 100
 """So many certificates nginx reads at each start and reload, as it always did: 0.6 ms of processor
@@ -89,6 +83,7 @@ class Proxy:
         self.pairs = Pairs(layout.proxy)
         self.challenges = Challenges(layout.proxy / "acme")
         self.traffic = TrafficLogs(self._logs / "traffic")
+        self.logs = AppLogs(self._logs)
         self._nginx = Nginx(
             self._generations.main_file,
             prefix=layout.proxy,
@@ -166,47 +161,14 @@ class Proxy:
         place = self._listening()
         return presented(place.address or LOOPBACK, place.https_port, domain) == fingerprint
 
-    def log_of(self, app: str) -> Path:
-        """The access log of one app: one JSON object per line."""
-        return self._logs / "apps" / f"{app}.log"
-
-    def error_log_of(self, app: str) -> Path:
-        """What nginx complains of in the requests to one app, a line each."""
-        return self._logs / "errors" / f"{app}.log"
-
-    def forget_logs(self, app: str) -> None:
-        """Remove the logs of an app, before its name can be another's who would read them."""
-        for log in self._logs_of(app):
-            log.unlink(missing_ok=True)
-            rotated(log).unlink(missing_ok=True)
-
-    def rename_logs(self, app: str, new: str) -> None:
-        """Let an app have its logs under its new name; nginx writes on to the same files."""
-        self.forget_logs(new)
-        for log, renamed in zip(self._logs_of(app), self._logs_of(new), strict=True):
-            for old, now in ((rotated(log), rotated(renamed)), (log, renamed)):
-                with contextlib.suppress(FileNotFoundError):
-                    old.rename(now)
-
-    def _logs_of(self, app: str) -> list[Path]:
-        return [self._logs / kind / f"{app}.log" for kind in LOGS]
-
     def rotate_logs(self, apps: Callable[[], Collection[str]]) -> None:
-        """Begin anew what has grown past `LOG_BYTES`, forget what is of no app any more.
+        """Begin anew what has grown too long, forget what is of no app any more.
 
-        `apps` is asked under the lock: of whatever is served by then it knows. One old file is
-        kept of each. nginx writes to those that are renamed or gone until it is told.
+        `apps` is asked under the lock: of whatever is served by then it knows. nginx writes to
+        files that are renamed or gone until it is told.
         """
         with self._lock():
-            names, told = apps(), False
-            for log in [*self._logs.glob("*.log"), *self._logs.glob("*/*.log")]:
-                if log.parent != self._logs and log.stem not in names:
-                    self.forget_logs(log.stem)
-                    told = True
-                elif log.exists() and log.stat().st_size > LOG_BYTES:
-                    log.replace(rotated(log))
-                    told = True
-            if told:
+            if self.logs.rotate(apps()):
                 self._nginx.reopen_logs()
 
     def _lock(self) -> FileLock:
@@ -394,7 +356,7 @@ class Proxy:
             (self._layout.proxy / "generations", 0o710),
             (self._layout.proxy / "tmp", 0o710),
             (self._logs, 0o710),
-            *((self._logs / kind, 0o710) for kind in LOGS),
+            *((self._logs / kind, 0o710) for kind in KINDS),
             (self._run, 0o700),
         ):
             if not path.is_dir():

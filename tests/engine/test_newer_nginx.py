@@ -84,7 +84,7 @@ def test_http_3_is_served_and_told_of_and_nothing_is_warned_of(
         assert told["host"] == f"hello.test:{TLS_PORT}"
         assert told["x-forwarded-proto"] == "https"
         assert proxy.apply(sites).reloaded
-    found = (layout.logs / "proxy/error.log", proxy.error_log_of("hello"))
+    found = (layout.logs / "proxy/error.log", proxy.logs.errors_of("hello"))
     log = "".join(each.read_text() for each in found)
     assert "[warn]" not in log
     assert "[emerg]" not in log

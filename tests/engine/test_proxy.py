@@ -243,8 +243,8 @@ def test_every_request_is_a_json_line_in_the_app_s_log(proxy: Proxy) -> None:
         proxy.apply([site()])
         ask("hello.test", '/?q="\\', **{"User-Agent": 'odd " agent\\'})
         # nginx logs a request after its answer is out.
-        assert wait_until(lambda: bool(proxy.log_of("hello").read_text()), 5)
-    (line,) = proxy.log_of("hello").read_text().splitlines()
+        assert wait_until(lambda: bool(proxy.logs.of("hello").read_text()), 5)
+    (line,) = proxy.logs.of("hello").read_text().splitlines()
     entry = json.loads(line)
     assert (entry["status"], entry["host"], entry["method"]) == (200, "hello.test", "GET")
     assert entry["agent"] == 'odd " agent\\'
@@ -253,16 +253,16 @@ def test_every_request_is_a_json_line_in_the_app_s_log(proxy: Proxy) -> None:
 def test_logs_are_rotated_without_losing_a_line(
     proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("paas.proxy.proxy.LOG_BYTES", 100)
+    monkeypatch.setattr("paas.proxy.applogs.LOG_BYTES", 100)
     with backend("one"):
         proxy.apply([site(), site("gone")])
         ask("gone.test")
         ask("hello.test", "/first")
         proxy.apply([site()])
-        assert wait_until(lambda: proxy.log_of("hello").stat().st_size > 100, 5)
+        assert wait_until(lambda: proxy.logs.of("hello").stat().st_size > 100, 5)
         proxy.rotate_logs(lambda: ["hello"])
-        log, older = proxy.log_of("hello"), proxy.log_of("hello").with_suffix(".log.1")
-        assert not proxy.log_of("gone").exists()
+        log, older = proxy.logs.of("hello"), proxy.logs.of("hello").with_suffix(".log.1")
+        assert not proxy.logs.of("gone").exists()
         assert wait_until(log.exists, 5)
         # A worker opens the new file a moment after the master has made it.
         assert wait_until(lambda: ask("hello.test", "/later")[0] == 200 and log.stat().st_size, 5)

@@ -65,7 +65,7 @@ def proxy(layout: Layout) -> Iterator[Proxy]:
 
 def said_of(proxy: Proxy, app: str) -> list[str]:
     """The lines of an app's error log. nginx writes them before it answers."""
-    return proxy.error_log_of(app).read_text().splitlines()
+    return proxy.logs.errors_of(app).read_text().splitlines()
 
 
 def h2_frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
@@ -109,8 +109,8 @@ def test_an_app_without_any_visit_has_an_empty_log_and_one_that_is_no_site_has_n
     proxy: Proxy,
 ) -> None:
     proxy.apply([site()])
-    assert logs.last(proxy.error_log_of("hello"), 10) == b""
-    assert not proxy.error_log_of("other").exists()
+    assert logs.last(proxy.logs.errors_of("hello"), 10) == b""
+    assert not proxy.logs.errors_of("other").exists()
 
 
 def test_a_client_that_imitates_the_log_writes_no_line_of_another_app(proxy: Proxy) -> None:
@@ -232,7 +232,7 @@ def test_a_mount_and_a_port_complain_in_their_app_s_log(proxy: Proxy) -> None:
     assert ask("any.test", "/port", port=8090).status == 502
     assert raw(b"hello", port=7000) == b""
     assert said_of(proxy, "hello") == []
-    assert wait_until(lambda: "0.0.0.0:7000" in proxy.error_log_of("api").read_text(), SECONDS)
+    assert wait_until(lambda: "0.0.0.0:7000" in proxy.logs.errors_of("api").read_text(), SECONDS)
     lines = "\n".join(said_of(proxy, "api"))
     assert "GET /api/x" in lines
     assert "GET /port" in lines
@@ -246,8 +246,8 @@ def test_a_follower_sees_each_request_once_over_rotations(
     proxy: Proxy, monkeypatch: pytest.MonkeyPatch, which: str
 ) -> None:
     """nginx writes to two files for a while: each worker opens the new one in its own time."""
-    monkeypatch.setattr("paas.proxy.proxy.LOG_BYTES", 2000)
-    path = {"access": proxy.log_of, "error": proxy.error_log_of}[which]
+    monkeypatch.setattr("paas.proxy.applogs.LOG_BYTES", 2000)
+    path = {"access": proxy.logs.of, "error": proxy.logs.errors_of}[which]
     proxy.apply([site(slots=SLOTS[:1])])
     left = [f"/{number}" for number in range(200)]
     ended = time.monotonic() + SECONDS
@@ -282,8 +282,8 @@ def test_the_logs_of_an_app_that_is_gone_go(proxy: Proxy) -> None:
     assert ask("gone.test").status == 502
     proxy.apply([site()])
     proxy.rotate_logs(lambda: ["hello"])
-    assert not proxy.error_log_of("gone").exists()
-    assert proxy.error_log_of("hello").exists()
+    assert not proxy.logs.errors_of("gone").exists()
+    assert proxy.logs.errors_of("hello").exists()
 
 
 def test_whose_logs_stay_is_asked_when_nobody_can_be_served_anew(
@@ -297,15 +297,15 @@ def test_whose_logs_stay_is_asked_when_nobody_can_be_served_anew(
         return ["hello"]
 
     proxy.rotate_logs(names)
-    assert proxy.error_log_of("hello").exists()
+    assert proxy.logs.errors_of("hello").exists()
 
 
 def test_who_gets_a_name_sees_nothing_of_who_had_it(proxy: Proxy) -> None:
     proxy.apply([site()])
     assert ask("hello.test", "/theirs").status == 502
     assert said_of(proxy, "hello")
-    proxy.forget_logs("hello")
-    assert logs.last(proxy.error_log_of("hello"), 10) == b""
+    proxy.logs.forget("hello")
+    assert logs.last(proxy.logs.errors_of("hello"), 10) == b""
     # Its old site is served for a moment longer, into files that nobody can open.
     assert ask("hello.test", "/theirs").status == 502
     proxy.apply([])
@@ -319,12 +319,12 @@ def test_a_renamed_app_keeps_its_logs_and_loses_no_line_meanwhile(proxy: Proxy) 
     proxy.apply([site(), site("new", domains=("gone.test",))])
     for host, path in (("hello.test", "/1"), ("gone.test", "/gone")):
         assert ask(host, path).status == 502
-    logs.rotated(proxy.error_log_of("new")).write_text("/gone\n")
+    logs.rotated(proxy.logs.errors_of("new")).write_text("/gone\n")
     proxy.apply([site()])
-    proxy.rename_logs("hello", "new")
+    proxy.logs.rename("hello", "new")
     assert ask("hello.test", "/2").status == 502
     proxy.apply([site("new", domains=("hello.test",))])
     assert ask("hello.test", "/3").status == 502
-    lines = logs.last(proxy.error_log_of("new"), 100).decode().splitlines()
+    lines = logs.last(proxy.logs.errors_of("new"), 100).decode().splitlines()
     assert {re.findall(r'"GET (/\w+) ', line)[0] for line in lines} == {"/1", "/2", "/3"}
-    assert not proxy.error_log_of("hello").exists()
+    assert not proxy.logs.errors_of("hello").exists()

@@ -234,7 +234,7 @@ def test_pages_are_in_the_client_s_language_and_name_the_request(
     request_id = answer.headers["X-Request-ID"]
     assert request_id.encode() in answer.body
     # nginx logs a request after its answer is out.
-    assert wait_until(lambda: request_id in proxy.log_of("hello").read_text(), 5)
+    assert wait_until(lambda: request_id in proxy.logs.of("hello").read_text(), 5)
     if kind == "json":
         assert json.loads(answer.body)["error"]["request_id"] == request_id
 
@@ -312,7 +312,7 @@ def test_a_snippet_leads_to_no_file_but_our_pages(
     extra = rendered(snippet.format(folder=folder), "http://paas-hello", ("Host",))
     assert proxy.apply([victim, site(options=SiteOptions(extra=extra))]).quarantined == ()
     ask("victim.test")  # for its log
-    assert wait_until(lambda: "victim.test" in proxy.log_of("victim").read_text(), 5)
+    assert wait_until(lambda: "victim.test" in proxy.logs.of("victim").read_text(), 5)
     with proxy.challenges.answered({"token": "thumb"}):
         for path in (*OUTSIDE, str(layout.proxy / "current/auth/victim"), "//etc/passwd"):
             answer = ask("hello.test", f"/x?p={path}")
