@@ -34,7 +34,7 @@ class Check(Protocol):
 
     @property
     def remedy(self) -> str:
-        """What to do when it is not."""
+        """What to do when it is not, or where that may not be what was meant."""
 
 
 class Doctor(Protocol):
@@ -168,7 +168,7 @@ class Commands:
         self._open_upgrade(session).run(checkout, session.report)
 
     def doctor(self, session: Session, *, form: str) -> int:
-        """Print a line per check; 1 when one of them fails."""
+        """Print a line per check; 1 when one of them fails, which no warning does."""
         if form == "json":
             checks = list(self._open_doctor(session).examine())
             fields = ("name", "ok", "text", "remedy")
@@ -176,8 +176,9 @@ class Commands:
             return 0 if all(check.ok for check in checks) else 1
         well = True
         for check in self._open_doctor(session).examine():
-            session.output.line(f"{'ok  ' if check.ok else 'FAIL'}  {check.name:<14} {check.text}")
-            if not check.ok:
+            word = "FAIL" if not check.ok else "warn" if check.remedy else "ok"
+            session.output.line(f"{word:<4}  {check.name:<14} {check.text}")
+            if check.remedy:
                 session.output.line(f"      {'':<14} {check.remedy}")
             well = well and check.ok
         return 0 if well else 1

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from paas.daemon.checks import backups, groups, machine, serving, sshd
+from paas.daemon.checks import backups, groups, machine, ports, serving, sshd
 from paas.daemon.checks.check import Check, Unwell, outcome
 from paas.daemon.systemd import Systemd
 from paas.deploy.parts import Parts
@@ -22,6 +22,7 @@ from paas.engine.resources import host_facts
 from paas.engine.runtime import TRIAL_RANGE, Runtimes
 from paas.host import diskshare, netlink
 from paas.host.waiting import wait_until
+from paas.model.settings import HTTP_ADDRESS, HTTP_PORT, HTTPS_PORT
 
 SETTLES_S = 10.0
 """How long a supervisor may take to start, with all that an earlier one left."""
@@ -48,6 +49,7 @@ class Doctor:
             "quotas": self._quotas,
             "sshd": lambda: sshd.check(self._layout.user),
             "proxy": self._proxy,
+            "ports": self._ports,
             "certificates": self._certificates,
             "backups": self._backups,
             "resolver": self._resolver,
@@ -144,6 +146,12 @@ class Doctor:
                 "See by which: ss -ltnup. It is opened within a minute of becoming free.",
             )
         return "nginx answers"
+
+    def _ports(self) -> str:
+        settings = self._parts.store.settings
+        known = (settings.value(HTTP_PORT), settings.value(HTTPS_PORT))
+        found = ports.served(settings.value(HTTP_ADDRESS), known)
+        return ports.judge(found, self._parts.engine.network.host_firewall.shut(found))
 
     def _certificates(self) -> str:
         parts = self._parts

@@ -7,7 +7,6 @@ background. Either way `Local` does the work of each, since the units call it to
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -19,7 +18,6 @@ from paas.engine.holder import holds
 from paas.errors import PaasError
 from paas.host import syscalls
 from paas.host.files import FileLock, remove_tree
-from paas.host.processes import run
 from paas.model.report import Report
 from paas.model.settings import DOMAIN, HTTP_PORT, HTTPS_PORT
 from paas.model.version import VERSION
@@ -34,7 +32,6 @@ UNIT = {
     "paasd": "paasd.service",
 }
 STACK = "paas/stack:debian-13"
-FIREWALLS = frozenset({"firewall-cmd", "iptables", "iptables-legacy", "nft", "ufw"})
 
 
 class Services:
@@ -138,17 +135,12 @@ class Services:
         self._parts.router.publish(report)
 
     def open_firewall(self, report: Report) -> None:
-        """Have the host's own firewall pass what instances send to the internet.
+        """Have the host's own firewall pass what instances send to the internet."""
+        self._parts.egress.allow(report)
 
-        Does what the findings name as their remedies, where that is a firewall's command.
-        """
-        for finding in self._parts.engine.network.findings():
-            commands = [shlex.split(command) for command in finding.remedy.split(" && ")]
-            if commands[0][0] in FIREWALLS:
-                report.step(finding.problem)
-                for argv in commands:
-                    report.detail(shlex.join(argv))
-                    run(argv)
+    def close_firewall(self, report: Report) -> None:
+        """Take that back, but for what the firewall keeps itself."""
+        self._parts.egress.forbid(report)
 
     def ensure_stack(self, report: Report) -> None:
         """Make the base images that builds stand on, unless they are there."""

@@ -15,6 +15,7 @@ from paas.deploy.draft import Draft
 from paas.deploy.drafts import Drafts
 from paas.deploy.drains import Drains
 from paas.deploy.edge import Edge
+from paas.deploy.egress_care import EgressCare
 from paas.deploy.expiry import Expiry
 from paas.deploy.explain import Explainer
 from paas.deploy.health import Health
@@ -122,6 +123,11 @@ class Parts:
     def edge(self) -> Edge:
         """How apps are reached: domains, redirects, ports, maintenance, tuning."""
         return Edge(self.store, self.router)
+
+    @cached_property
+    def egress(self) -> EgressCare:
+        """The way of instances through the host's own firewall."""
+        return EgressCare(self.store, self.engine.network.host_firewall)
 
     @cached_property
     def networks(self) -> Networks:

@@ -20,6 +20,7 @@ from paas.host import netlink
 
 LIBRARY = "libnftables.so.1"
 NFT_CTX_OUTPUT_JSON = 1 << 4
+NFT_CTX_OUTPUT_TERSE = 1 << 11
 SHOWN_LINES = 12
 """Lines of the library's message that an error shows."""
 
@@ -67,9 +68,14 @@ class Firewall:
         """
         self._run(commands, flags=0)
 
-    def read(self, command: str = "list ruleset") -> list[dict[str, Any]]:
-        """The answer to a `list` command, as libnftables-json(5) describes it."""
-        answer = self._run(command, flags=NFT_CTX_OUTPUT_JSON)
+    def read(self, command: str = "list ruleset", *, terse: bool = False) -> list[dict[str, Any]]:
+        """The answer to a `list` command, as libnftables-json(5) describes it.
+
+        A `terse` one leaves out what is in sets with a name: lists of addresses that are kept
+        out, of which some hosts have tens of thousands.
+        """
+        flags = NFT_CTX_OUTPUT_JSON | (NFT_CTX_OUTPUT_TERSE if terse else 0)
+        answer = self._run(command, flags=flags)
         objects: list[dict[str, Any]] = json.loads(answer)["nftables"] if answer else []
         return objects
 

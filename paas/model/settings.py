@@ -76,6 +76,12 @@ HTTP_ADDRESS = Setting("http-address", str, "", "The address nginx listens on; e
 HTTP_PORT = Setting("http-port", whole(1, 65535), 80, "The port nginx serves HTTP on")
 HTTPS_PORT = Setting("https-port", whole(1, 65535), 443, "The port nginx serves HTTPS on")
 DOMAIN = Setting("domain", _domains, "", "Apps are served at <app>.<domain>, for each of them")
+ALLOW_FIREWALL = Setting(
+    "allow-firewall",
+    switch,
+    False,  # noqa: FBT003 (the default)
+    "Whether the host's firewall is made to pass what instances send out",
+)
 DEPLOY_BRANCH = Setting(
     "deploy-branch", parse_branch, "", "The branch whose push deploys", app=True
 )
@@ -134,6 +140,7 @@ SETTINGS: tuple[Setting[int] | Setting[str] | Setting[bool], ...] = (
     HTTP_PORT,
     HTTPS_PORT,
     DOMAIN,
+    ALLOW_FIREWALL,
     DEPLOY_BRANCH,
     DRAIN_SECONDS,
     BOOT_SECONDS,

@@ -10,7 +10,10 @@ from paas.errors import PaasError
 
 @dataclass(frozen=True)
 class Check:
-    """The outcome of one check; `remedy` is what to do when it is not `ok`."""
+    """The outcome of one check; `remedy` is what to do when it is not `ok`.
+
+    One that is, with a remedy, is a warning: it may be meant so.
+    """
 
     name: str
     ok: bool
@@ -27,12 +30,17 @@ class Unwell(Exception):
         self.remedy = remedy
 
 
+class Doubt(Unwell):
+    """Raised inside a check whose server works, but perhaps not as it was meant to."""
+
+
 def outcome(name: str, check: Callable[[], str]) -> Check:
     """Run one check; whatever of the expected it raises is its failure."""
     try:
         return Check(name, ok=True, text=check())
     except Unwell as problem:
-        return Check(name, ok=False, text=problem.text, remedy=problem.remedy)
+        doubted = isinstance(problem, Doubt)
+        return Check(name, ok=doubted, text=problem.text, remedy=problem.remedy)
     except PaasError as error:
         text = "; ".join((error.brief, *error.details[:1]))
         return Check(name, ok=False, text=text, remedy=error.resolution)

@@ -10,21 +10,19 @@ import errno
 from ipaddress import IPv4Network, IPv6Interface
 from pathlib import Path
 
-from paas.engine.network.addresses import FIRST_INSTANCE, Plan
-from paas.engine.network.findings import Finding, blocking_chains, egress
+from paas.engine.network.addresses import Plan
+from paas.engine.network.findings import Finding
 from paas.engine.network.ipv6 import GATEWAY6, LINK_PREFIX, Plan6
 from paas.engine.network.policy import Surroundings, host_table, host_table_name
 from paas.engine.network.policy6 import host_table6
 from paas.engine.network.router import UNREACHABLE_METRIC, uplink_of, write_sysctls
 from paas.errors import PaasError
-from paas.host import processes, rtnetlink
+from paas.host import rtnetlink
 from paas.host.firewall import Firewall
 from paas.host.netlink import Netlink, Route
 
 _NO_ROUTE = (errno.ESRCH, errno.EOPNOTSUPP, errno.EAFNOSUPPORT)
 """There was none, or the kernel knows no IPv6."""
-
-LEGACY_TABLES = Path("/proc/net/ip_tables_names")
 
 
 class PrefixTaken(PaasError):
@@ -114,7 +112,7 @@ class HostSide:
         self._firewall.apply(host_table6(self._instance, self.interface, None))
 
     def findings(self, uplink: str) -> list[Finding]:
-        """What of the host keeps instances from the internet."""
+        """What of ours is not as `ensure` makes it."""
         if not uplink:
             return [Finding("The host has no default route", "Connect it to the internet.")]
         found = [
@@ -122,13 +120,11 @@ class HostSide:
             for name in (self.interface, uplink)
             if read_sysctl(f"ipv4/conf/{name}/forwarding") != "1"
         ]
-        instance = self._plan.prefix[FIRST_INSTANCE]
-        packets = egress(self.interface, uplink, instance)
         own = host_table_name(self._instance)
-        ruleset = self._firewall.read()
-        if not any(item.get("table", {}).get("name") == own for item in ruleset):
+        tables = self._firewall.read("list tables")
+        if not any(item.get("table", {}).get("name") == own for item in tables):
             found.append(Finding(f"The firewall table ip {own} is gone from the host", "paas up"))
-        return found + blocking_chains(ruleset, packets, own) + legacy_findings(self.interface)
+        return found
 
     def _check_prefix(self, net: Netlink, own: int) -> None:
         for route in net.routes():
@@ -177,22 +173,6 @@ def keep_router_advertisements(interface: str) -> None:
     accept = read_sysctl(f"ipv6/conf/{interface}/accept_ra")
     if accept == "1":
         write_sysctls({f"ipv6/conf/{interface}/accept_ra": "2"})
-
-
-def legacy_findings(interface: str) -> list[Finding]:
-    """The same for iptables' old kernel interface, which nftables does not list."""
-    try:
-        tables = LEGACY_TABLES.read_text().split()
-    except FileNotFoundError:
-        return []
-    if "filter" not in tables:
-        return []
-    rules = processes.run(["iptables-legacy", "-S", "FORWARD"]).text.splitlines()
-    accepted = any(f"-i {interface} " in rule and rule.endswith("-j ACCEPT") for rule in rules)
-    if "-P FORWARD DROP" not in rules or accepted:
-        return []
-    remedy = f"iptables-legacy -I FORWARD -i {interface} -j ACCEPT"
-    return [Finding("The chain FORWARD of iptables-legacy drops what instances send", remedy)]
 
 
 def read_sysctl(name: str) -> str:

@@ -18,8 +18,9 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from paas.engine.network import mirrors, policy, resolver, served
-from paas.engine.network.addresses import SLOTS, Backend, Plan, ServiceAddresses
+from paas.engine.network.addresses import FIRST_INSTANCE, SLOTS, Backend, Plan, ServiceAddresses
 from paas.engine.network.findings import Finding
+from paas.engine.network.hostfirewall import HostFirewall, uplink_name
 from paas.engine.network.hostside import HostSide
 from paas.engine.network.ipam import Leases, Links
 from paas.engine.network.ipv6 import Plan6, plan_of, uplink6
@@ -30,7 +31,7 @@ from paas.engine.network.policy6 import router_table6
 from paas.engine.network.prefix import ChosenPrefix
 from paas.engine.network.publish import Publish, PublishedPorts
 from paas.engine.network.resolver import Resolver
-from paas.engine.network.router import Router, uplink_of
+from paas.engine.network.router import Router
 from paas.engine.network.services import Services, forget_datagrams
 from paas.host.database import Database
 from paas.host.files import forget_unfinished
@@ -112,6 +113,11 @@ class Network:
         return HostSide(self._layout.id, self.plan, self.interface)
 
     @cached_property
+    def host_firewall(self) -> HostFirewall:
+        """What other software's rules do to instances and to the proxy."""
+        return HostFirewall(self._layout.id, self.interface, self.plan.prefix[FIRST_INSTANCE])
+
+    @cached_property
     def _leases(self) -> Leases:
         return Leases(self._observed, self.plan)
 
@@ -171,6 +177,7 @@ class Network:
         """Remove everything from the kernel and from /run; addresses stay assigned."""
         if self.prefix.is_made:
             self.resolver.stop()
+            self.host_firewall.withdraw()
             self._firewall.close()
             self._router.destroy()
             with Netlink() as net:
@@ -191,11 +198,10 @@ class Network:
         """What keeps instances from the network, for `paas doctor`."""
         if not self.exists():
             return [Finding("The network of the instances is not set up", "paas up")]
-        with Netlink() as net:
-            uplink = uplink_of(net)
         return [
             *resolver.findings(self.resolver, self._resolv_conf),
-            *self._host.findings(uplink.name if uplink else ""),
+            *self._host.findings(uplink_name()),
+            *self.host_firewall.findings(),
             *served.findings(),
         ]
 

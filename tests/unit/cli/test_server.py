@@ -195,6 +195,13 @@ def test_the_doctor_says_what_to_do_and_fails(machine: Machine) -> None:
     ]
 
 
+def test_what_may_be_meant_so_is_a_warning_and_no_failure(machine: Machine) -> None:
+    machine.checks.append(Looked("ports", ok=True, text="shut", remedy="ufw allow 80/tcp"))
+    said = machine.paas("doctor", caller=KEY)
+    assert said.code == 0
+    assert said.lines[1:] == ["warn  ports          shut", "                     ufw allow 80/tcp"]
+
+
 def test_a_well_machine(machine: Machine) -> None:
     assert machine.paas("doctor", caller=ROOT).code == 0
 

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from paas.daemon.checks import backups, groups, machine, serving, sshd
+from paas.daemon.checks import backups, groups, machine, ports, serving, sshd
 from paas.daemon.checks.check import Unwell, outcome
+from paas.engine.network.findings import Finding
 from paas.errors import PaasError
 from paas.host import processes
 from paas.model.backup import Backup, Schedule, Verdict
@@ -39,6 +40,30 @@ def test_an_expected_error_is_a_failed_check_and_not_the_end() -> None:
 
     found = outcome("thing", check)
     assert (found.ok, found.text, found.remedy) == (False, "It broke; at the seam", "Sew it.")
+
+
+def test_a_port_that_is_shut_is_told_with_the_remedy_and_is_no_failure() -> None:
+    shut = [Finding("The chain INPUT keeps everybody out", "ufw allow 80/tcp")]
+    found = outcome("ports", lambda: ports.judge([80], shut))
+    assert (found.ok, found.remedy) == (True, "ufw allow 80/tcp")
+    assert "keeps everybody out" in found.text
+
+
+def test_a_port_that_is_open_needs_no_remedy() -> None:
+    found = outcome("ports", lambda: ports.judge([80, 443], []))
+    assert (found.ok, found.remedy) == (True, "")
+    assert found.text == "no firewall of this machine shuts 80 or 443"
+
+
+def test_ports_that_nobody_listens_on_or_that_are_the_machine_s_own_do_not_count() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        port, unused = listener.getsockname()[1], silent.getsockname()[1]
+        assert ports.served("", [port, unused]) == [port]
+        assert ports.served("192.0.2.1", [port]) == [port]
+        for loopback in ("127.0.0.1", "::1"):
+            assert ports.served(loopback, [port]) == []
+    assert ports.judge([], []) == "none that others are to come to"
 
 
 @pytest.mark.parametrize("release", ["5.18.0-1-amd64", "4.19.0", "weird", "5.9.99"])
