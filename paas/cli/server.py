@@ -13,7 +13,14 @@ from paas.cli.command import Command
 from paas.cli.options import format_option, one_word
 from paas.cli.session import Session
 from paas.model.report import Report
-from paas.model.settings import DOMAIN, HTTP_ADDRESS, HTTP_PORT, HTTPS_PORT, Setting
+from paas.model.settings import (
+    ALLOW_FIREWALL,
+    DOMAIN,
+    HTTP_ADDRESS,
+    HTTP_PORT,
+    HTTPS_PORT,
+    Setting,
+)
 from paas.model.version import VERSION
 
 
@@ -78,6 +85,9 @@ class Server(Protocol):
     def open_firewall(self, report: Report) -> None:
         """Have the host's firewall pass what instances send out."""
 
+    def close_firewall(self, report: Report) -> None:
+        """Take that back."""
+
     def ensure_stack(self, report: Report) -> None:
         """Make the base images that builds stand on."""
 
@@ -122,7 +132,7 @@ class Commands:
         restart: str | None,
         unit: str | None,
         stack: bool,
-        allow_firewall: bool,
+        allow_firewall: bool | None,
     ) -> None:
         """Start what does not run, with the settings that were given."""
         server = self._open(session)
@@ -137,10 +147,14 @@ class Commands:
         _keep(session, HTTPS_PORT, https_port)
         _keep(session, HTTP_ADDRESS, http_address)
         _keep(session, DOMAIN, domain)
+        if allow_firewall is not None:
+            _keep(session, ALLOW_FIREWALL, "on" if allow_firewall else "off")
         server.up([only] if only else server.names, session.report)
         if only is None:
-            if allow_firewall:
+            if session.store.settings.value(ALLOW_FIREWALL):
                 server.open_firewall(session.report)
+            elif allow_firewall is not None:
+                server.close_firewall(session.report)
             server.publish(session.report)
             if stack:
                 server.ensure_stack(session.report)
@@ -220,8 +234,8 @@ def server_commands(
                 _service("--unit", hidden=True),
                 click.Option(["--stack/--no-stack"], default=True, help="Make the stack too."),
                 click.Option(
-                    ["--allow-firewall"],
-                    is_flag=True,
+                    ["--allow-firewall/--no-allow-firewall"],
+                    default=None,
                     help="Let the host's firewall pass what instances send out.",
                 ),
             ),
@@ -263,10 +277,14 @@ def server_commands(
     )
 
 
-def _keep(session: Session, setting: Setting[int] | Setting[str], value: int | str | None) -> None:
+def _keep(
+    session: Session,
+    setting: Setting[int] | Setting[str] | Setting[bool],
+    value: int | str | None,
+) -> None:
     """Store a server setting that was given. Raises what its parser raises."""
     if value is not None:
-        session.store.settings.set(None, setting.name, str(setting.parse(str(value))))
+        session.store.settings.set(None, setting.name, setting.text(str(value)))
 
 
 def _service(flag: str, *, help: str = "", hidden: bool = False) -> click.Option:  # noqa: A002

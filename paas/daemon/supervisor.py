@@ -157,6 +157,7 @@ class Supervisor:
         parts = self._parts
         steps: Sequence[Callable[[], object]] = (
             parts.engine.network.ensure,
+            lambda: parts.egress.look(),
             self._settle_abandoned,
             parts.router.mend,
             lambda: mend_authorized_keys(self._layout, parts.store.keys.list()),

@@ -18,6 +18,7 @@ TROUBLE = frozenset(
         "deploy failed",
         "drain failing",
         "drain lost lines",
+        "egress blocked",
         "not alive",
         "start failed",
         "volume too large",

@@ -56,6 +56,9 @@ class RecordingServer:
     def open_firewall(self, report: Report) -> None:
         self.told.append("firewall")
 
+    def close_firewall(self, report: Report) -> None:
+        self.told.append("no firewall")
+
     def ensure_stack(self, report: Report) -> None:
         self.told.append("stack")
 
@@ -155,9 +158,24 @@ def test_up_keeps_its_settings_and_starts_everything_in_order(machine: Machine) 
 
 def test_up_again_keeps_what_was_set(machine: Machine) -> None:
     machine.paas("up", "--http-port", "8080", caller=ROOT)
-    machine.paas("up", "--no-stack", "--allow-firewall", caller=ROOT)
-    assert machine.server.told[4:] == ["prepare", ("up", *NAMES), "firewall", "publish"]
+    machine.paas("up", "--no-stack", caller=ROOT)
+    assert machine.server.told[4:] == ["prepare", ("up", *NAMES), "publish"]
     assert machine.paas.store.settings.value(HTTP_PORT) == 8080
+
+
+def test_the_firewall_is_left_alone_until_it_is_allowed_and_again_afterwards(
+    machine: Machine,
+) -> None:
+    def up(*words: str) -> object:
+        del machine.server.told[:]
+        assert machine.paas("up", "--no-stack", *words, caller=ROOT).code == 0
+        return machine.server.told[2:]
+
+    assert up() == ["publish"]
+    assert up("--allow-firewall") == ["firewall", "publish"]
+    assert up() == ["firewall", "publish"]
+    assert up("--no-allow-firewall") == ["no firewall", "publish"]
+    assert up() == ["publish"]
 
 
 def test_one_service_alone(machine: Machine) -> None:
