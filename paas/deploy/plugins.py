@@ -111,13 +111,15 @@ class PluginOperations:
     ) -> Known:
         """Fetch the newest version of a plugin from `source`, which is its own.
 
-        If it is enabled and wants nothing more, the new version is used from here on.
+        If it is enabled and wants nothing more, the new version is used from here on. Raises
+        `PluginInUse` when it has no service any more, and services of it are there.
         """
         with self._lock():
             row = self._store.plugins.get(name)
             with self._files().taken(source, report) as taken:
                 if taken.declaration.name != name:
                     raise BadPlugin(f"It is called {taken.declaration.name} now, and not {name}")
+                self._refuse_dropped(taken.declaration)
                 self._files().keep(taken)
             wants = grants(taken.declaration)
             use = row.enabled and not more(wants, row.granted)
@@ -133,9 +135,12 @@ class PluginOperations:
         return self.get(name)
 
     def enable(self, name: str, *, actor: str, report: Report) -> Known:
-        """Use the latest version, with all that it may touch."""
+        """Use the latest version, with all that it may touch. Raises `PluginInUse` when it has
+        no service any more, and services of it are there.
+        """
         with self._lock():
             known = self.get(name)
+            self._refuse_dropped(known.declaration)
             image = self._images.make(self._folder(known.row), known.declaration, report)
             with self._store.transaction():
                 self._store.plugins.enable(name, known.row.latest, image, known.wants)
@@ -206,6 +211,11 @@ class PluginOperations:
         except PaasError:
             # Files that are gone keep nobody from removing the rest.
             return []
+
+    def _refuse_dropped(self, declaration: Declaration) -> None:
+        """Nothing could start, back up or end the services of a version that knows of none."""
+        if declaration.service is None:
+            self._refuse_in_use(declaration.name)
 
     def _refuse_in_use(self, name: str) -> None:
         services = [each.name for each in self._store.services.list() if each.plugin == name]
