@@ -11,6 +11,7 @@ import os
 import select
 import socket
 import sys
+import traceback
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -184,6 +185,8 @@ class Supervisor:
                 step()
             except (PaasError, OSError) as error:
                 log(f"tidying: {error}")
+            except Exception:  # noqa: BLE001 - a bug in one step stops none of the others
+                log(f"tidying: {traceback.format_exc()}")
 
     def _settle_abandoned(self) -> None:
         for deploy in self._parts.attempts.abandoned():
