@@ -43,7 +43,9 @@ class Copying:
         """Change the password, and tell every linked app."""
         found = self._of.find(session, service)
         session.report.step(f"Changing the password of {service}")
-        session.platform.service_copies.rotate(found, actor=session.actor, report=session.report)
+        session.platform.service_copies.rotation.rotate(
+            found, actor=session.actor, report=session.report
+        )
         session.report.result(f"The old password of {service} is no longer valid")
 
 

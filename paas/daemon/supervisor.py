@@ -175,6 +175,7 @@ class Supervisor:
             parts.service_care.sweep,
             parts.service_care.settle_backups,
             parts.service_care.mend,
+            parts.service_care.revoke_outdated,
             lambda: parts.lifecycle.sweep(Silent()),
             lambda: parts.router.publish(Silent()),
             parts.metrics.collect,

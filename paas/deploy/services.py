@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from paas.deploy.services_access import ServiceAccess
 from paas.deploy.services_route import ServiceRouter
 from paas.deploy.wake import wake_supervisor
 from paas.engine.engine import Engine
@@ -13,8 +14,7 @@ from paas.errors import PaasError
 from paas.host.files import FileLock, remove_tree
 from paas.host.waiting import wait_until
 from paas.model.app import App
-from paas.model.env import Secret
-from paas.model.exposure import Tls
+from paas.model.exposure import ServerCertificate, Tls
 from paas.model.layout import Layout
 from paas.model.report import Report
 from paas.model.service import Service, ServiceState, parse_service_name
@@ -28,7 +28,7 @@ from paas.plugin.service_runner import (
     log_directory,
     owner_of,
 )
-from paas.plugin.service_values import environment, first_credentials
+from paas.plugin.service_values import first_credentials
 from paas.store.services import ServiceNotFound
 from paas.store.store import Store
 
@@ -66,10 +66,6 @@ class NoSuchAbility(PaasError):
         )
 
 
-class CredentialsRefused(PaasError):
-    """The server does not take new credentials, or keeps the old ones."""
-
-
 @dataclass(frozen=True)
 class Wish:
     """What is asked of a new service; empty is the plugin's default. `memory` is in bytes."""
@@ -100,6 +96,7 @@ class ServiceOperations:
         self.catalog = catalog
         self.router = ServiceRouter(store, engine, catalog)
         self.runner = ServiceRunner(engine)
+        self.access = ServiceAccess(catalog, self.runner)
         self.images = ServiceImages(engine)
         self.publish_edge = publish_edge
 
@@ -178,12 +175,20 @@ class ServiceOperations:
         self,
         service: Service,
         manifest: ServiceManifest,
+        certificate: ServerCertificate | None = None,
         *,
         patience: float = RECOVERY_SECONDS,
     ) -> None:
-        """Start its container and make it the service's: from here on it should run."""
-        container = self.launch(manifest, service, patience=patience)
+        """Start its container and make it the service's: from here on it should run, as
+        `service` says. With `certificate` it speaks TLS, exposed or not.
+        """
+        container = self.serve(service, manifest, certificate, patience=patience)
         with self.store.transaction():
+            # At once: an older image is never to be started on what a newer one has written.
+            self.store.services.set_content(
+                service.id, service.image, service.version, service.volume
+            )
+            self.store.services.set_reference(service.id, service.reference)
             self.store.services.set_container(service.id, container, restarts=0)
             self.store.services.set_state(service.id, ServiceState.RUNNING)
         running = replace(service, container=container, state=ServiceState.RUNNING)
@@ -191,18 +196,39 @@ class ServiceOperations:
         self.router.publish()
         wake_supervisor(self.layout)
 
+    def serve(
+        self,
+        service: Service,
+        manifest: ServiceManifest,
+        certificate: ServerCertificate | None = None,
+        *,
+        patience: float = RECOVERY_SECONDS,
+    ) -> str:
+        """`launch`, and let in by what is yet to be revoked too: some servers forget it."""
+        container = self.launch(manifest, service, certificate=certificate, patience=patience)
+        try:
+            for credentials in service.outdated:
+                self.access.grant(service, container, credentials)
+        except BaseException:
+            self.runner.stop(container)
+            raise
+        return container
+
     def launch(
         self,
         manifest: ServiceManifest,
         service: Service,
         extra: Mapping[str, str] | None = None,
         *,
+        certificate: ServerCertificate | None = None,
         patience: float = RECOVERY_SECONDS,
     ) -> str:
-        """Start a server of a service's as it is exposed by now; the container's id."""
+        """Start a server of a service's as it is exposed by now, or with `certificate`; the
+        container's id.
+        """
         exposure = self.store.exposures.of(service.id)
-        at_server = exposure is not None and exposure.tls is Tls.SERVER
-        certificate = self.store.exposures.certificate(service.id) if at_server else None
+        if certificate is None and exposure is not None and exposure.tls is Tls.SERVER:
+            certificate = self.store.exposures.certificate(service.id)
         return self.runner.start(
             manifest, service, extra=extra, certificate=certificate, patience=patience
         )
@@ -237,8 +263,12 @@ class ServiceOperations:
                 self.runner.volumes.remove(volume)
         self.engine.forget(owner_of(service.id))
         remove_tree(log_directory(self.layout, service.id))
-        # Last: by it the supervisor knows that there is something left.
-        self.store.services.remove(service.id)
+        with self.store.transaction():
+            # Versions before let a service be linked while it was made or ended.
+            for link in self.store.links.of_service(service.id):
+                self.store.links.remove(link)
+            # Last: by it the supervisor knows that there is something left.
+            self.store.services.remove(service.id)
         self.router.publish()
 
     def start(self, service: Service, *, actor: str) -> None:
@@ -273,37 +303,6 @@ class ServiceOperations:
             self.halt(current, ServiceState.RUNNING)
             self.run(replace(current, container=None), self.manifest(current))
             self.store.events.add(actor, "", f"{service.plugin}:restart", service.name)
-
-    def grant(self, service: Service, container: str, credentials: Mapping[str, Secret]) -> None:
-        """Let in by `credentials` too; again is harmless. Raises `CredentialsRefused`."""
-        self._access(service, container, "grant", "NEW_", credentials)
-
-    def revoke(self, service: Service, container: str, credentials: Mapping[str, Secret]) -> None:
-        """Let nobody in by `credentials` any longer, and end the connections they made."""
-        self._access(service, container, "revoke", "OLD_", credentials)
-
-    def _access(
-        self,
-        service: Service,
-        container: str,
-        command: str,
-        prefix: str,
-        credentials: Mapping[str, Secret],
-    ) -> None:
-        manifest = self.manifest(service)
-        args = manifest.commands.get(command)
-        if args is None:
-            return
-        others = environment(manifest, service, credentials)
-        env = environment(manifest, service) | {f"{prefix}{k}": v for k, v in others.items()}
-        env["PAAS_HOST_ADDRESS"] = self.runner.host_address
-        answer = self.runner.ask(container, args, env)
-        if answer.code != 0:
-            raise CredentialsRefused(
-                f"{manifest.title} of {service.name} refuses to change its credentials",
-                answer.errors.splitlines()[-10:],
-                f"Look at its log: paas {service.plugin}:logs {service.name}",
-            )
 
     def status(self, service: Service) -> str:
         """A word for people: running, stopped, paused, missing…"""

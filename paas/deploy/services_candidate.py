@@ -119,7 +119,7 @@ class Candidates:
             args = _able(manifest, "load")
             answer = runner.piped(container, args, stdin=dump, stdout=stdout, env=env)
         _check(answer, "The dump cannot be loaded")
-        self._services.grant(candidate, container, candidate.credentials)
+        self._services.access.grant(candidate, container, candidate.credentials)
 
     def count(self, service: Service, container: str) -> str:
         """Lines that are equal for two servers with the same content; empty when nobody can."""
@@ -144,6 +144,9 @@ class Candidates:
             raise LookupError(f"service {candidate.service.id} is gone")
         new = candidate.service
         version = services.runner.true_version(services.manifest(new), new)
+        for credentials in new.outdated:
+            # Its dump brings none that are valid, and apps may still come by these.
+            services.access.grant(new, candidate.container, credentials)
         with store.transaction():
             store.services.set_content(new.id, new.image, version, new.volume)
             store.services.set_reference(new.id, new.reference)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from paas.deploy.services import ServiceOperations
-from paas.deploy.services_link import leavers
+from paas.deploy.services_link import leavers, linked_apps
+from paas.deploy.services_rotate import revoke_unused
 from paas.deploy.services_route import OWNER
+from paas.errors import PaasError
 from paas.model.app import App
 from paas.model.backup import Verdict
 from paas.model.service import Service
 from paas.store.services import ServiceNotFound
+
+
+class Unmended(PaasError):
+    """Some services could not be looked after; the others have been."""
 
 
 class ServiceCare:
@@ -43,7 +50,7 @@ class ServiceCare:
             manifest = self._services.manifest(current)
             if current.container is not None:
                 self._services.runner.stop(current.container)
-            container = self._services.launch(manifest, current)
+            container = self._services.serve(current, manifest)
             self._store.services.set_container(service.id, container, restarts=current.restarts + 1)
             self._services.router.lead(replace(current, container=container), manifest)
         finally:
@@ -64,11 +71,18 @@ class ServiceCare:
 
     def sweep(self) -> None:
         """End what killed commands left: half-made services, and containers of nobody."""
-        for service in self._store.services.list():
-            if service.state.is_half_made:
-                self._end(service)
-            elif service.container is not None and not service.state.should_run:
-                self._halt(service)
+        try:
+            self._each(self._settle)
+        finally:
+            self._free()
+
+    def _settle(self, service: Service) -> None:
+        if service.state.is_half_made:
+            self._end(service)
+        elif service.container is not None and not service.state.should_run:
+            self._halt(service)
+
+    def _free(self) -> None:
         for app in self._store.apps.list():
             self.close(app)
         for volume, service_id in self._store.backups.candidates():
@@ -148,10 +162,48 @@ class ServiceCare:
 
     def mend(self) -> None:
         """Repeat what a reboot or a killed command left undone of addresses and names."""
+        try:
+            self._each(self._lead)
+        finally:
+            # By name a service is found also while what it is made of cannot be read.
+            self._services.router.publish()
+
+    def _lead(self, service: Service) -> None:
+        if not service.state.is_half_made and not self._is_held(service):
+            self._services.router.lead(service, self._services.manifest(service))
+
+    def revoke_outdated(self) -> None:
+        """End the old passwords that a rotation had to leave, once no app has them any more."""
+        self._each(self._revoke)
+
+    def _revoke(self, service: Service) -> None:
+        if not service.outdated or not self._services.is_up(service):
+            return
+        lock = self._services.lock(service.id, "ending old passwords")
+        if not lock.try_acquire():
+            return
+        try:
+            current = self._store.services.by_id(service.id)
+            if current is None or current.state.is_half_made or not self._services.is_up(current):
+                return
+            if not leavers(self._store, linked_apps(self._store, current)):
+                revoke_unused(self._services, current)
+        finally:
+            lock.release()
+
+    def _each(self, mend: Callable[[Service], None]) -> None:
+        """Do it for every service; one that fails keeps none of the others from its turn.
+
+        Raises `Unmended` behind the last one.
+        """
+        failed = []
         for service in self._store.services.list():
-            if not service.state.is_half_made and not self._is_held(service):
-                self._services.router.lead(service, self._services.manifest(service))
-        self._services.router.publish()
+            try:
+                mend(service)
+            except (PaasError, OSError) as error:
+                failed.append(f"{service.plugin} {service.name}: {error}")
+        if failed:
+            raise Unmended("Not every service could be looked after", failed)
 
     def _is_held(self, service: Service) -> bool:
         # Shared, so that two who look do not take each other for its holder.

@@ -1,4 +1,4 @@
-"""Cloning, upgrading, replacing the content and changing the password of a service."""
+"""Cloning, upgrading and replacing the content of a service."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 from paas.deploy.services import ServiceOperations
 from paas.deploy.services_candidate import Candidates
 from paas.deploy.services_link import ServiceLinks
+from paas.deploy.services_rotate import ServiceRotation
 from paas.deploy.services_talk import ServiceTalk
 from paas.errors import PaasError
 from paas.model.env import Secret
 from paas.model.report import Report
 from paas.model.service import Service, ServiceState, parse_service_name
 from paas.plugin.service_image import name_of, version_of
-from paas.plugin.service_values import new_password, rotated
+from paas.plugin.service_values import new_password
 
 
 class ContentDiffers(PaasError):
@@ -35,6 +36,11 @@ class ServiceCopies:
     def candidates(self) -> Candidates:
         """Who makes servers from dumps."""
         return Candidates(self.services)
+
+    @property
+    def rotation(self) -> ServiceRotation:
+        """Who changes passwords."""
+        return ServiceRotation(self.services, self.talk, self.links)
 
     @contextmanager
     def spool(self) -> Iterator[int]:
@@ -133,27 +139,27 @@ class ServiceCopies:
             alike = manifest.image.in_place or name_of(reference) == name_of(current.reference)
             if not manifest.keeps_data() or (fresh and alike):
                 self._in_place(current, target, report)
-                return None
-            old = self._by_dump(current, target, report)
+                old = None
+            else:
+                old = self._by_dump(current, target, report)
             self.services.store.events.add(
                 actor, "", f"{service.plugin}:upgrade", f"{service.name} to {wanted}"
             )
-        report.detail(f"The data of {manifest.title} {service.version} is kept in {old}")
+        if old is not None:
+            report.detail(f"The data of {manifest.title} {service.version} is kept in {old}")
         return old
 
     def _in_place(self, current: Service, target: Service, report: Report) -> None:
         """The same data under newer packages; under the older ones again if it fails."""
-        store, manifest = self.services.store, self.services.manifest(current)
+        manifest = self.services.manifest(current)
         report.step(f"Restarting {current.name}")
-        self.services.halt(current, ServiceState.STOPPED)
+        # It is to run all the while: killed in between, the supervisor starts the old one.
+        self.services.halt(current, ServiceState.RUNNING)
         try:
             self.services.run(replace(target, container=None), manifest)
         except BaseException:
             self.services.run(replace(current, container=None), manifest)
             raise
-        with store.transaction():
-            store.services.set_content(target.id, target.image, target.version, target.volume)
-            store.services.set_reference(target.id, target.reference)
 
     def _by_dump(self, current: Service, target: Service, report: Report) -> str:
         with self.spool() as dump, self._quiet(current, report) as container:
@@ -192,25 +198,6 @@ class ServiceCopies:
             left = self.services.existing(service)
             if left.container == container:
                 self.services.router.lead(left, manifest)
-
-    def rotate(self, service: Service, *, actor: str, report: Report) -> None:
-        """Give the service another password, and every linked app the URL with it.
-
-        Until their old instances have finished both are valid, so that no connection is refused
-        and none is ended in the middle of a request.
-        """
-        with self.services.exclusive(service, f"changing credentials for {actor}"):
-            current = self.services.existing(service)
-            container = self.talk.container(current)
-            fresh = rotated(self.services.manifest(current), current)
-            self.services.grant(current, container, fresh)
-            # From here on a link made meanwhile, and the next start, use the new one.
-            self.services.store.services.set_credentials(current, fresh)
-            renewed = replace(current, credentials=fresh)
-            self.links.relink(renewed, actor=actor, report=report)
-            self.links.await_leavers(renewed, report)
-            self.services.revoke(renewed, container, current.credentials)
-            self.services.store.events.add(actor, "", f"{service.plugin}:rotate", service.name)
 
 
 def summary(count: str) -> str:

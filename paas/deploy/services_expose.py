@@ -67,10 +67,11 @@ class ServiceExposures:
             exposure = self._checked(current, wanted, before)
             if exposure.tls is not Tls.NOBODY:
                 self._certify(current)
+            if exposure.tls is Tls.SERVER:
+                # First: no port leads to a server that still takes what is not encrypted.
+                self._speak_tls(current, report)
             store.exposures.put(exposure)
             try:
-                if exposure.tls is Tls.SERVER:
-                    self._speak_tls(current, report)
                 self._publish(current, report)
             except BaseException:
                 self._take_back(service, before)
@@ -179,8 +180,14 @@ class ServiceExposures:
             return
         if self.services.runner.certificate_of(service.container) != certificate.fingerprint:
             report.step(f"Restarting {service.name}, which speaks TLS from now on")
-            self.services.halt(service, ServiceState.STOPPED)
-            self.services.run(replace(service, container=None), self.services.manifest(service))
+            manifest, idle = self.services.manifest(service), replace(service, container=None)
+            # It is to run all the while: killed in between, the supervisor starts it as it was.
+            self.services.halt(service, ServiceState.RUNNING)
+            try:
+                self.services.run(idle, manifest, certificate)
+            except BaseException:
+                self.services.run(idle, manifest)
+                raise
 
     def _publish(self, service: Service, report: Report) -> None:
         applied = self.router.publish(Silent())

@@ -18,7 +18,7 @@ from paas.model.processes import STOP_TIMEOUT
 from paas.model.report import Report
 from paas.model.service import Link, Service
 from paas.model.settings import DRAIN_SECONDS
-from paas.plugin.service_values import url_of
+from paas.plugin.service_values import url_of, urls_of
 from paas.store.store import Store
 
 ALIAS = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -30,6 +30,10 @@ LEAVERS_STEP_S = 0.1
 
 class AlreadyLinked(PaasError):
     """The app has the service's URL."""
+
+
+class CredentialsChanged(PaasError):
+    """The URL that was about to be given is not valid for long any more."""
 
 
 class NotLinked(PaasError):
@@ -95,6 +99,7 @@ class ServiceLinks:
         report: Report,
         restart: bool,  # noqa: FBT001 - handed on
     ) -> str:
+        service = self.services.existing(service)
         known = self._between(service, app)
         if known and not wish.alias:
             raise AlreadyLinked(f"Already linked as {known[0].variable}")
@@ -109,6 +114,7 @@ class ServiceLinks:
 
         def add() -> None:
             # Killed before this there is neither a link nor a variable.
+            self._check(service)
             self.services.store.links.add(link)
             self._note(actor, app, "link", service)
 
@@ -133,12 +139,7 @@ class ServiceLinks:
         links = self._between(service, app)
         if not links:
             raise NotLinked(service, app)
-        config = store.config.get(app.id)
-        ours = [
-            link.variable
-            for link in links
-            if link.variable in config and config[link.variable].reveal() == self.url(service, link)
-        ]
+        ours = self._ours(service, app)
 
         def remove() -> None:
             for link in links:
@@ -169,12 +170,23 @@ class ServiceLinks:
         values |= self._by_hand(app, first)
 
         def add() -> None:
+            self._check(service)
             for link in changed:
                 store.links.add(link)
             self._note(actor, app, "promote", service)
 
         self._apply(app, values, (), actor, report, restart, add)
         return first
+
+    def _check(self, service: Service) -> None:
+        """See to it, in the transaction that links it, that the service is what it was when its
+        URL was made. Raises `ServiceNotFound`, `CredentialsChanged`.
+        """
+        if self.services.existing(service).credentials != service.credentials:
+            raise CredentialsChanged(
+                f"The password of {service.plugin} service {service.name} was changed meanwhile",
+                resolution="Try again.",
+            )
 
     def _note(self, actor: str, app: App, verb: str, service: Service) -> None:
         self.services.store.events.add(actor, app.name, f"{service.plugin}:{verb}", service.name)
@@ -196,17 +208,42 @@ class ServiceLinks:
             return {}
         return {f"{first.removesuffix('_URL')}_PREVIOUS_URL": value.reveal()}
 
-    def relink(self, service: Service, *, actor: str, report: Report) -> None:
-        """Give every linked app the URL as it is now, one release each."""
-        store = self.services.store
-        for app_id in sorted({link.app_id for link in store.links.of_service(service.id)}):
-            app = store.apps.by_id(app_id)
-            if app is not None:
-                values = {
-                    link.variable: self.url(service, link) for link in self._between(service, app)
-                }
-                report.step(f"Giving {app.name} the new credentials")
+    def relink(
+        self, service: Service, *, actor: str, report: Report
+    ) -> Sequence[tuple[App, PaasError]]:
+        """Give every linked app that has a URL of the service the one of now, one release each.
+
+        Those whose release does not start, and why: for them it waits for the next one.
+        """
+        failed = []
+        for app in self.apps_of(service):
+            ours = self._ours(service, app)
+            links = [link for link in self._between(service, app) if link.variable in ours]
+            values = {link.variable: self.url(service, link) for link in links}
+            if not values:
+                report.detail(f"{app.name} has been given another URL, which it keeps")
+                continue
+            report.step(f"Giving {app.name} the new credentials")
+            try:
                 self._apply(app, values, (), actor, report, restart=True)
+            except PaasError as error:
+                failed.append((app, error))
+                if self.services.store.apps.by_id(app.id) is not None:
+                    self._apply(app, values, (), actor, report, restart=False)
+        return failed
+
+    def _ours(self, service: Service, app: App) -> list[str]:
+        """The variables of their links that hold a URL of the service's, be it an outdated one:
+        what somebody has set there since is theirs.
+        """
+        config = self.services.store.config.get(app.id)
+        manifest = self.services.manifest(service)
+        return [
+            link.variable
+            for link in self._between(service, app)
+            if link.variable in config
+            and config[link.variable].reveal() in urls_of(manifest, service, link)
+        ]
 
     def await_leavers(self, service: Service, report: Report) -> None:
         """Wait until no old instance of a linked app is at work, as long as each of them may be.
@@ -227,9 +264,7 @@ class ServiceLinks:
 
     def apps_of(self, service: Service) -> list[App]:
         """The apps that are linked to a service, by name."""
-        store = self.services.store
-        ids = {link.app_id for link in store.links.of_service(service.id)}
-        return [app for app in store.apps.list() if app.id in ids]
+        return linked_apps(self.services.store, service)
 
     def url(self, service: Service, link: Link | None = None) -> str:
         """The URL that a link gives, or that a new one would."""
@@ -286,6 +321,12 @@ class ServiceLinks:
         else:
             with self.services.store.transaction():
                 also()
+
+
+def linked_apps(store: Store, service: Service) -> list[App]:
+    """The apps that are linked to a service, by name."""
+    ids = {link.app_id for link in store.links.of_service(service.id)}
+    return [app for app in store.apps.list() if app.id in ids]
 
 
 def leavers(store: Store, apps: Iterable[App]) -> list[Instance]:

@@ -51,7 +51,8 @@ class Service:
     `image` is the id of what it runs, `reference` the name that was asked for (empty for
     the plugin's own), `volume` holds its data; `memory` is in bytes, `cpu_weight` in the weights
     of control groups version 2. `options` are further words of its command, `environment`
-    further variables.
+    further variables. `outdated` are credentials that are yet to be revoked: some app may still
+    have their URL.
     """
 
     id: int
@@ -70,6 +71,7 @@ class Service:
     environment: Mapping[str, Secret] = field(default_factory=dict)
     restarts: int = 0
     cpu_weight: int = CPU_WEIGHT
+    outdated: tuple[Mapping[str, Secret], ...] = ()
 
     @property
     def hostname(self) -> str:

@@ -339,12 +339,16 @@ class ServiceRunner:
         stdin: int,
         stdout: int,
         env: Mapping[str, str | Secret] | None = None,
+        timeout_s: float | None = None,
     ) -> Answer:
-        """Run `args` between two descriptors; what it says on standard error is kept."""
+        """Run `args` between two descriptors; what it says on standard error is kept.
+
+        Raises `RanTooLong` and `ContainerNotFound`.
+        """
         errors = os.memfd_create("stderr", os.MFD_CLOEXEC)
         try:
             code = self._engine.foreground.exec(
-                container, args, stdin, stdout, errors, env=plain(env or {})
+                container, args, stdin, stdout, errors, env=plain(env or {}), timeout_s=timeout_s
             )
             return Answer(code, "", _content(errors))
         finally:
@@ -355,12 +359,15 @@ class ServiceRunner:
         container: str,
         args: Sequence[str],
         env: Mapping[str, str | Secret] | None = None,
+        timeout_s: float | None = None,
     ) -> Answer:
-        """Run `args` without input and return what it says."""
+        """Run `args` without input and return what it says. Raises as `piped`."""
         nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         output = os.memfd_create("stdout", os.MFD_CLOEXEC)
         try:
-            answer = self.piped(container, args, stdin=nothing, stdout=output, env=env)
+            answer = self.piped(
+                container, args, stdin=nothing, stdout=output, env=env, timeout_s=timeout_s
+            )
             return Answer(answer.code, _content(output), answer.errors)
         finally:
             os.close(nothing)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -77,6 +78,12 @@ def url_of(
     values |= {"host": host or values["host"], "port": port or values["port"]}
     url = rendered(manifest.link.url, values)
     return f"{url}?{link.query}" if link is not None and link.query else url
+
+
+def urls_of(manifest: ServiceManifest, service: Service, link: Link) -> set[str]:
+    """What an app may have been given by a link: of now, and of credentials that are outdated."""
+    known = (service.credentials, *service.outdated)
+    return {url_of(manifest, replace(service, credentials=one), link) for one in known}
 
 
 def _values(

@@ -126,6 +126,12 @@ class Services:
         sealed = self._sealed(service.plugin, service.name, "credentials", plain)
         self._set(service.id, "credentials", sealed)
 
+    def set_outdated(self, service: Service, outdated: Sequence[Mapping[str, Secret]]) -> None:
+        """Remember what is yet to be revoked, instead of what was to be."""
+        plain = json.dumps([revealed(each) for each in outdated])
+        place = _place(service.plugin, service.name, "outdated")
+        self._set(service.id, "outdated", self._vault.seal(plain, place) if outdated else "")
+
     def set_memory(self, service_id: int, memory: int) -> None:
         """Limit it, from its next start on. In bytes."""
         self._set(service_id, "memory", memory)
@@ -169,6 +175,12 @@ class Services:
         opened = self._vault.open(row[what], _place(row["plugin"], row["name"], what))
         return secrets(json.loads(opened))
 
+    def _outdated(self, row: Row) -> tuple[dict[str, Secret], ...]:
+        if not row["outdated"]:
+            return ()
+        place = _place(row["plugin"], row["name"], "outdated")
+        return tuple(secrets(each) for each in json.loads(self._vault.open(row["outdated"], place)))
+
     def _service(self, row: Row) -> Service:
         return Service(
             id=row["id"],
@@ -187,6 +199,7 @@ class Services:
             environment=self._opened(row, "environment"),
             restarts=row["restarts"],
             cpu_weight=row["cpu_weight"],
+            outdated=self._outdated(row),
         )
 
 

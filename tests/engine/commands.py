@@ -178,8 +178,7 @@ ELSEWHERE = {
     **dict.fromkeys(("letsencrypt:enable", "letsencrypt:disable", "letsencrypt:revoke"), AUTHORITY),
     **dict.fromkeys(
         (
-            "kv:import", "kv:upgrade", "kv:rotate", "kv:restore", "kv:backup", "kv:backup:verify",
-            "kv:backup:adopt",
+            "kv:import", "kv:restore", "kv:backup", "kv:backup:verify", "kv:backup:adopt",
         ),
         CANDIDATE,
     ),
@@ -208,6 +207,11 @@ ELSEWHERE = {
     "git:public-key": "a key that is made as a whole when it is first asked for",
     "plugin:update": "it fetches as plugin:install does, and uses as plugin:enable does",
     "kv:restart": "engine/test_commands_kill.py::test_a_restart_that_is_killed_goes_on",
+    # Within a major version; to another one as CANDIDATE.
+    "kv:upgrade": "engine/test_service_faults.py"
+    "::test_an_upgrade_in_place_that_is_killed_goes_on",
+    "kv:rotate": "engine/test_service_faults.py"
+    "::test_a_rotation_killed_at_any_step_leaves_no_password_that_the_next_does_not_end",
     "kv:promote": "one transaction with the config, as kv:link",
     "up": "engine/test_services.py::test_up_is_idempotent_and_everything_is_detached",
     "down": "whoever ends it half-way ends it again",

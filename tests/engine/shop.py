@@ -95,6 +95,17 @@ class Shop:
 
     def run(self, line: str, input: str = "") -> None:
         """Run a command to its end, as root."""
+        code, said = self.answer(line, input)
+        assert code == 0, f"{line}: {said}"
+
+    def refused(self, line: str) -> str:
+        """What a command says that fails."""
+        code, said = self.answer(line)
+        assert code == 1, f"{line} ended with {code}: {said}"
+        return said
+
+    def answer(self, line: str, input: str = "") -> tuple[int, str]:
+        """The exit code of a command, and what it says."""
         words = line.format(plugins=PLUGINS, port=self.port).split()
         said, given = self.world.folder / "said", self.world.folder / "given"
         given.write_bytes(self.inputs.get(input, input.encode()))
@@ -111,7 +122,7 @@ class Shop:
                 channel=Line(),
             )
             code = self.dispatcher.handle(request)
-        assert code == 0, f"{line}: {said.read_text()}"
+        return code, said.read_text()
 
     def forth(self, case: Case) -> None:
         self.run(case.line, case.input)

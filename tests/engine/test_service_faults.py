@@ -1,0 +1,402 @@
+"""Services whose passwords, versions and links are changed while something fails or is killed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+
+import pytest
+
+from paas.deploy.services_route import NAMES
+from paas.model.env import Secret
+from paas.model.processes import STOP_TIMEOUT
+from paas.model.service import Link, Service, ServiceState
+from paas.model.settings import DRAIN_SECONDS
+from paas.plugin.installed import folder_of
+from tests.engine.shop import PLUGINS, Shop
+from tests.engine.world import World
+from tests.killing import counted_effects, dies_before, forked
+from tests.push.outcome import eventually
+
+MOST = int(os.environ.get("PAAS_KILLS", "6"))
+"""Times that a command is killed, evenly spread over its effects."""
+
+WITHOUT_SERVICE = """
+[plugin]
+name = "vault"
+title = "Vault"
+description = "It has become something else"
+version = "2.0"
+
+[[proxy]]
+name = "vault-csp"
+help = "The Content-Security-Policy of every response"
+type = "text"
+directives = 'add_header Content-Security-Policy "@value@" always;'
+"""
+
+URL = "VAULT_URL"
+ELSEWHERE = "vault://of-somebody-else"
+
+
+@pytest.fixture(scope="module")
+def shop(world: World) -> Shop:
+    shop = Shop(world)
+    # Nobody here waits for old instances to end: their first process ignores SIGTERM.
+    world.parts.store.settings.set(None, DRAIN_SECONDS.name, "0")
+    world.parts.store.processes.set(None, "", STOP_TIMEOUT.name, "1")
+    shutil.copytree(PLUGINS / "vault", world.folder / "vault")
+    world.parts.engine.images.tag("paas/busybox:1", world.image)
+    shop.run(f"plugin:install {world.folder}/vault")
+    shop.run("plugin:enable vault")
+    return shop
+
+
+class Vault:
+    """A service whose server shows which passwords are valid."""
+
+    def __init__(self, shop: Shop) -> None:
+        self.shop = shop
+        self.world, self.parts = shop.world, shop.world.parts
+        shop.run("vault:create v")
+
+    @property
+    def row(self) -> Service:
+        return self.parts.store.services.get("vault", "v")
+
+    @property
+    def password(self) -> str:
+        return self.row.credentials["password"].reveal()
+
+    @property
+    def known(self) -> set[str]:
+        """The passwords of which the store knows."""
+        outdated = (each["password"].reveal() for each in self.row.outdated)
+        return {self.password, *outdated}
+
+    @property
+    def valid(self) -> set[str]:
+        """Those that the server lets in by."""
+        volume = self.world.layout.engine_fs / "volumes" / self.row.volume
+        return {path.name for path in (volume / "valid").iterdir()}
+
+    def url(self, app: str) -> str | None:
+        """What an app will be given."""
+        found = self.parts.store.config.get(self.parts.store.apps.get(app).id).get(URL)
+        return found.reveal() if found is not None else None
+
+    def given(self, app: str) -> str:
+        """What the live release of an app was given."""
+        now = self.parts.store.apps.get(app)
+        return self.parts.store.releases.get(now.id, now.live or 0).config[URL].reveal()
+
+    @property
+    def current_url(self) -> str:
+        return self.parts.service_links.url(self.row)
+
+    def settled(self) -> None:
+        """Let a supervisor tidy, and start what should run."""
+        self.shop.tidied()
+        for service in self.parts.service_care.ailing():
+            self.parts.service_care.heal(service)
+
+
+@pytest.fixture
+def vault(shop: Shop) -> Iterator[Vault]:
+    vault = Vault(shop)
+    yield vault
+    for link in vault.parts.store.links.of_service(vault.row.id):
+        app = vault.parts.store.apps.by_id(link.app_id)
+        assert app is not None
+        shop.run(f"vault:unlink --no-restart v {app.name}")
+    for name in ("shop", "other"):
+        shop.run(f"config:unset --no-restart {name} {URL}")
+    shop.run("vault:destroy v --force")
+
+
+@contextmanager
+def locked(shop: Shop, app: str) -> Iterator[None]:
+    shop.run(f"apps:lock {app} --reason busy")
+    try:
+        yield
+    finally:
+        shop.run(f"apps:unlock {app}")
+
+
+# -- passwords ---------------------------------------------------------------------------------
+
+
+def test_a_rotation_goes_past_an_app_that_cannot_be_deployed_and_says_so(
+    shop: Shop, vault: Vault
+) -> None:
+    shop.run("vault:link v shop")
+    shop.run("vault:link v other")
+    first = vault.password
+    with shop.world.supervised():
+        with locked(shop, "shop"):
+            said = shop.refused("vault:rotate v")
+            assert "not every app has the new one yet" in said
+            assert "shop has the old one: shop currently has a deploy lock in place" in said
+            assert "other has" not in said
+            assert vault.given("other") == vault.current_url != vault.given("shop")
+            assert vault.valid == {first, vault.password}
+            # Not even one more forgets what was valid before the last one.
+            shop.refused("vault:rotate v")
+            assert first in vault.valid
+            assert vault.valid == vault.known
+        assert vault.given("other") == vault.current_url
+        # What it is next deployed with is the new one: then nobody has the old ones.
+        shop.run("ps:restart shop")
+        assert vault.given("shop") == vault.current_url
+        eventually(lambda: vault.valid == vault.known == {vault.password})
+
+
+def test_a_rotation_killed_at_any_step_leaves_no_password_that_the_next_does_not_end(
+    shop: Shop, vault: Vault
+) -> None:
+    rotate = partial(shop.run, "vault:rotate v")
+    shop.run("vault:link v shop")
+    with shop.world.supervised():
+        effects = counted_effects(rotate)
+        killed = [
+            effect
+            for effect in range(0, effects, max(1, effects // MOST))
+            if rotation_dies(vault, effect)
+        ]
+    assert len(killed) >= MOST // 2
+
+
+def rotation_dies(vault: Vault, effect: int) -> bool:
+    """Kill one there, and have another one end all that is old."""
+    rotate = partial(vault.shop.run, "vault:rotate v")
+    dead = dies_before(effect, rotate)
+    assert vault.parts.services.is_up(vault.row), effect
+    assert vault.valid <= vault.known, effect
+    # Neither of the two shuts anybody out.
+    assert vault.url("shop") in {url(vault, each) for each in vault.valid}, effect
+    rotate()
+    eventually(lambda: vault.valid == vault.known == {vault.password})
+    assert vault.given("shop") == vault.url("shop") == vault.current_url, effect
+    return dead
+
+
+def url(vault: Vault, password: str) -> str:
+    then = replace(vault.row, credentials={"password": Secret(password)})
+    return vault.parts.service_links.url(then)
+
+
+def test_what_is_granted_and_nobodys_is_ended_by_the_supervisor(shop: Shop, vault: Vault) -> None:
+    """A rotation that was killed between the two, and one whose end was killed behind it."""
+    services, row = vault.parts.store.services, vault.row
+    (granted, forgotten) = ({"password": Secret(each)} for each in ("granted", "forgotten"))
+    services.set_outdated(row, (granted, forgotten))
+    vault.parts.services.access.grant(row, row.container or "", granted)
+    assert vault.valid == {vault.password, "granted"}
+    shop.tidied()
+    assert vault.valid == vault.known == {vault.password}
+
+
+def test_an_old_password_that_an_app_has_outlives_the_server(shop: Shop, vault: Vault) -> None:
+    shop.run("vault:link v shop")
+    first = vault.password
+    with locked(shop, "shop"):
+        shop.refused("vault:rotate v")
+    shop.run("vault:restart v")
+    assert vault.valid == {first, vault.password}
+    vault.parts.services.runner.kill(vault.row.container or "")
+    vault.settled()
+    assert vault.valid == {first, vault.password}
+    shop.run("vault:unlink v shop --no-restart")
+    shop.tidied()
+    assert vault.valid == {vault.password}
+
+
+def test_a_rotation_leaves_an_app_alone_that_was_pointed_elsewhere(
+    shop: Shop, vault: Vault
+) -> None:
+    shop.run("vault:link v shop --no-restart")
+    shop.run(f"config:set shop {URL}={ELSEWHERE} --no-restart")
+    first = vault.password
+    shop.run("vault:rotate v")
+    assert vault.url("shop") == ELSEWHERE
+    assert first not in vault.valid
+    shop.run("vault:unlink v shop --no-restart")
+    assert vault.url("shop") == ELSEWHERE
+
+
+def test_an_unlink_takes_an_outdated_url_away_too(shop: Shop, vault: Vault) -> None:
+    shop.run("vault:link v shop --no-restart")
+    services, row = vault.parts.store.services, vault.row
+    # As a rotation leaves it that is killed before its first app.
+    services.set_credentials(row, {"password": Secret("next")})
+    services.set_outdated(row, (row.credentials,))
+    shop.run("vault:unlink v shop --no-restart")
+    assert vault.url("shop") is None
+
+
+# -- links -------------------------------------------------------------------------------------
+
+
+def test_a_service_that_is_being_ended_meanwhile_gets_no_link(shop: Shop) -> None:
+    parts = shop.world.parts
+    shop.run("vault:create brief")
+    service, app = parts.store.services.get("vault", "brief"), parts.store.apps.get("shop")
+    lock = parts.attempts.exclusive(app, "test")
+
+    def link() -> None:
+        lock.release_after_fork()
+        shop.run("vault:link brief shop")
+
+    with lock:
+        pid = forked(link)
+        eventually(parts.store.deploys.unfinished)
+        # As `destroy` does before it waits for the server's end.
+        parts.store.services.set_state(service.id, ServiceState.DESTROYING)
+    assert os.waitpid(pid, 0)[1] != 0
+    assert parts.store.links.of_service(service.id) == []
+    assert URL not in parts.store.config.get(app.id)
+    shop.tidied()
+    assert parts.store.services.by_id(service.id) is None
+
+
+def test_one_that_was_linked_while_it_was_ended_is_ended_all_the_same(shop: Shop) -> None:
+    parts = shop.world.parts
+    shop.run("vault:create stuck")
+    service, app = parts.store.services.get("vault", "stuck"), parts.store.apps.get("shop")
+    parts.store.services.set_state(service.id, ServiceState.DESTROYING)
+    parts.store.links.add(Link(app.id, URL, service.id))
+    shop.tidied()
+    assert parts.store.services.by_id(service.id) is None
+    assert parts.store.links.of_app(app.id) == []
+
+
+def test_a_step_of_tidying_that_breaks_keeps_none_of_the_others_from_its_turn(
+    shop: Shop, capfd: pytest.CaptureFixture[str]
+) -> None:
+    parts = shop.world.parts
+    service = parts.store.services.get("kv", "db")
+    database = parts.store._db
+    database.execute("UPDATE services SET state = 'unheard' WHERE id = ?", (service.id,))
+    resolver = parts.engine.network.resolver
+    pid = resolver.running()
+    assert pid is not None
+    try:
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda: resolver.running() is None)
+        shop.tidied()
+        assert resolver.running() is not None
+    finally:
+        database.execute("UPDATE services SET state = 'running' WHERE id = ?", (service.id,))
+    told = capfd.readouterr().err
+    assert "Traceback" in told
+    assert "'unheard' is not a valid ServiceState" in told
+
+
+# -- one that goes on --------------------------------------------------------------------------
+
+
+def test_an_upgrade_in_place_that_is_killed_goes_on(shop: Shop, vault: Vault) -> None:
+    """By what it ran before or by what it is to run: as a whole, and its server is there."""
+    there, back = (partial(shop.run, f"vault:upgrade v --version {n}") for n in ("1.1", "1"))
+
+    def content() -> tuple[str, str]:
+        return vault.row.version, vault.row.image
+
+    effects = counted_effects(there)
+    newer = content()
+    back()
+    older = content()
+    assert newer[0] == "1.1" != older[0]
+    outcomes = set()
+    for effect in range(0, effects, max(1, effects // MOST)):
+        dies_before(effect, there)
+        assert vault.row.state is ServiceState.RUNNING, effect
+        vault.settled()
+        assert vault.parts.services.is_up(vault.row), effect
+        runs = vault.parts.engine.containers.get(vault.row.container or "").image
+        assert runs == vault.row.image, effect
+        assert content() in {older, newer}, effect
+        outcomes.add(content())
+        back()
+        assert content() == older
+    assert older in outcomes
+
+
+def test_an_expose_by_a_server_that_speaks_tls_goes_on_when_it_is_killed(
+    shop: Shop, vault: Vault
+) -> None:
+    expose = partial(shop.run, "vault:expose v --allow 127.0.0.0/8")
+    runner = vault.parts.services.runner
+
+    def closed() -> None:
+        shop.run("vault:unexpose v")
+        # Its next start is without TLS again.
+        shop.run("vault:restart v")
+
+    effects = counted_effects(expose)
+    closed()
+    outcomes = set()
+    for effect in range(0, effects - effects // 8, max(1, effects // MOST)):
+        dies_before(effect, expose)
+        assert vault.row.state is ServiceState.RUNNING, effect
+        vault.settled()
+        assert vault.parts.services.is_up(vault.row), effect
+        exposed = vault.parts.service_exposures.of(vault.row) is not None
+        # No port leads to a server that would take what is not encrypted.
+        assert not exposed or runner.certificate_of(vault.row.container or ""), effect
+        outcomes.add(exposed)
+        if exposed:
+            closed()
+        elif runner.certificate_of(vault.row.container or ""):
+            shop.run("vault:restart v")
+    assert False in outcomes
+
+
+def test_a_server_that_does_not_start_with_tls_serves_on_without(shop: Shop, vault: Vault) -> None:
+    volume = shop.world.layout.engine_fs / "volumes" / vault.row.volume
+    (volume / "no-tls").touch()
+    assert "ended with exit code 3" in shop.refused("vault:expose v --allow 127.0.0.0/8")
+    assert vault.row.state is ServiceState.RUNNING
+    assert vault.parts.services.is_up(vault.row)
+    assert vault.parts.service_exposures.of(vault.row) is None
+
+
+# -- plugins -----------------------------------------------------------------------------------
+
+
+def test_a_plugin_that_cannot_be_read_keeps_no_other_name_from_being_published(
+    shop: Shop, vault: Vault
+) -> None:
+    parts = shop.world.parts
+    plugin = parts.store.plugins.get("kv")
+    folder = folder_of(shop.world.layout, "kv", plugin.latest)
+    names = parts.engine.network.resolver.hosts / NAMES
+    # As after a reboot: what names there are is not known yet.
+    names.unlink()
+    away = folder.rename(folder.with_name("away"))
+    try:
+        shop.tidied()
+        assert "vault-v" in names.read_text()
+        assert "kv-db" in names.read_text()
+    finally:
+        away.rename(folder)
+
+
+def test_an_update_without_the_service_of_which_there_are_some_is_refused(
+    shop: Shop, vault: Vault
+) -> None:
+    declared = shop.world.folder / "vault/plugin.toml"
+    text, before = declared.read_text(), shop.world.parts.store.plugins.get("vault")
+    declared.write_text(WITHOUT_SERVICE)
+    try:
+        said = shop.refused("plugin:update vault")
+        assert "There are services of vault: v" in said
+        assert shop.world.parts.store.plugins.get("vault") == before
+        shop.run("vault:restart v")
+    finally:
+        declared.write_text(text)
