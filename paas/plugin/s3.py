@@ -1,5 +1,9 @@
 """The door to object storage that speaks S3: put, get and delete, signed by version 4.
 
+A request that fails for a moment is sent again, as AWS's own clients do in their standard mode
+(AWS SDKs and Tools reference guide, "Retry behavior"): three times in all, with a pause that
+grows and is random. All of them may be: what is sent twice is the same.
+
 Source: AWS, "Authenticating Requests: Using the Authorization Header (AWS Signature
 Version 4)", and the Amazon S3 API reference (PutObject, CreateMultipartUpload).
 """
@@ -10,13 +14,16 @@ import hashlib
 import hmac
 import http.client
 import os
+import random
 import re
 import ssl
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, urlsplit
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, unescape
 
 from paas.errors import PaasError
 from paas.model.env import Secret
@@ -27,11 +34,29 @@ PART_BYTES = 64 << 20
 SINGLE_BYTES = 1 << 30
 CHUNK = 1 << 20
 TIMEOUT_SECONDS = 60.0
+ATTEMPTS = 3
+PAUSE_SECONDS = 20.0
+"""The longest between two attempts; the first is of one second at most."""
+
+MOMENTARY = {408, 429, 500, 502, 503, 504}
+"""Statuses that another attempt may not meet."""
+
+UNFINISHED = timedelta(days=1)
+"""An upload that was begun longer ago is nobody's any more."""
+
 EMPTY = hashlib.sha256(b"").hexdigest()
 
 
 class BucketFailed(PaasError):
     """The storage cannot be reached, or refuses."""
+
+
+class _NotWritten(Exception):
+    """The place that an object is copied to takes no more of it."""
+
+
+class _FailedForNow(BucketFailed):
+    """Another attempt may succeed."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +76,7 @@ class Bucket:
     prefix: str
     key: BucketKey
     endpoint: str = ""
+    pause: Callable[[float], None] = time.sleep
 
     def store(self, name: str, source: int, size: int, sha256: str) -> None:
         """Keep a file; large ones in parts. Raises `BucketFailed`; half a file is never there."""
@@ -67,6 +93,19 @@ class Bucket:
         """Delete an object; one that is gone is no error."""
         self._ask("DELETE", name)
 
+    def sweep(self, beginning: str) -> None:
+        """Abort uploads of objects whose names begin like that, if begun more than a day ago."""
+        query = {"uploads": "", "prefix": self._key(beginning)}
+        answer, _ = self._ask("GET", None, query=query)
+        for found in re.findall(rb"<Upload>(.*?)</Upload>", answer, re.DOTALL):
+            try:
+                begun = datetime.fromisoformat(_element(found, "Initiated")).astimezone(UTC)
+            except ValueError as error:
+                raise self._failed("lists uploads in a form that is not S3's", b"") from error
+            if begun < datetime.now(UTC) - UNFINISHED:
+                name = unescape(_element(found, "Key"))[len(self._key("")) :]
+                self._ask("DELETE", name, query={"uploadId": _element(found, "UploadId")})
+
     def _store_in_parts(self, name: str, source: int, size: int) -> None:
         answer, _ = self._ask("POST", name, query={"uploads": ""})
         upload = _element(answer, "UploadId")
@@ -79,7 +118,9 @@ class Bucket:
                 tags.append(headers.get("etag", ""))
             self._finish(name, upload, tags)
         except BaseException:
-            self._ask("DELETE", name, query={"uploadId": upload})
+            # The reason is more worth than this one's: what it leaves is swept.
+            with suppress(BucketFailed):
+                self._ask("DELETE", name, query={"uploadId": upload})
             raise
 
     def _finish(self, name: str, upload: str, tags: list[str]) -> None:
@@ -88,30 +129,49 @@ class Bucket:
             for number, tag in enumerate(tags, 1)
         )
         text = f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode()
-        answer, _ = self._ask(
+        self._ask(
             "POST",
             name,
             query={"uploadId": upload},
             body=text,
             sha256=hashlib.sha256(text).hexdigest(),
         )
-        if b"<Error>" in answer:
-            # 200 is sent before the parts are joined.
-            raise self._failed("cannot join the parts", answer)
 
     def _ask(
         self,
         method: str,
-        name: str,
+        name: str | None,
         *,
         query: Mapping[str, str] | None = None,
         body: _Span | bytes = b"",
         sha256: str = EMPTY,
         out: int | None = None,
     ) -> tuple[bytes, Mapping[str, str]]:
+        """Ask for an object, or without a name for the bucket, as often as it takes."""
+        start = os.lseek(out, 0, os.SEEK_CUR) if out is not None else 0
+        for attempt in range(1, ATTEMPTS):
+            try:
+                return self._try(method, name, query or {}, body, sha256, out)
+            except _FailedForNow:
+                self.pause(min(2.0 ** (attempt - 1), PAUSE_SECONDS) * random.random())  # noqa: S311
+                if out is not None:
+                    os.ftruncate(out, start)
+                    os.lseek(out, start, os.SEEK_SET)
+        return self._try(method, name, query or {}, body, sha256, out)
+
+    def _try(
+        self,
+        method: str,
+        name: str | None,
+        query: Mapping[str, str],
+        body: _Span | bytes,
+        sha256: str,
+        out: int | None,
+    ) -> tuple[bytes, Mapping[str, str]]:
         url = urlsplit(self.endpoint or f"https://s3.{self.key.region}.amazonaws.com")
-        path = quote(f"{url.path.rstrip('/')}/{self.name}/{self._key(name)}", safe="/-_.~")
-        line = "&".join(f"{_enc(k)}={_enc(v)}" for k, v in sorted((query or {}).items()))
+        place = self.name if name is None else f"{self.name}/{self._key(name)}"
+        path = quote(f"{url.path.rstrip('/')}/{place}", safe="/-_.~")
+        line = "&".join(f"{_enc(k)}={_enc(v)}" for k, v in sorted(query.items()))
         now = datetime.now(UTC)
         headers = signed(self.key, method, url.netloc, path, line, sha256, now)
         headers["Content-Length"] = str(len(body))
@@ -125,18 +185,28 @@ class Bucket:
             )
             answer = connection.getresponse()
             if answer.status >= http.client.MULTIPLE_CHOICES:
-                raise self._failed(f"answers {answer.status}", answer.read(CHUNK))
-            return _read(answer, out), {k.lower(): v for k, v in answer.getheaders()}
+                kind = _FailedForNow if answer.status in MOMENTARY else BucketFailed
+                raise self._failed(f"answers {answer.status}", answer.read(CHUNK), kind)
+            said = _read(answer, out)
+            if method == "POST" and b"<Error>" in said:
+                # 200 is sent before the parts are joined.
+                raise self._failed("cannot join the parts", said, _FailedForNow)
+            return said, {k.lower(): v for k, v in answer.getheaders()}
+        except _NotWritten as error:
+            what = f"cannot be copied to the server's disk: {error.__cause__}"
+            raise self._failed(what, b"") from error
         except (OSError, http.client.HTTPException) as error:
-            raise self._failed(f"cannot be reached: {error}", b"") from error
+            raise self._failed(f"cannot be reached: {error}", b"", _FailedForNow) from error
         finally:
             connection.close()
 
     def _key(self, name: str) -> str:
         return f"{self.prefix}/{name}" if self.prefix else name
 
-    def _failed(self, what: str, answer: bytes) -> BucketFailed:
-        return BucketFailed(
+    def _failed(
+        self, what: str, answer: bytes, kind: type[BucketFailed] = BucketFailed
+    ) -> BucketFailed:
+        return kind(
             f"The storage of the bucket {self.name} {what}",
             [text for tag in ("Code", "Message") if (text := _element(answer, tag))],
             "Check the endpoint, the key, and that the bucket exists.",
@@ -201,13 +271,25 @@ def _connection(scheme: str, host: str) -> http.client.HTTPConnection:
 
 
 def _read(answer: http.client.HTTPResponse, out: int | None) -> bytes:
-    if out is None:
-        return answer.read(CHUNK)
+    """Raises `IncompleteRead` when the connection ends early: `read(CHUNK)` does not."""
+    kept = b""
     while data := answer.read(CHUNK):
-        view = memoryview(data)
+        if out is None:
+            kept = (kept + data)[:CHUNK]
+        else:
+            _write(out, data)
+    if answer.length:
+        raise http.client.IncompleteRead(b"", answer.length)
+    return kept
+
+
+def _write(out: int, data: bytes) -> None:
+    view = memoryview(data)
+    try:
         while view:
             view = view[os.write(out, view) :]
-    return b""
+    except OSError as error:
+        raise _NotWritten from error
 
 
 def _enc(text: str) -> str:
