@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +19,7 @@ from paas.model.names import shown
 from paas.plugin.s3 import Bucket, BucketKey
 
 S3 = "s3://"
+ABANDONED_SECONDS = 3600.0
 
 
 class TargetUnusable(PaasError):
@@ -33,6 +37,9 @@ class Target(Protocol):
 
     def remove(self, name: str) -> None:
         """Keep it no longer; one that is gone is no error."""
+
+    def sweep(self, beginning: str) -> None:
+        """Remove what killed processes left of files whose names begin like that."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,17 @@ class Folder:
         """One that is gone is no error."""
         try:
             (self.path / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    def sweep(self, beginning: str) -> None:
+        """What nobody has written to for an hour: servers that share it see no process."""
+        try:
+            for path in self.path.glob(f".{escape(beginning)}*.dump.*"):
+                # A copy is renamed, or gone, while this looks at it.
+                with suppress(FileNotFoundError):
+                    if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
+                        path.unlink()
         except OSError as error:
             raise self._unusable(error) from error
 
