@@ -169,7 +169,7 @@ class Doctor:
         store = self._parts.store
         services = {service.id: service for service in store.services.list()}
         known = [
-            (service, schedule, [one for one in store.backups.of(service) if one.scheduled])
+            (service, schedule, store.backups.scheduled(service))
             for schedule in store.backups.schedules()
             if (service := services.get(schedule.service_id)) is not None
         ]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from paas.deploy.services_candidate import Candidates
+from paas.deploy.services_candidate import Candidates, DumpRefused
 from paas.deploy.services_copy import ServiceCopies, summary
 from paas.errors import PaasError
 from paas.host.clock import Clock
@@ -22,9 +23,23 @@ from paas.plugin.backup_target import Target, open_target, parse_target
 CHUNK = 1 << 20
 DAY_SECONDS = 86400.0
 
+SCHEDULE = "the schedule"
+"""Who acts when nobody is there."""
+
 
 class BackupDamaged(PaasError):
     """What is kept is not what was written."""
+
+
+class NotChecked(PaasError):
+    """A backup is made and stored, and whether it can be restored is not known."""
+
+    def __init__(self, backup: Backup, reason: PaasError) -> None:
+        super().__init__(
+            f"Backup {backup.id} of {backup.service} is made, but could not be checked",
+            [reason.brief, *reason.details],
+            f"Check it later: paas {backup.plugin}:backup:verify {backup.service} {backup.id}",
+        )
 
 
 @dataclass(frozen=True)
@@ -51,7 +66,8 @@ class ServiceBackups:
     ) -> Backup:
         """Copy all that a service holds, while it serves on, and check it when asked to.
 
-        Raises what dumping and storing raise; the row then says BAD, and why.
+        Raises what dumping and storing raise, and `DumpRefused` of its check; the row then
+        says BAD, and why. Raises `NotChecked` when it is stored and the check cannot be made.
         """
         services = self.copies.services
         services.check_keeps_data(service, "back up")
@@ -61,47 +77,79 @@ class ServiceBackups:
             name = self._name(current)
             backup = services.store.backups.begin(current, target, name, scheduled=scheduled)
             try:
-                self._make(current, backup, report, verify=verify)
+                with self.copies.spool() as dump:
+                    self._make(current, backup, dump, actor, report)
+                    if verify:
+                        self._check(current, backup, dump, report)
             except BaseException as error:
-                why = error.brief if isinstance(error, PaasError) else type(error).__name__
-                services.store.backups.judge(backup, Verdict.BAD, why)
+                if services.store.backups.get(service, backup.id).verdict is Verdict.RUNNING:
+                    why = error.brief if isinstance(error, PaasError) else type(error).__name__
+                    services.store.backups.judge(backup, Verdict.BAD, why)
                 raise
-            services.store.events.add(actor, "", f"{service.plugin}:backup", service.name)
         return services.store.backups.get(service, backup.id)
 
-    def _make(self, service: Service, backup: Backup, report: Report, *, verify: bool) -> None:
+    def _make(
+        self, service: Service, backup: Backup, dump: int, actor: str, report: Report
+    ) -> None:
+        store = self.copies.services.store
+        report.step(f"Copying {service.name}")
+        self._candidates.dump(service, self.copies.talk.container(service), dump)
+        size, digest = os.fstat(dump).st_size, _sha256(dump)
+        report.step(f"Storing {size} bytes in {backup.target}")
+        target = self._target(service, backup.target)
+        target.store(backup.file, dump, size, digest)
+        # From here on it is one: killed while it is checked, it is unchecked.
+        with store.transaction():
+            store.backups.made(backup, size, digest)
+            store.backups.judge(backup, Verdict.UNCHECKED, "")
+            store.events.add(actor, "", f"{service.plugin}:backup", service.name)
+        try:
+            target.sweep(_series(service))
+        except PaasError as error:
+            # A key need not be allowed to list.
+            report.detail(f"What killed backups left there cannot be looked for: {error.brief}")
+
+    def _check(self, service: Service, backup: Backup, dump: int, report: Report) -> None:
         backups = self.copies.services.store.backups
-        with self.copies.spool() as dump:
-            report.step(f"Copying {service.name}")
-            self._candidates.dump(service, self.copies.talk.container(service), dump)
-            size, digest = os.fstat(dump).st_size, _sha256(dump)
-            report.step(f"Storing {size} bytes in {backup.target}")
-            self._target(service, backup.target).store(backup.file, dump, size, digest)
-            backups.made(backup, size, digest)
-            verdict, detail = Verdict.UNCHECKED, ""
-            if verify:
-                report.step("Restoring it into a server of its own, to check it")
-                verdict, detail = Verdict.GOOD, self._restorable(service, dump)
-                report.detail(f"Restored: {detail}")
-        backups.judge(backup, verdict, detail)
+        report.step("Restoring it into a server of its own, to check it")
+        try:
+            with self._blamed(backup):
+                detail = self._restorable(service, dump)
+        except DumpRefused:
+            raise
+        except PaasError as error:
+            backups.judge(backup, Verdict.UNCHECKED, f"could not be checked: {error.brief}")
+            raise NotChecked(backup, error) from error
+        report.detail(f"Restored: {detail}")
+        backups.judge(backup, Verdict.GOOD, detail)
+
+    @contextmanager
+    def _blamed(self, backup: Backup) -> Iterator[None]:
+        """A backup is BAD by what it holds alone, whatever else keeps it from being looked at."""
+        try:
+            yield
+        except (BackupDamaged, DumpRefused) as error:
+            self.copies.services.store.backups.judge(backup, Verdict.BAD, error.brief)
+            raise
 
     def verify(self, service: Service, number: int | None, *, report: Report) -> Backup:
         """Restore a kept backup into a server of its own and record what came of it.
 
-        Raises what loading raises; the row then says BAD.
+        Raises `BackupDamaged` or `DumpRefused`; the row then says BAD. Of what else keeps it
+        from being checked it says nothing, and stays as it was.
         """
         services = self.copies.services
         services.check_keeps_data(service, "check")
         backup = services.store.backups.get(service, number)
         with services.copying(service, "checking a backup"), self.copies.spool() as dump:
-            try:
-                report.step(f"Fetching backup {backup.id} from {backup.target}")
+            report.step(f"Fetching backup {backup.id} from {backup.target}")
+            with self._blamed(backup):
                 self._fetch(service, backup, dump)
-                report.step("Restoring it into a server of its own")
-                detail = self._restorable(self._as_was(service, backup, report), dump)
-            except PaasError as error:
-                services.store.backups.judge(backup, Verdict.BAD, error.brief)
-                raise
+            server = self._as_was(service, backup, report)
+            report.step("Restoring it into a server of its own")
+            # What another version refuses can be as good as it was.
+            with self._blamed(backup) if self._are_alike(server, backup) else nullcontext():
+                detail = self._restorable(server, dump)
             services.store.backups.judge(backup, Verdict.GOOD, detail)
         return services.store.backups.get(service, backup.id)
 
@@ -142,15 +190,23 @@ class ServiceBackups:
         return store.backups.get(service, backup.id)
 
     def _as_was(self, service: Service, backup: Backup, report: Report) -> Service:
-        """The service in the version that the backup is of: a dump loads there for certain."""
+        """The service in the version that the backup is of: a dump loads there for certain.
+
+        With an image that was named, or a version that the plugin does not make any more, as
+        it is now.
+        """
         services = self.copies.services
-        known = services.manifest(service).major(backup.version)
-        # The name of an image need not say which it was.
-        if backup.version == service.version or not known:
-            return service
         plugin = services.catalog.get(service.plugin)
+        ours = backup.version in plugin.manifest.versions and plugin.has_dockerfile
+        if service.reference or backup.version == service.version or not ours:
+            return service
         image = services.images.get(plugin, backup.version, "", report)
         return replace(service, image=image.id, version=backup.version)
+
+    def _are_alike(self, server: Service, backup: Backup) -> bool:
+        """Whether a server is of the version whose dump the backup is, as far as is known."""
+        major = self.copies.services.manifest(server).major
+        return bool(major(backup.version)) and major(backup.version) == major(server.version)
 
     def _restorable(self, service: Service, dump: int) -> str:
         with self._candidates.loaded(service, dump) as candidate:
@@ -174,7 +230,7 @@ class ServiceBackups:
 
     def _name(self, service: Service) -> str:
         moment = datetime.fromtimestamp(self.clock.now(), UTC)
-        return f"{service.plugin}-{service.name}-{moment:%Y%m%dT%H%M%S.%fZ}.dump"
+        return f"{_series(service)}{moment:%Y%m%dT%H%M%S.%fZ}.dump"
 
     # -- by themselves ---------------------------------------------------------------------
 
@@ -215,7 +271,7 @@ class ServiceBackups:
         """Make the backup that is due, then forget those beyond what is kept.
 
         The next time is set first: one that fails, or kills its process, is not repeated
-        at once. Raises what `backup` raises.
+        at once. Raises what `backup` raises. Old ones that cannot be removed are an event.
         """
         services = self.copies.services
         now = self.clock.now()
@@ -223,48 +279,70 @@ class ServiceBackups:
         service = services.store.services.by_id(schedule.service_id)
         if service is None or service.container is None:
             return None
-        backup = self.backup(
-            service,
-            schedule.target,
-            verify=schedule.verify,
-            actor="the schedule",
-            report=Silent(),
-            scheduled=True,
-        )
-        self.prune(service, schedule)
-        return backup
+        try:
+            return self.backup(
+                service,
+                schedule.target,
+                verify=schedule.verify,
+                actor=SCHEDULE,
+                report=Silent(),
+                scheduled=True,
+            )
+        finally:
+            # One that could not be stored takes nobody's place.
+            if any(one.sha256 for one in services.store.backups.scheduled(service)[:1]):
+                self.prune(service, schedule)
 
     def prune(self, service: Service, schedule: Schedule) -> list[Backup]:
-        """Forget scheduled backups beyond count and age; never the newest that can be restored."""
-        backups = self.copies.services.store.backups
-        made = [one for one in backups.of(service) if one.scheduled]
-        gone = superfluous(made, schedule, self.clock.now())
-        for backup in gone:
-            self._target(service, backup.target).remove(backup.file)
-            backups.forget(backup)
+        """Forget scheduled backups beyond count and age; never the newest that can be restored.
+
+        Those in a target that fails stay for the next time, and an event says so.
+        """
+        store = self.copies.services.store
+        gone, failed = [], set()
+        for backup in superfluous(store.backups.scheduled(service), schedule, self.clock.now()):
+            if backup.target in failed:
+                continue
+            try:
+                self._target(service, backup.target).remove(backup.file)
+            except PaasError as error:
+                failed.add(backup.target)
+                detail = f"{service.plugin} {service.name} in {backup.target}: {error.brief}"
+                store.events.add(SCHEDULE, "", "backups not removed", detail)
+                continue
+            store.backups.forget(backup)
+            gone.append(backup)
         return gone
 
 
 def superfluous(made: Sequence[Backup], schedule: Schedule, now: float) -> list[Backup]:
-    """Those of the scheduled backups, the newest first, that are to be forgotten."""
+    """Those of the scheduled backups, the newest first, that are to be forgotten.
+
+    Count and age are those of the ones that can be restored. One that could be once and then
+    was found bad goes when it would have gone in any case, and what never was good counts by
+    itself: neither takes the place of a good one.
+    """
     ended = [one for one in made if one.verdict is not Verdict.RUNNING]
     usable = [one for one in ended if one.verdict.can_restore]
-    kept = {one.id for one in _kept(usable, schedule, now)} | {one.id for one in usable[:1]}
-    oldest = min((one.started_at for one in usable if one.id in kept), default=0.0)
-    # A failed one is kept as long as what it failed beside.
-    return [
-        one
-        for one in ended
-        if one.id not in kept and (one.verdict.can_restore or one.started_at < oldest)
-    ]
+    once = [one for one in ended if one.verdict.can_restore or one.proven]
+    never = [one for one in ended if not one.verdict.can_restore and not one.proven]
+    kept = {*usable[:1], *once[:1]}
+    for kind in (usable, once, never):
+        kept.update(_kept(kind, schedule, now))
+    return [one for one in ended if one not in kept]
 
 
-def _kept(usable: Sequence[Backup], schedule: Schedule, now: float) -> Iterable[Backup]:
-    counted = usable[: schedule.keep_count] if schedule.keep_count else usable
+def _kept(those: Sequence[Backup], schedule: Schedule, now: float) -> Sequence[Backup]:
+    counted = those[: schedule.keep_count] if schedule.keep_count else those
     if not schedule.keep_days:
         return counted
     since = now - schedule.keep_days * DAY_SECONDS
     return [one for one in counted if one.started_at >= since]
+
+
+def _series(service: Service) -> str:
+    """How the names of all its backups begin."""
+    return f"{service.plugin}-{service.name}-"
 
 
 def _sha256(descriptor: int) -> str:

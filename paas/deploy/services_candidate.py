@@ -17,6 +17,7 @@ from paas.deploy.services import NoSuchAbility, ServiceOperations
 from paas.deploy.wake import wake_supervisor
 from paas.engine.spec import ContainerSpec
 from paas.errors import PaasError
+from paas.host.disk import Disk
 from paas.model.env import Secret
 from paas.model.limits import Limits
 from paas.model.service import Service, ServiceState
@@ -28,10 +29,24 @@ EMPTY = {"PAAS_EMPTY": "1"}
 """Tells a server's first start to make no database of its own: the dump brings them."""
 
 ERROR_LINES = 10
+BY_SIGNAL = 128
+"""Exit codes above it are of what a signal ended (POSIX, XCU 2.8.2)."""
 
 
 class DumpRefused(PaasError):
     """The dump cannot be loaded: it is truncated, of another format, or of another version."""
+
+
+class LoadFailed(PaasError):
+    """A dump is not loaded for reasons that are not its own: memory, disk, a killed server."""
+
+
+class ContentUnknown(PaasError):
+    """What a server holds cannot be counted or listed."""
+
+
+class OtherDatabases(PaasError):
+    """What a dump holds has other names than the one that linked apps are given."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +56,8 @@ class Candidate:
     service: Service
     container: str
     count: str
+    names: tuple[str, ...] | None = None
+    """Its databases; None where URLs name none."""
 
 
 class Candidates:
@@ -66,12 +83,14 @@ class Candidates:
         """A candidate for `service` (its image, version and credentials) with a dump in it.
 
         `dump` is a file's descriptor, read from its beginning. Behind the block it is gone
-        with its volume, unless `promote` made it the service. Raises `DumpRefused`.
+        with its volume, unless `promote` made it the service. Raises `DumpRefused`, and
+        `LoadFailed`, `ContentUnknown` and what starting a server raises, of which the dump is
+        not to blame.
         """
         manifest = self._services.manifest(service)
         volume = self._new_volume(service)
         candidate = replace(service, volume=volume, container=None)
-        container = None
+        container, names = None, None
         self._services.store.backups.add_candidate(volume, service.id)
         try:
             os.lseek(dump, 0, os.SEEK_SET)
@@ -83,8 +102,11 @@ class Candidates:
                 container = self._services.launch(manifest, first, EMPTY)
                 self._services.runner.check_kept(manifest, candidate)
                 self._load(manifest, candidate, container, dump)
+                names = self._names(manifest, candidate, container)
+                named = _named(candidate, names)
+                self._services.access.grant(named, container, named.credentials)
             count = self.count(candidate, container)
-            yield Candidate(candidate, container, count)
+            yield Candidate(candidate, container, count, names)
         finally:
             self._discard(service, volume, container)
 
@@ -108,7 +130,9 @@ class Candidates:
             text = os.read(errors, 1 << 16).decode("utf-8", "replace")
         finally:
             os.close(errors)
-        _check(Answer(code, "", text), "The dump cannot be used")
+        answer = Answer(code, "", text)
+        self._check_room(answer)
+        _check(answer, "The dump cannot be used")
 
     def _load(
         self, manifest: ServiceManifest, candidate: Service, container: str, dump: int
@@ -118,8 +142,38 @@ class Candidates:
         with _nothing(os.O_WRONLY) as stdout:
             args = _able(manifest, "load")
             answer = runner.piped(container, args, stdin=dump, stdout=stdout, env=env)
+        self._check_server(answer, container)
+        self._check_room(answer)
         _check(answer, "The dump cannot be loaded")
-        self._services.access.grant(candidate, container, candidate.credentials)
+
+    def _names(
+        self, manifest: ServiceManifest, candidate: Service, container: str
+    ) -> tuple[str, ...] | None:
+        args = manifest.commands.get("names")
+        if args is None:
+            return None
+        env = environment(manifest, candidate)
+        answer = self._services.runner.ask(container, args, env)
+        _check(answer, f"The databases of {candidate.name} cannot be listed", ContentUnknown)
+        return tuple(answer.output.splitlines())
+
+    def _check_server(self, answer: Answer, container: str) -> None:
+        """Raise `LoadFailed` for a load that failed because its server did."""
+        if answer.code == 0:
+            return
+        kills = self._services.engine.bundler.cgroups.instance(container).oom_kills()
+        if kills or not self._services.runner.runs(container):
+            what = "ran out of memory" if kills else "ended"
+            raise _load_failed(f"the server {what} meanwhile", answer)
+
+    def _check_room(self, answer: Answer) -> None:
+        """Raise `LoadFailed` for a load that was killed, or that had no room on the disk."""
+        if answer.code == 0:
+            return
+        if answer.code > BY_SIGNAL:
+            raise _load_failed(f"signal {answer.code - BY_SIGNAL} ended it", answer)
+        if not Disk(self._services.layout.engine_fs).room():
+            raise _load_failed("the disk is full", answer)
 
     def count(self, service: Service, container: str) -> str:
         """Lines that are equal for two servers with the same content; empty when nobody can."""
@@ -129,8 +183,25 @@ class Candidates:
             return ""
         env = environment(manifest, service)
         answer = self._services.runner.ask(container, args, env)
-        _check(answer, f"The content of {service.name} cannot be counted")
+        _check(answer, f"The content of {service.name} cannot be counted", ContentUnknown)
         return answer.output
+
+    def named(self, candidate: Candidate) -> Candidate:
+        """The candidate by credentials that name a database which it has.
+
+        A dump brings its databases under the names they had: it may be of a service of
+        another name. Its only one takes the place of the one that is missing. Raises
+        `OtherDatabases` when there are several, or none.
+        """
+        service, names = candidate.service, candidate.names
+        named = _named(service, names)
+        if names is not None and _database(named) not in names:
+            raise OtherDatabases(
+                f"The dump has no database {_database(service)}, which is {service.name}'s",
+                [f"It has: {', '.join(names) or 'none'}"],
+                "Nothing was changed. Load it into a service that is named like one of them.",
+            )
+        return replace(candidate, service=named)
 
     def promote(self, candidate: Candidate) -> str:
         """Make a candidate the service, at the same address: the commit point.
@@ -182,6 +253,17 @@ class Candidates:
         return f"{prefix}{max(numbers, default=0) + 1}"
 
 
+def _database(service: Service) -> str:
+    return service.credentials["database"].reveal()
+
+
+def _named(service: Service, names: tuple[str, ...] | None) -> Service:
+    """The service by the only one of these databases, unless its own is among them."""
+    if names is None or len(names) != 1 or _database(service) in names:
+        return service
+    return replace(service, credentials={**service.credentials, "database": Secret(names[0])})
+
+
 def _first(manifest: ServiceManifest, service: Service) -> Service:
     """The service with the user it began with: the one that a new server makes by itself."""
     if not manifest.new_user:
@@ -198,10 +280,22 @@ def _able(manifest: ServiceManifest, command: str) -> tuple[str, ...]:
     return args
 
 
-def _check(answer: Answer, brief: str) -> None:
+def _check(answer: Answer, brief: str, kind: type[PaasError] = DumpRefused) -> None:
     if answer.code != 0:
-        lines = answer.errors.splitlines()[-ERROR_LINES:]
-        raise DumpRefused(brief, lines, "Nothing was changed. Check where the dump comes from.")
+        told = "Check where the dump comes from." if kind is DumpRefused else "Try it again."
+        raise kind(brief, _last(answer), f"Nothing was changed. {told}")
+
+
+def _load_failed(why: str, answer: Answer) -> LoadFailed:
+    return LoadFailed(
+        f"The dump could not be loaded: {why}",
+        _last(answer),
+        "Nothing was changed. Give it the memory and the disk that it takes, and try it again.",
+    )
+
+
+def _last(answer: Answer) -> list[str]:
+    return answer.errors.splitlines()[-ERROR_LINES:]
 
 
 @contextmanager

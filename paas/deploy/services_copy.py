@@ -97,7 +97,8 @@ class ServiceCopies:
         """Give a service the content of a dump instead of its own; the old volume's name.
 
         It is loaded into another server first: a dump that is none changes nothing. The
-        address, the links and the credentials stay.
+        address, the links and the credentials stay; a dump whose only database has another
+        name gives linked apps that one. Raises `OtherDatabases` for several of them.
         """
         with (
             self.services.exclusive(service, f"being {why} by {actor}"),
@@ -105,9 +106,14 @@ class ServiceCopies:
         ):
             current = self.services.existing(service)
             report.step(f"Loading {service.name} beside what runs")
-            with self.candidates.loaded(current, dump) as candidate:
+            with self.candidates.loaded(current, dump) as loaded:
+                candidate = self.candidates.named(loaded)
                 old = self.candidates.promote(candidate)
             self.services.store.events.add(actor, "", f"{service.plugin}:{why}", service.name)
+            if candidate != loaded:
+                database = candidate.service.credentials["database"].reveal()
+                report.detail(f"Its database is {database} from now on, as in the dump")
+                self.links.relink(candidate.service, actor=actor, report=report)
         report.detail(f"What it held before is kept in the volume {old}")
         return old
 

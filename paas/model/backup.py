@@ -7,7 +7,11 @@ from enum import Enum
 
 
 class Verdict(Enum):
-    """RUNNING → UNCHECKED → GOOD or BAD; RUNNING → BAD when it failed or was killed."""
+    """RUNNING → UNCHECKED → GOOD or BAD; RUNNING → BAD when it failed or was killed.
+
+    Of one that is stored, BAD says that it is damaged or that the server refuses it. A check
+    that cannot be made says nothing of it.
+    """
 
     RUNNING = "running"
     UNCHECKED = "unchecked"
@@ -25,7 +29,8 @@ class Backup:
     """A row of the backups table. `seconds` is how long it took, with its check.
 
     `target` is a folder of the server or `s3://bucket/prefix`, `file` the name below it.
-    `detail` says what a check found, or what went wrong.
+    `detail` says what a check found, or what went wrong. `service_id` is the service's that it
+    is of, whoever has its name now. A `proven` one was restored once, whatever was found later.
     """
 
     id: int
@@ -41,6 +46,8 @@ class Backup:
     seconds: float
     started_at: float
     scheduled: bool
+    service_id: int = 0
+    proven: bool = False
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from paas.model.drain import DrainUrl, InvalidDrain, parse_drain
 TROUBLE = frozenset(
     {
         "backup failed",
+        "backups not removed",
         "certificate expires soon",
         "certificate renewal failed",
         "crashed",

@@ -38,7 +38,7 @@ NAME_ALONE = frozenset({"name"})
 
 COMMANDS = frozenset(
     {"ready", "alive", "connect", "enter", "export", "import", "dump", "load", "place", "count"}
-    | {"grant", "revoke"}
+    | {"names", "grant", "revoke"}
 )
 """ready     ends with 0 when the server answers
 alive     ends with 0 unless the server hangs; asked on while it runs, `ready` unless given
@@ -50,6 +50,7 @@ dump      writes all there is, for backup, clone and upgrade; a snapshot
 load      reads that into a server made for it, and fails unless it is whole
 place     the same without a server: it lays the files that the server will find
 count     lines that are equal when two servers hold the same
+names     the databases that a load brought, a line each: for those whose URL names one
 grant     lets in whom the environment names, by that password
 revoke    no longer lets them in, and ends their connections
 """

@@ -36,7 +36,7 @@ class Backups:
         """Record a backup that is being made."""
         number = self._db.insert(
             "INSERT INTO backups (plugin, service, version, target, file, verdict, started_at,"
-            " scheduled) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            " scheduled, service_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 service.plugin,
                 service.name,
@@ -46,6 +46,7 @@ class Backups:
                 Verdict.RUNNING.value,
                 self._now(),
                 int(scheduled),
+                service.id,
             ),
         )
         return self._where("id = ?", number)[0]
@@ -62,13 +63,18 @@ class Backups:
         if backup.verdict is not Verdict.RUNNING:
             seconds = backup.seconds
         self._db.execute(
-            "UPDATE backups SET verdict = ?, detail = ?, seconds = ? WHERE id = ?",
-            (verdict.value, detail, seconds, backup.id),
+            "UPDATE backups SET verdict = ?, detail = ?, seconds = ?, proven = max(proven, ?)"
+            " WHERE id = ?",
+            (verdict.value, detail, seconds, int(verdict is Verdict.GOOD), backup.id),
         )
 
     def of(self, service: Service) -> Sequence[Backup]:
-        """The backups of a service, the newest first."""
+        """The backups under a service's name, the newest first: also those of one that had it."""
         return self._where("plugin = ? AND service = ?", service.plugin, service.name)
+
+    def scheduled(self, service: Service) -> Sequence[Backup]:
+        """Those that its own schedules made, the newest first."""
+        return self._where("service_id = ? AND scheduled = 1", service.id)
 
     def get(self, service: Service, number: int | None) -> Backup:
         """One backup, by its number or the newest that can be restored.
@@ -185,6 +191,8 @@ def _backup(row: Row) -> Backup:
         seconds=row["seconds"],
         started_at=row["started_at"],
         scheduled=bool(row["scheduled"]),
+        service_id=row["service_id"],
+        proven=bool(row["proven"]),
     )
 
 

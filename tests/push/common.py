@@ -6,10 +6,14 @@ What needs the datastore's own client, or its dumps, the tests of each ask thems
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from paas.host.content import content
 from paas.plugin.catalog import Catalog
 from tests.push.database import Database
+from tests.push.server import Server
 
 
 def linked_and_promoted(of: Database) -> None:
@@ -72,3 +76,32 @@ def scheduled(of: Database) -> None:
     of.paas("backup:unschedule")
     assert of.paas("backup:schedule") == ""
     assert "absent" in of.refused("backup:adopt", f"{folder}/absent")
+
+
+@contextmanager
+def restored_under_another_name(
+    server: Server, plugin: str, folder: Path, fill: Callable[[Database], object]
+) -> Iterator[Database]:
+    """What one service was filled with, restored into another whose linked app was told so."""
+    prod, here = (Database.create(server, plugin, name) for name in ("prod", "here"))
+    app = f"{plugin}-reader"
+    server.paas("apps:create", app).ok()
+    try:
+        fill(prod)
+        prod.paas("backup", str(folder))
+        [file] = folder.iterdir()
+        here.paas("link", app, "--no-restart")
+        here.paas("backup:adopt", str(file))
+        here.paas("backup:verify")
+        assert here.backups()[0]["verdict"] == "good"
+        assert "Its database is prod from now on" in here.paas("restore", "--force")
+        assert here.fact("dsn").endswith("/prod")
+        assert here.fact("dsn") in server.paas("config:export", app).ok().out
+        here.paas("restart")
+        here.paas("backup", str(folder), "--verify")
+        assert "from now on" not in here.paas("restore", "--force")
+        yield here
+    finally:
+        server.paas("apps:destroy", app, "--force").ok()
+        prod.destroy()
+        here.destroy()

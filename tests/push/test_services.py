@@ -368,6 +368,27 @@ def test_a_backup_is_checked_by_restoring_it_and_brings_the_data_back(
     assert db.query("SELECT count(*) FROM kept") == [(100,)]
 
 
+def test_a_postgres_backup_is_restored_into_a_service_of_another_name(
+    server: Server, tmp_path: Path
+) -> None:
+    with common.restored_under_another_name(
+        server, "postgres", tmp_path, lambda prod: prod.query("CREATE TABLE moved AS SELECT 7 AS n")
+    ) as here:
+        assert here.query("SELECT n FROM moved") == [(7,)]
+        assert here.paas("databases").split() == ["postgres", "prod"]
+        # Of several others nobody knows which one is meant.
+        (tmp_path / "two").mkdir()
+        here.paas("databases", "more")
+        here.paas("backup", str(tmp_path / "two"))
+        [file] = (tmp_path / "two").iterdir()
+        third = Database.create(server, "postgres", "third")
+        third.query("CREATE TABLE kept ()")
+        third.paas("backup:adopt", str(file))
+        assert "It has: more, prod" in third.refused("restore", "--force")
+        assert third.query("SELECT count(*) FROM kept") == [(0,)]
+        third.destroy()
+
+
 def test_a_backup_whose_target_is_down_is_recorded_as_bad(
     db: Database, tmp_path: Path, storage: ObjectStorage
 ) -> None:
@@ -384,6 +405,22 @@ def test_a_backup_whose_target_is_down_is_recorded_as_bad(
         assert db.backups()[0]["verdict"] == "bad"
     refused = db.refused("restore", "999", "--force", code=20)
     assert "has no backup 999" in refused
+
+
+@pytest.mark.parametrize("command", [("backup:verify",), ("restore", "--force")])
+def test_a_backup_whose_target_is_down_stays_what_it_was(
+    cache: Database, storage: ObjectStorage, command: tuple[str, ...]
+) -> None:
+    """A closed port says nothing of what is behind it."""
+    bucket = f"down-{command[0].replace(':', '-')}"
+    storage.make_bucket(bucket)
+    cache.paas("backup:auth", KEY, "us-east-1", storage.endpoint, input=SECRET.encode())
+    cache.paas("backup", f"s3://{bucket}", "--verify")
+    cache.paas("backup:auth", KEY, "us-east-1", "http://127.0.0.1:1", input=SECRET.encode())
+    assert "cannot be reached" in cache.refused(*command)
+    assert cache.backups()[0]["verdict"] == "good"
+    cache.paas("backup:auth", KEY, "us-east-1", storage.endpoint, input=SECRET.encode())
+    cache.paas(*command)
 
 
 def test_the_supervisor_makes_the_backups_that_are_due_in_a_bucket(

@@ -112,6 +112,16 @@ def test_mariadb_is_backed_up_restored_cloned_and_rotated(maria: Database, tmp_p
     twin.destroy()
 
 
+def test_a_mariadb_backup_is_restored_into_a_service_of_another_name(
+    server: Server, tmp_path: Path
+) -> None:
+    with common.restored_under_another_name(
+        server, "mariadb", tmp_path, lambda prod: prod.sql("CREATE TABLE moved AS SELECT 7 AS n")
+    ) as here:
+        assert here.sql("SELECT n FROM moved") == [(7,)]
+        assert ("here",) not in here.sql("SHOW DATABASES")
+
+
 def first_is_refused(maria: Database) -> None:
     with pytest.raises(pymysql.OperationalError, match=r"Access denied"):
         maria.mysql(user="mariadb", password=ODD.encode())
@@ -176,6 +186,19 @@ def test_no_password_of_rabbitmq_is_among_the_arguments_of_a_process(rabbit: Dat
     assert [line for line in seen if password in line] == []
     with channel(rabbit) as open_channel:
         assert open_channel.is_open
+
+
+def test_a_rabbitmq_backup_is_restored_into_a_service_of_another_name(
+    server: Server, tmp_path: Path
+) -> None:
+    def fill(prod: Database) -> None:
+        with channel(prod) as open_channel:
+            open_channel.queue_declare("moved", durable=True)
+
+    with common.restored_under_another_name(server, "rabbitmq", tmp_path, fill) as here:
+        with channel(here) as open_channel:
+            open_channel.queue_declare("moved", passive=True)
+        assert here.paas("connect", "list_vhosts", "--silent").split() == ["prod"]
 
 
 def test_rabbitmq_is_exposed_with_tls_by_the_proxy(rabbit: Database) -> None:

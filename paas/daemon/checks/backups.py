@@ -27,11 +27,18 @@ def scheduled(known: Iterable[tuple[Service, Schedule, Sequence[Backup]]], now: 
             wrong.append(f"{name}: none since {_moment(schedule.next_at)}, when one was due")
         elif ended and ended[0].verdict is Verdict.BAD:
             wrong.append(f"{name}: {_moment(ended[0].started_at)} failed: {ended[0].detail}")
+        elif ended and schedule.verify and _lacks_check(ended[0]):
+            wrong.append(f"{name}: {_moment(ended[0].started_at)}: {ended[0].detail}")
     if wrong:
         raise Unwell(
             "; ".join(wrong), "DATASTORE:backup:list SERVICE tells more; DATASTORE:backup tries it."
         )
     return f"of {services} services by schedule" if services else "none by schedule"
+
+
+def _lacks_check(backup: Backup) -> bool:
+    """Whether it was to be checked, and `detail` says why it was not."""
+    return backup.verdict is Verdict.UNCHECKED and bool(backup.detail)
 
 
 def _moment(at: float) -> str:

@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -270,6 +271,11 @@ def test_a_failed_or_missing_backup_is_said() -> None:
         backups.scheduled([(SERVICE, due(10), [running, bad, good])], 10 * DAY)
     with pytest.raises(Unwell, match="none since 1970-01-11 00:00, when one was due"):
         backups.scheduled([(SERVICE, due(10), [good])], 11 * DAY)
+    unchecked = replace(made(9, Verdict.UNCHECKED), detail="could not be checked: no memory")
+    with pytest.raises(Unwell, match="1970-01-10 00:00: could not be checked: no memory"):
+        backups.scheduled([(SERVICE, due(10), [unchecked])], 10 * DAY)
+    at_will = replace(due(10), verify=False)
+    assert backups.scheduled([(SERVICE, at_will, [unchecked])], 10 * DAY)
 
 
 def test_an_sshd_that_nobody_asked_since_the_start_is_no_broken_one(

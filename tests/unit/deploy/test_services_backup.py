@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -44,10 +45,24 @@ def test_the_newest_that_can_be_restored_is_never_forgotten() -> None:
     assert gone(old, schedule(count=1)) == []
 
 
-def test_a_failed_one_counts_for_nothing_and_goes_with_its_time() -> None:
-    made = [backup(99), backup(98, Verdict.BAD), backup(97), backup(96, Verdict.BAD)]
-    assert gone(made, schedule(count=2)) == [96]
-    assert gone([backup(99, Verdict.RUNNING), *made], schedule(count=1)) == [98, 97, 96]
+def test_bad_ones_take_no_place_of_good_ones_and_do_not_pile_up() -> None:
+    bad = [backup(number, Verdict.BAD) for number in range(98, 91, -1)]
+    assert gone([backup(99), *bad], schedule(count=7)) == []
+    assert gone([backup(99), *bad], schedule(count=3)) == [95, 94, 93, 92]
+    assert gone([*bad, backup(50), backup(49)], schedule(count=2)) == [96, 95, 94, 93, 92]
+    assert gone(bad, schedule(days=4)) == [95, 94, 93, 92]
+    made = [backup(99, Verdict.RUNNING), backup(98), bad[1], backup(96), bad[3]]
+    assert gone(made, schedule(count=1)) == [96, 95]
+
+
+def test_one_that_was_good_is_not_forgotten_for_a_failed_check() -> None:
+    proven = [replace(backup(number, Verdict.BAD), proven=True) for number in (97, 96, 95)]
+    failed = [backup(number, Verdict.BAD) for number in (99, 98)]
+    assert gone([*failed, *proven], schedule(count=1)) == [98, 96, 95]
+    assert gone([*failed, *proven], schedule(days=1)) == [98, 96, 95]
+    # Beside good ones it goes when it would have gone as one of them, and takes no place.
+    assert gone([backup(99), *proven, backup(90)], schedule(count=2)) == [96, 95]
+    assert gone([backup(99), backup(98), *proven], schedule(count=2)) == [97, 96, 95]
 
 
 def test_the_next_time_is_behind_the_moment_and_in_utc() -> None:

@@ -1,0 +1,348 @@
+"""Backups of a real service, and what becomes of them when something else fails."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from paas.deploy.parts import Parts
+from paas.deploy.services import Wish
+from paas.deploy.services_backup import DAY_SECONDS, BackupDamaged, NotChecked
+from paas.deploy.services_candidate import DumpRefused, LoadFailed, OtherDatabases
+from paas.deploy.services_link import LinkWish
+from paas.engine.images import ImageNotFound
+from paas.model.backup import Backup, Schedule, Verdict
+from paas.model.report import Silent
+from paas.model.service import Service
+from paas.plugin.backup_target import TargetUnusable
+from paas.plugin.catalog import Catalog
+from paas.plugin.s3 import BucketFailed
+from tests.engine.world import World
+from tests.s3 import KEY, SECRET, ObjectStorage, object_storage
+
+PLUGINS = Path(__file__).parents[1] / "fixtures/plugins"
+CLOSED = "http://127.0.0.1:1"
+NUMBERS = count(1)
+
+
+@pytest.fixture(scope="module")
+def parts(world: World) -> Parts:
+    """A server with the plugin, and its image under the names of two versions."""
+    world.parts.catalog = Catalog(PLUGINS)
+    for name in ("paas/shelf:1", "paas/shelf:1.1", "paas/shelf:2"):
+        world.parts.engine.images.tag(name, world.image)
+    return world.parts
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStorage]:
+    with object_storage(tmp_path_factory.mktemp("s3")) as storage:
+        storage.make_bucket("kept")
+        yield storage
+
+
+@pytest.fixture
+def service(parts: Parts) -> Iterator[Service]:
+    with created(parts, f"s{next(NUMBERS)}") as service:
+        yield service
+
+
+@contextmanager
+def created(parts: Parts, name: str) -> Iterator[Service]:
+    wish = Wish(image="paas/shelf:1")
+    service = parts.services.create("shelf", name, wish, actor="test", report=Silent())
+    write(parts, service, f"{name}/one")
+    try:
+        yield service
+    finally:
+        parts.services.destroy(service, actor="test", report=Silent())
+
+
+def folder_of(parts: Parts, service: Service) -> Path:
+    volume = parts.services.get(service.plugin, service.name).volume
+    return parts.layout.engine_fs / "volumes" / volume / "d"
+
+
+def write(parts: Parts, service: Service, name: str) -> None:
+    path = folder_of(parts, service) / name
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+
+
+def held(parts: Parts, service: Service) -> list[str]:
+    folder = folder_of(parts, service)
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def back_up(parts: Parts, service: Service, target: Path | str, *, verify: bool = True) -> Backup:
+    return parts.service_backups.backup(
+        service, str(target), verify=verify, actor="test", report=Silent()
+    )
+
+
+def verify(parts: Parts, service: Service, number: int | None = None) -> Backup:
+    return parts.service_backups.verify(service, number, report=Silent())
+
+
+def verdict(parts: Parts, service: Service) -> Verdict:
+    return parts.store.backups.of(service)[0].verdict
+
+
+def adopted(parts: Parts, service: Service, source: Path) -> Backup:
+    return parts.service_backups.adopt(service, str(source), actor="test", report=Silent())
+
+
+def restored(parts: Parts, service: Service, number: int | None = None) -> None:
+    parts.service_backups.restore(service, number, actor="test", report=Silent())
+
+
+def use_bucket(parts: Parts, service: Service, endpoint: str, secret: str = SECRET) -> None:
+    key = {"key": KEY, "secret": secret, "endpoint": endpoint}
+    parts.store.backups.set_credentials(service, key)
+
+
+def tar(path: Path, *names: str) -> Path:
+    """A dump that holds these files."""
+    with tarfile.open(path, "w") as archive:
+        for name in names:
+            archive.addfile(tarfile.TarInfo(name), io.BytesIO())
+    return path
+
+
+# -- verdicts --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("before", [Verdict.GOOD, Verdict.UNCHECKED])
+def test_a_target_that_is_down_says_nothing_of_a_backup(
+    parts: Parts, service: Service, storage: ObjectStorage, before: Verdict
+) -> None:
+    use_bucket(parts, service, storage.endpoint)
+    back_up(parts, service, "s3://kept", verify=before is Verdict.GOOD)
+    for use, said in (
+        (lambda: use_bucket(parts, service, CLOSED), "cannot be reached"),
+        (lambda: use_bucket(parts, service, storage.endpoint, "wrong"), "answers 403"),
+        (lambda: parts.store.backups.set_credentials(service, {}), "There is no key"),
+    ):
+        use()
+        for ask in (verify, restored):
+            with pytest.raises((BucketFailed, TargetUnusable), match=said):
+                ask(parts, service)
+            assert verdict(parts, service) is before
+    use_bucket(parts, service, storage.endpoint)
+    assert verify(parts, service).verdict is Verdict.GOOD
+    restored(parts, service)
+
+
+def test_a_folder_that_is_not_mounted_says_nothing_of_a_backup(
+    parts: Parts, service: Service, tmp_path: Path
+) -> None:
+    back_up(parts, service, tmp_path / "disk")
+    (tmp_path / "disk").rename(tmp_path / "away")
+    for ask in (verify, restored):
+        with pytest.raises(TargetUnusable):
+            ask(parts, service)
+        assert verdict(parts, service) is Verdict.GOOD
+    (tmp_path / "away").rename(tmp_path / "disk")
+    assert verify(parts, service).verdict is Verdict.GOOD
+
+
+def test_a_server_that_cannot_be_made_says_nothing_of_a_backup(
+    parts: Parts, service: Service, tmp_path: Path
+) -> None:
+    back_up(parts, service, tmp_path)
+    parts.store.services.set_content(service.id, "0" * 64, service.version, service.volume)
+    with pytest.raises(ImageNotFound):
+        verify(parts, parts.services.existing(service))
+    assert verdict(parts, service) is Verdict.GOOD
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("hungry", "ran out of memory|signal 9"), ("deadly", "the server ended|signal 9")],
+)
+def test_a_server_that_ends_while_it_loads_says_nothing_of_a_backup(
+    parts: Parts, service: Service, tmp_path: Path, name: str, said: str
+) -> None:
+    write(parts, service, name)
+    with pytest.raises(NotChecked) as caught:
+        back_up(parts, service, tmp_path)
+    [made] = parts.store.backups.of(service)
+    assert made.verdict is Verdict.UNCHECKED
+    assert made.detail.startswith("could not be checked: The dump could not be loaded: ")
+    assert f"backup:verify {service.name} {made.id}" in caught.value.resolution
+    assert len(list(tmp_path.iterdir())) == 1
+    with pytest.raises(LoadFailed, match=said):
+        verify(parts, service)
+    assert verdict(parts, service) is Verdict.UNCHECKED
+
+
+def test_what_is_damaged_or_refused_is_bad(parts: Parts, service: Service, tmp_path: Path) -> None:
+    made = back_up(parts, service, tmp_path)
+    file = tmp_path / made.file
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(BackupDamaged):
+        verify(parts, service)
+    assert verdict(parts, service) is Verdict.BAD
+    (tmp_path / "none.dump").write_bytes(b"no dump")
+    adopted(parts, service, tmp_path / "none.dump")
+    with pytest.raises(DumpRefused):
+        verify(parts, service)
+    assert verdict(parts, service) is Verdict.BAD
+
+
+def test_an_older_backup_is_checked_by_the_image_that_was_named(
+    parts: Parts, service: Service, tmp_path: Path
+) -> None:
+    for image in ("paas/shelf:1.1", "paas/shelf:2"):
+        back_up(parts, service, tmp_path, verify=False)
+        parts.service_copies.upgrade(service, "", image, actor="test", report=Silent())
+        service = parts.services.existing(service)
+        assert verify(parts, service).verdict is Verdict.GOOD
+    # What another major version refuses may be as good as it was.
+    old = back_up(parts, service, tmp_path, verify=False)
+    no_dump = (tmp_path / old.file).read_bytes()[:700]
+    (tmp_path / "other.dump").write_bytes(no_dump)
+    other = adopted(parts, replace(service, version="1"), tmp_path / "other.dump")
+    with pytest.raises(DumpRefused):
+        verify(parts, service, other.id)
+    assert verdict(parts, service) is Verdict.UNCHECKED
+
+
+# -- what is kept ----------------------------------------------------------------------------------
+
+
+def made_by_schedule(
+    parts: Parts, service: Service, target: str, *, days: int = 0, keep: tuple[int, int] = (1, 0)
+) -> Schedule:
+    """A schedule, and one backup by it that is so many days old."""
+    backups, clock = parts.store.backups, parts.clock.now
+    schedule = parts.service_backups.schedule(
+        service, "@daily", target, keep, verify=True, actor="test"
+    )
+    parts.service_backups.run_due(schedule)
+    backups._db.execute(
+        "UPDATE backups SET started_at = ? WHERE id = ?",
+        (clock() - days * DAY_SECONDS, backups.of(service)[0].id),
+    )
+    return schedule
+
+
+def test_retention_by_age_removes_what_is_older_and_never_the_newest_good_one(
+    parts: Parts, service: Service, tmp_path: Path
+) -> None:
+    made = []
+    for days in (40, 20, 10):
+        made_by_schedule(parts, service, str(tmp_path), days=days, keep=(0, 30))
+        made.append(parts.store.backups.of(service)[0])
+    assert {path.name for path in tmp_path.iterdir()} == {one.file for one in made[1:]}
+    schedule = parts.store.backups.schedules()[-1]
+    gone = parts.service_backups.prune(service, replace(schedule, keep_days=15))
+    assert [one.id for one in gone] == [made[1].id]
+    assert parts.service_backups.prune(service, replace(schedule, keep_days=1)) == []
+    assert [path.name for path in tmp_path.iterdir()] == [made[2].file]
+
+
+def test_bad_ones_take_no_place_and_one_that_was_good_is_not_dropped_for_a_check(
+    parts: Parts, service: Service, tmp_path: Path
+) -> None:
+    made_by_schedule(parts, service, str(tmp_path), days=3)
+    [good] = parts.store.backups.of(service)
+    file = tmp_path / good.file
+    whole = file.read_bytes()
+    file.write_bytes(b"")
+    with pytest.raises(BackupDamaged):
+        verify(parts, service, good.id)
+    file.write_bytes(whole)
+    schedule = parts.store.backups.schedules()[-1]
+    assert parts.service_backups.prune(service, schedule) == []
+    assert verify(parts, service, good.id).verdict is Verdict.GOOD
+    write(parts, service, "hungry")
+    for _ in range(3):
+        with pytest.raises(NotChecked):
+            parts.service_backups.run_due(schedule)
+    # Those whose check could not be made are as many as are kept, and no more.
+    assert len(parts.store.backups.of(service)) == len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_target_that_fails_holds_up_no_other_and_is_no_failed_backup(
+    parts: Parts, service: Service, tmp_path: Path, storage: ObjectStorage
+) -> None:
+    use_bucket(parts, service, storage.endpoint)
+    made_by_schedule(parts, service, str(tmp_path / "old"), days=3)
+    made_by_schedule(parts, service, "s3://kept", days=2, keep=(9, 9))
+    parts.store.backups.set_credentials(service, {})
+    schedule = parts.service_backups.schedule(
+        service, "@daily", str(tmp_path / "new"), (1, 0), verify=True, actor="test"
+    )
+    newest = parts.store.events.newest()
+    made = parts.service_backups.run_due(schedule)
+    assert made is not None
+    assert made.verdict is Verdict.GOOD
+    assert list((tmp_path / "old").iterdir()) == []
+    assert [one.target for one in parts.store.backups.of(service)] == [made.target, "s3://kept"]
+    told = [one for one in parts.store.events.after(newest) if one.what == "backups not removed"]
+    assert [one.detail for one in told] == [
+        f"shelf {service.name} in s3://kept: There is no key for s3://kept"
+    ]
+    use_bucket(parts, service, storage.endpoint)
+    assert len(parts.service_backups.prune(service, schedule)) == 1
+
+
+def test_a_service_of_the_same_name_prunes_only_its_own(parts: Parts, tmp_path: Path) -> None:
+    with created(parts, "again") as first:
+        made_by_schedule(parts, first, str(tmp_path), days=3)
+    with created(parts, "again") as second:
+        made_by_schedule(parts, second, str(tmp_path), days=2)
+        made_by_schedule(parts, second, str(tmp_path))
+        kept = parts.store.backups.of(second)
+        assert [one.service_id for one in kept] == [second.id, first.id]
+        assert {path.name for path in tmp_path.iterdir()} == {one.file for one in kept}
+        # It can be restored by the new one all the same.
+        restored(parts, second, kept[1].id)
+
+
+# -- into a service of another name ----------------------------------------------------------------
+
+
+def test_a_dump_of_another_name_brings_its_database_to_who_is_linked(
+    parts: Parts, service: Service, world: World, tmp_path: Path
+) -> None:
+    app = world.app("reader")
+    parts.service_links.link(service, app, LinkWish(), actor="test", report=Silent(), restart=False)
+    made = adopted(parts, service, tar(tmp_path / "prod.dump", "prod/x", "prod/y"))
+    assert verify(parts, service).verdict is Verdict.GOOD
+    restored(parts, service, made.id)
+    assert held(parts, service) == ["prod", "prod/x", "prod/y"]
+    now = parts.services.existing(service)
+    assert now.credentials["database"].reveal() == "prod"
+    assert parts.store.config.get(app.id)["SHELF_URL"].reveal().endswith(":7777/prod")
+    # Its own ones go the same way.
+    parts.services.restart(now, actor="test")
+    assert held(parts, service) == ["prod", "prod/x", "prod/y"]
+    own = adopted(parts, now, tar(tmp_path / "own.dump", f"{service.name}/z"))
+    restored(parts, now, own.id)
+    assert parts.store.config.get(app.id)["SHELF_URL"].reveal().endswith(f"/{service.name}")
+    parts.service_links.unlink(service, app, actor="test", report=Silent(), restart=False)
+
+
+@pytest.mark.parametrize(("names", "said"), [(("prod/x", "stage/y"), "prod, stage"), ((), "none")])
+def test_a_dump_of_several_other_databases_changes_nothing(
+    parts: Parts, service: Service, tmp_path: Path, names: tuple[str, ...], said: str
+) -> None:
+    adopted(parts, service, tar(tmp_path / "prod.dump", *names))
+    before = parts.services.existing(service)
+    with pytest.raises(OtherDatabases, match=f"It has: {said}"):
+        restored(parts, service)
+    assert parts.services.existing(service) == before
+    assert held(parts, service) == [service.name, f"{service.name}/one"]
+    assert verdict(parts, service) is Verdict.UNCHECKED
+    both = adopted(parts, service, tar(tmp_path / "both.dump", "prod/x", f"{service.name}/y"))
+    restored(parts, service, both.id)
+    assert parts.services.existing(service).credentials == before.credentials
