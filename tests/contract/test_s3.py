@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -71,3 +72,24 @@ def test_a_storage_that_is_down_is_said(bucket: Bucket, tmp_path: Path) -> None:
     down = replace(bucket, endpoint="http://127.0.0.1:1")
     with pytest.raises(BucketFailed, match="cannot be reached"):
         store(down, tmp_path / "in", "x", b"x")
+
+
+def test_an_upload_that_nobody_ends_is_aborted_when_it_is_old(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer, _ = bucket._ask("POST", "db-1.dump", query={"uploads": ""})
+    query = {"uploadId": s3._element(answer, "UploadId"), "partNumber": "1"}
+    part = b"x"
+
+    def put() -> None:
+        sha256 = hashlib.sha256(part).hexdigest()
+        bucket._ask("PUT", "db-1.dump", query=query, body=part, sha256=sha256)
+
+    bucket.sweep("db-")
+    put()
+    monkeypatch.setattr(s3, "UNFINISHED", timedelta(0))
+    bucket.sweep("other-")
+    put()
+    bucket.sweep("db-")
+    with pytest.raises(BucketFailed, match="404"):
+        put()

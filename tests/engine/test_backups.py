@@ -329,6 +329,11 @@ def test_a_dump_of_another_name_brings_its_database_to_who_is_linked(
     own = adopted(parts, now, tar(tmp_path / "own.dump", f"{service.name}/z"))
     restored(parts, now, own.id)
     assert parts.store.config.get(app.id)["SHELF_URL"].reveal().endswith(f"/{service.name}")
+    # One that was killed before it told all apps is repeated.
+    old = parts.store.config.get(app.id)["SHELF_URL"].reveal().replace(f"/{service.name}", "/prod")
+    parts.store.config.set(app.id, {"SHELF_URL": old})
+    restored(parts, now, own.id)
+    assert parts.store.config.get(app.id)["SHELF_URL"].reveal().endswith(f"/{service.name}")
     parts.service_links.unlink(service, app, actor="test", report=Silent(), restart=False)
 
 
