@@ -92,14 +92,10 @@ def restored_under_another_name(
         [file] = folder.iterdir()
         here.paas("link", app, "--no-restart")
         here.paas("backup:adopt", str(file))
-        here.paas("backup:verify")
-        assert here.backups()[0]["verdict"] == "good"
         assert "Its database is prod from now on" in here.paas("restore", "--force")
         assert here.fact("dsn").endswith("/prod")
         assert here.fact("dsn") in server.paas("config:export", app).ok().out
         here.paas("restart")
-        here.paas("backup", str(folder), "--verify")
-        assert "from now on" not in here.paas("restore", "--force")
         yield here
     finally:
         server.paas("apps:destroy", app, "--force").ok()

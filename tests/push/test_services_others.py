@@ -112,6 +112,7 @@ def test_mariadb_is_backed_up_restored_cloned_and_rotated(maria: Database, tmp_p
     twin.destroy()
 
 
+@pytest.mark.timeout(600)
 def test_a_mariadb_backup_is_restored_into_a_service_of_another_name(
     server: Server, tmp_path: Path
 ) -> None:
@@ -188,6 +189,7 @@ def test_no_password_of_rabbitmq_is_among_the_arguments_of_a_process(rabbit: Dat
         assert open_channel.is_open
 
 
+@pytest.mark.timeout(600)
 def test_a_rabbitmq_backup_is_restored_into_a_service_of_another_name(
     server: Server, tmp_path: Path
 ) -> None:
