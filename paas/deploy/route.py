@@ -184,11 +184,13 @@ class Router:
                 events.add("proxy", app, PORT_CLOSED, detail)
 
     def refused(self, port: Port) -> str | None:
-        """Why the server cannot lead a port of its own to an app; None when it can.
-
-        Of one that leads somewhere already this says that it is in use.
+        """Why the server cannot lead a port of its own to an app; None when it can, also when
+        the proxy has it open already, for whomever.
         """
-        return self._proxy.refused(Opening.of(port)) if _has_listener(port) else None
+        wanted = Opening.of(port)
+        if not _has_listener(port) or wanted in self._proxy.open():
+            return None
+        return self._proxy.refused(wanted)
 
     def closed(self) -> list[tuple[str, str]]:
         """The apps and services some port of which another program has, and why."""

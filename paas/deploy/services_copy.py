@@ -114,23 +114,12 @@ class ServiceCopies:
                 database = candidate.service.credentials["database"].reveal()
                 report.detail(f"Its database is {database} from now on, as in the dump")
             # Also what an earlier restore did not come to any more.
-            if self._misleads(candidate.service):
-                self.links.relink(candidate.service, actor=actor, report=report)
+            if self.links.misleads(candidate.service):
+                self.links.relink(
+                    candidate.service, actor=actor, report=report, whatever_database=True
+                )
         report.detail(f"What it held before is kept in the volume {old}")
         return old
-
-    def _misleads(self, service: Service) -> bool:
-        """Whether a linked app has the service's URL with another database than its own."""
-        store = self.services.store
-        if "database" not in service.credentials:
-            return False
-        for link in store.links.of_service(service.id):
-            value = store.config.get(link.app_id).get(link.variable)
-            had = value.reveal() if value is not None else ""
-            now = self.links.url(service, link)
-            if had != now and _server_of(had) == _server_of(now):
-                return True
-        return False
 
     def upgrade(
         self, service: Service, version: str, image: str, *, actor: str, report: Report
@@ -226,11 +215,6 @@ def summary(count: str) -> str:
     numbers = [line.rpartition(" ")[2].rpartition("=")[2] for line in count.splitlines()]
     whole = [int(number) for number in numbers if number.isdecimal()]
     return f"{len(whole)} tables, {sum(whole)} rows"
-
-
-def _server_of(url: str) -> str:
-    """A URL of ours without its database and its query."""
-    return url.partition("?")[0].rpartition("/")[0]
 
 
 def _difference(before: str, after: str) -> list[str]:

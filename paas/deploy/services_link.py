@@ -209,15 +209,16 @@ class ServiceLinks:
         return {f"{first.removesuffix('_URL')}_PREVIOUS_URL": value.reveal()}
 
     def relink(
-        self, service: Service, *, actor: str, report: Report
+        self, service: Service, *, actor: str, report: Report, whatever_database: bool = False
     ) -> Sequence[tuple[App, PaasError]]:
         """Give every linked app that has a URL of the service the one of now, one release each.
 
-        Those whose release does not start, and why: for them it waits for the next one.
+        Of `whatever_database`: the one that such a URL names may be gone. Those whose release
+        does not start, and why: for them it waits for the next one.
         """
         failed = []
         for app in self.apps_of(service):
-            ours = self._ours(service, app)
+            ours = self._ours(service, app, whatever_database=whatever_database)
             links = [link for link in self._between(service, app) if link.variable in ours]
             values = {link.variable: self.url(service, link) for link in links}
             if not values:
@@ -232,17 +233,29 @@ class ServiceLinks:
                     self._apply(app, values, (), actor, report, restart=False)
         return failed
 
-    def _ours(self, service: Service, app: App) -> list[str]:
+    def misleads(self, service: Service) -> bool:
+        """Whether a linked app has the service's URL with another database than its own."""
+        return "database" in service.credentials and any(
+            self._ours(service, app) != self._ours(service, app, whatever_database=True)
+            for app in self.apps_of(service)
+        )
+
+    def _ours(self, service: Service, app: App, *, whatever_database: bool = False) -> list[str]:
         """The variables of their links that hold a URL of the service's, be it an outdated one:
         what somebody has set there since is theirs.
         """
         config = self.services.store.config.get(app.id)
         manifest = self.services.manifest(service)
+
+        def plain(url: str) -> str:
+            return _server_of(url) if whatever_database else url
+
         return [
             link.variable
             for link in self._between(service, app)
             if link.variable in config
-            and config[link.variable].reveal() in urls_of(manifest, service, link)
+            and plain(config[link.variable].reveal())
+            in map(plain, urls_of(manifest, service, link))
         ]
 
     def await_leavers(self, service: Service, report: Report) -> None:
@@ -327,6 +340,11 @@ def linked_apps(store: Store, service: Service) -> list[App]:
     """The apps that are linked to a service, by name."""
     ids = {link.app_id for link in store.links.of_service(service.id)}
     return [app for app in store.apps.list() if app.id in ids]
+
+
+def _server_of(url: str) -> str:
+    """A URL of ours without its database and its query."""
+    return url.partition("?")[0].rpartition("/")[0]
 
 
 def leavers(store: Store, apps: Iterable[App]) -> list[Instance]:

@@ -407,22 +407,6 @@ def test_a_backup_whose_target_is_down_is_recorded_as_bad(
     assert "has no backup 999" in refused
 
 
-@pytest.mark.parametrize("command", [("backup:verify",), ("restore", "--force")])
-def test_a_backup_whose_target_is_down_stays_what_it_was(
-    cache: Database, storage: ObjectStorage, command: tuple[str, ...]
-) -> None:
-    """A closed port says nothing of what is behind it."""
-    bucket = f"down-{command[0].replace(':', '-')}"
-    storage.make_bucket(bucket)
-    cache.paas("backup:auth", KEY, "us-east-1", storage.endpoint, input=SECRET.encode())
-    cache.paas("backup", f"s3://{bucket}", "--verify")
-    cache.paas("backup:auth", KEY, "us-east-1", "http://127.0.0.1:1", input=SECRET.encode())
-    assert "cannot be reached" in cache.refused(*command)
-    assert cache.backups()[0]["verdict"] == "good"
-    cache.paas("backup:auth", KEY, "us-east-1", storage.endpoint, input=SECRET.encode())
-    cache.paas(*command)
-
-
 def test_the_supervisor_makes_the_backups_that_are_due_in_a_bucket(
     cache: Database, storage: ObjectStorage
 ) -> None:
@@ -467,6 +451,22 @@ def good(database: Database) -> int:
 
 def due_later(store: Store) -> bool:
     return all(one.next_at > 0 for one in store.backups.schedules())
+
+
+@pytest.mark.parametrize("command", [("backup:verify",), ("restore", "--force")])
+def test_a_backup_whose_target_is_down_stays_what_it_was(
+    cache: Database, storage: ObjectStorage, command: tuple[str, ...]
+) -> None:
+    """A closed port says nothing of what is behind it."""
+    bucket = f"down-{command[0].replace(':', '-')}"
+    storage.make_bucket(bucket)
+    cache.paas("backup:auth", KEY, "us-east-1", storage.endpoint, input=SECRET.encode())
+    cache.paas("backup", f"s3://{bucket}", "--verify")
+    cache.paas("backup:auth", KEY, "us-east-1", "http://127.0.0.1:1", input=SECRET.encode())
+    assert "cannot be reached" in cache.refused(*command)
+    assert cache.backups()[0]["verdict"] == "good"
+    cache.paas("backup:auth", KEY, "us-east-1", storage.endpoint, input=SECRET.encode())
+    cache.paas(*command)
 
 
 def test_a_clone_is_one_moment_of_a_database_that_is_written_to(db: Database) -> None:

@@ -49,8 +49,8 @@ def test_those_of_an_older_version_get_their_service_and_the_benefit_of_the_doub
     service = create(store)
     store.close()
     with sqlite3.connect(layout.database) as raw:
-        raw.execute("DELETE FROM schema_migrations WHERE name = '0200_backups_of_service'")
-        raw.execute("PRAGMA user_version = 190")
+        raw.execute("DELETE FROM schema_migrations WHERE name = '0220_backups_of_service'")
+        raw.execute("PRAGMA user_version = 210")
         for column in ("service_id", "proven"):
             raw.execute(f"ALTER TABLE backups DROP COLUMN {column}")
         for at, verdict, sha256 in (
