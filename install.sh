@@ -11,7 +11,8 @@
 #   --http-port PORT   where the proxy listens (default: 80)
 #   --no-demo          do not push the sample app
 #   --stage            only build the program beside the one in use; paas upgrade uses it
-#   --allow-firewall   let this machine's firewall pass what apps send to the internet
+#   --allow-firewall   let this machine's firewall pass what apps send to the internet, from now
+#                      on (paas up --no-allow-firewall takes it back)
 #   --uninstall        remove the program; keep all data
 #   --purge            remove everything, all data included
 #   --root DIR         where the data is (default: /var/lib/paas); another one makes a second
