@@ -29,6 +29,14 @@ from paas.plugin.proxyrule import ProxyRule, proxy_rule
 
 NAME = re.compile(r"(?=.{1,30}$)[a-z][a-z0-9]*(-[a-z0-9]+)*")
 VERB = re.compile(r"(?=.{1,30}$)[a-z][a-z0-9]*(-[a-z0-9]+)*")
+SERVICE_VERBS = frozenset({
+    "create", "destroy", "list", "exists", "info", "report", "set", "start", "stop", "restart",
+    "pause", "connect", "enter", "logs", "export", "import", "link", "unlink", "links", "linked",
+    "app-links", "promote", "expose", "unexpose", "certificate", "clone", "upgrade", "rotate",
+    "restore", "backup", "backup:list", "backup:verify", "backup:adopt", "backup:schedule",
+    "backup:unschedule", "backup:auth",
+})  # fmt: skip
+"""The commands that every datastore has, or could have: what `paas.cli.services` makes."""
 VERSION = re.compile(r"[0-9A-Za-z.+-]{1,40}")
 PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]{1,79}")
 """A Debian package's name (Debian Policy, section 5.6.1)."""
@@ -195,6 +203,8 @@ def _declaration(top: Fields, service: ServiceManifest | None, *, bundled: bool)
     verbs = [each.name for each in service.extra] if service else []
     _refuse_twice(top, "command", [rule.name for rule in found.commands] + verbs)
     if service is not None:
+        _refuse_verbs(top, [rule.name for rule in found.commands] + verbs)
+    if service is not None:
         # What is not known of all its tables, `parse_manifest` has refused.
         top.skip_all()
     for each in (top, plugin, run, permissions):
@@ -208,6 +218,12 @@ def _refuse_twice(top: Fields, table: str, names: Sequence[str]) -> None:
     for number, name in enumerate(names):
         if name in names[:number]:
             raise top.error(table, f"has {name} twice")
+
+
+def _refuse_verbs(top: Fields, names: Sequence[str]) -> None:
+    for name in names:
+        if name in SERVICE_VERBS:
+            raise top.error("command", f"cannot be {name!r}: every datastore has that one already")
 
 
 def _setting(table: Fields) -> tuple[str, str]:

@@ -201,6 +201,20 @@ def test_all_that_a_datastore_may_say_an_installed_one_may() -> None:
         parse_declaration(GOOD + "\n[link]\n", "p")
 
 
+@pytest.mark.parametrize(
+    "table",
+    [
+        '[[command]]\nname = "create"\nsummary = "x"\nrun = ["x"]\nrole = "viewer"\napp = "none"\n',
+        '[[extra]]\nname = "backup"\nsummary = "x"\nrun = ["x"]\n',
+    ],
+)
+def test_a_datastore_adds_no_command_that_each_has(table: str) -> None:
+    """Two of one name, and nobody had any help any more."""
+    text = (EXAMPLES / "parrot/plugin.toml").read_text()
+    with pytest.raises(InvalidManifest, match="every datastore has that one already"):
+        parse_declaration(f"{text}\n{table}", "p")
+
+
 def test_an_installed_datastore_is_one_beside_the_bundled_and_takes_no_name_of_theirs() -> None:
     folders = {"parrot": EXAMPLES / "parrot", "redis": EXAMPLES / "parrot"}
     catalog = Catalog(content("plugins"), lambda: folders)
