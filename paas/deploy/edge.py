@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from paas.deploy.route import Router
 from paas.errors import NotFound, PaasError
-from paas.host.waiting import wait_until
 from paas.model.app import App
 from paas.model.names import parse_domain, shown
 from paas.model.port import Port, Scheme
@@ -237,11 +235,10 @@ class Edge:
         # Behind the table, which knows the ports that nginx has for others. It may have one for
         # nobody, too, whose removal was killed.
         for port in ports:
-            if Opening.of(port) in held:
-                continue
             # Workers that end close a little later what was an app's a moment ago.
-            if not wait_until(partial(self._can_be_had, port), CLOSES_S):
-                raise PortUnusable(self.router.refused(port) or "", resolution=SEE_BY_WHOM)
+            reason = None if Opening.of(port) in held else self.router.refused(port, CLOSES_S)
+            if reason is not None:
+                raise PortUnusable(reason, resolution=SEE_BY_WHOM)
         main = {
             each.target
             for each in self.store.ports.list(app.id)
@@ -252,9 +249,6 @@ class Edge:
                 f"Ports 80 and 443 of {app.name} would lead to different ports inside",
                 resolution=f"Name one for both: ports:set {app.name} http:80:5000 https:443:5000",
             )
-
-    def _can_be_had(self, port: Port) -> bool:
-        return self.router.refused(port) is None
 
     def _check_port(self, port: Port) -> None:
         ours = {"http": 80, "https": 443}

@@ -17,6 +17,7 @@ from paas.engine.engine import Engine
 from paas.engine.network.addresses import SLOTS, Backend, ServiceAddresses
 from paas.host.clock import Clock
 from paas.host.files import FileLock
+from paas.host.waiting import wait_until
 from paas.model.app import App
 from paas.model.instance import Instance
 from paas.model.port import Port
@@ -183,13 +184,14 @@ class Router:
             if last is None or last.detail != detail or now - last.at >= AGAIN_SECONDS:
                 events.add("proxy", app, PORT_CLOSED, detail)
 
-    def refused(self, port: Port) -> str | None:
-        """Why the server cannot lead a port of its own to an app; None when it can, also when
-        the proxy has it open already, for whomever.
+    def refused(self, port: Port, patience_s: float = 0.0) -> str | None:
+        """Why the server cannot lead a port of its own to an app; None when it can, at the latest
+        after `patience_s`, also when the proxy has it open already, for whomever.
         """
         wanted = Opening.of(port)
         if not _has_listener(port) or wanted in self._proxy.open():
             return None
+        wait_until(lambda: self._proxy.refused(wanted) is None, patience_s)
         return self._proxy.refused(wanted)
 
     def closed(self) -> list[tuple[str, str]]:

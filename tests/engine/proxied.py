@@ -9,7 +9,7 @@ import socket
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,6 +18,8 @@ from typing import Any
 from paas.host import syscalls
 from paas.host.files import remove_tree
 from paas.model.layout import Layout
+from paas.proxy.listening import Listening
+from paas.proxy.proxy import Proxy
 from paas.proxy.site import Site
 
 CLONE_NEWNET = 0x40000000
@@ -90,6 +92,19 @@ def own_root() -> Iterator[Layout]:
     finally:
         remove_tree(root)
         remove_tree(layout.run)
+
+
+@contextmanager
+def running(
+    layout: Layout, listening: Callable[[], Listening] = lambda: Listening(http_port=PORT)
+) -> Iterator[Proxy]:
+    """The proxy of a root, started, for as long as the block lasts."""
+    proxy = Proxy(layout, listening)
+    proxy.start()
+    try:
+        yield proxy
+    finally:
+        proxy.stop()
 
 
 class Answer(tuple[int, bytes]):

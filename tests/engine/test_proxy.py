@@ -22,7 +22,7 @@ from paas.proxy.listening import Listening
 from paas.proxy.nginx import NginxFailed
 from paas.proxy.proxy import Proxy
 from paas.proxy.site import SiteOptions, SiteState
-from tests.engine.proxied import PORT, SLOTS, ask, backend, own_network, own_root, site
+from tests.engine.proxied import PORT, SLOTS, ask, backend, own_network, own_root, running, site
 
 
 @pytest.fixture
@@ -33,10 +33,8 @@ def layout() -> Iterator[Layout]:
 
 @pytest.fixture
 def proxy(layout: Layout) -> Iterator[Proxy]:
-    proxy = Proxy(layout, lambda: Listening(http_port=PORT))
-    proxy.start()
-    yield proxy
-    proxy.stop()
+    with running(layout) as proxy:
+        yield proxy
 
 
 def test_a_broken_site_is_quarantined_alone_and_keeps_serving_as_before(proxy: Proxy) -> None:

@@ -18,7 +18,6 @@ from paas.model.port import parse_port
 from paas.model.proxysettings import hashed
 from paas.model.route import Route
 from paas.proxy import logs
-from paas.proxy.listening import Listening
 from paas.proxy.proxy import Proxy
 from paas.proxy.site import Listener, SiteOptions
 from tests.engine.proxied import (
@@ -30,6 +29,7 @@ from tests.engine.proxied import (
     own_network,
     own_root,
     raw,
+    running,
     site,
 )
 
@@ -57,10 +57,8 @@ def layout() -> Iterator[Layout]:
 
 @pytest.fixture
 def proxy(layout: Layout) -> Iterator[Proxy]:
-    proxy = Proxy(layout, lambda: Listening(http_port=PORT))
-    proxy.start()
-    yield proxy
-    proxy.stop()
+    with running(layout) as proxy:
+        yield proxy
 
 
 def said_of(proxy: Proxy, app: str) -> list[str]:

@@ -15,12 +15,19 @@ import pytest
 from paas.model.layout import Layout
 from paas.model.port import parse_port
 from paas.proxy.exposed import Exposed
-from paas.proxy.listening import Listening
 from paas.proxy.nginx import RELOAD_S
 from paas.proxy.openings import Opening
 from paas.proxy.proxy import Proxy
 from paas.proxy.site import Listener, Site
-from tests.engine.proxied import OTHER_SLOTS, PORT, ask, backend, own_network, own_root, site
+from tests.engine.proxied import (
+    OTHER_SLOTS,
+    ask,
+    backend,
+    own_network,
+    own_root,
+    running,
+    site,
+)
 
 
 @pytest.fixture
@@ -31,11 +38,8 @@ def layout() -> Iterator[Layout]:
 
 @pytest.fixture
 def proxy(layout: Layout) -> Iterator[Proxy]:
-    proxy = Proxy(layout, lambda: Listening(http_port=PORT))
-    proxy.start()
-    with backend("one"), backend("two", OTHER_SLOTS):
+    with running(layout) as proxy, backend("one"), backend("two", OTHER_SLOTS):
         yield proxy
-    proxy.stop()
 
 
 def with_ports(app: str, *texts: str) -> Site:

@@ -33,6 +33,7 @@ from tests.engine.proxied import (
     own_network,
     own_root,
     raw,
+    running,
     site,
 )
 
@@ -48,11 +49,12 @@ PLACE = {"now": Listening(http_port=PORT)}
 
 @pytest.fixture(scope="module")
 def proxy(layout: Layout) -> Iterator[Proxy]:
-    proxy = Proxy(layout, lambda: PLACE["now"])
-    proxy.start()
-    with backend("one"), backend("two", OTHER_SLOTS):
+    with (
+        running(layout, lambda: PLACE["now"]) as proxy,
+        backend("one"),
+        backend("two", OTHER_SLOTS),
+    ):
         yield proxy
-    proxy.stop()
 
 
 @contextmanager
