@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -13,11 +13,23 @@ from paas.deploy.services_link import ServiceLinks
 from paas.deploy.services_rotate import ServiceRotation
 from paas.deploy.services_talk import ServiceTalk
 from paas.errors import PaasError
+from paas.model.app import App
 from paas.model.env import Secret
 from paas.model.report import Report
 from paas.model.service import Service, ServiceState, parse_service_name
 from paas.plugin.service_image import name_of, version_of
 from paas.plugin.service_values import new_password
+
+
+class AppsNotStarted(PaasError):
+    """The service has its new content, and a linked app does not run with it yet."""
+
+    def __init__(self, service: Service, failed: Sequence[tuple[App, PaasError]]) -> None:
+        super().__init__(
+            f"{service.name} has its new content, and not every linked app runs with it",
+            [f"{app.name}: {error.brief}" for app, error in failed],
+            f"Its next release has the URL: paas ps:restart {failed[0][0].name}",
+        )
 
 
 class ContentDiffers(PaasError):
@@ -98,7 +110,8 @@ class ServiceCopies:
 
         It is loaded into another server first: a dump that is none changes nothing. The
         address, the links and the credentials stay; a dump whose only database has another
-        name gives linked apps that one. Raises `OtherDatabases` for several of them.
+        name gives linked apps that one. Raises `OtherDatabases` for several of them, and
+        `AppsNotStarted` when all is done and some app does not start with it.
         """
         with (
             self.services.exclusive(service, f"being {why} by {actor}"),
@@ -114,11 +127,14 @@ class ServiceCopies:
                 database = candidate.service.credentials["database"].reveal()
                 report.detail(f"Its database is {database} from now on, as in the dump")
             # Also what an earlier restore did not come to any more.
+            failed: Sequence[tuple[App, PaasError]] = ()
             if self.links.misleads(candidate.service):
-                self.links.relink(
+                failed = self.links.relink(
                     candidate.service, actor=actor, report=report, whatever_database=True
                 )
         report.detail(f"What it held before is kept in the volume {old}")
+        if failed:
+            raise AppsNotStarted(service, failed)
         return old
 
     def upgrade(
