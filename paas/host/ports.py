@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 from contextlib import closing
+from pathlib import Path
 
 
 def bind_error(address: str, port: int, *, datagrams: bool = False) -> OSError | None:
@@ -27,6 +28,22 @@ def bind_error(address: str, port: int, *, datagrams: bool = False) -> OSError |
     except OSError as error:
         return error
     return None
+
+
+def held_sockets() -> set[int]:
+    """The sockets that have a port of the machine for themselves, by inode.
+
+    Those that connections are accepted from, and those of datagrams that are not connected; in
+    the network namespace of the calling thread (proc_pid_net(5)).
+    """
+    found = set()
+    for table, alone in (("tcp", "0A"), ("tcp6", "0A"), ("udp", "07"), ("udp6", "07")):
+        path = Path(f"/proc/thread-self/net/{table}")
+        # A kernel without IPv6 has no such table.
+        lines = path.read_text().splitlines()[1:] if path.exists() else []
+        fields = map(str.split, lines)
+        found |= {int(each[9]) for each in fields if each[3] == alone}
+    return found
 
 
 def why_not(error: OSError) -> str:

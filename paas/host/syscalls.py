@@ -40,6 +40,12 @@ CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x8000000, 1 << 28, 1 
 RESOLVE_NO_XDEV, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS = 1, 2, 4
 RESOLVE_BENEATH, RESOLVE_IN_ROOT = 8, 16
 
+_TRIES = 1000
+"""How often openat2 is called for a path that the kernel was not certain of, because somebody
+renamed or mounted something, anywhere, while it was at a ".." of it (openat2(2), EAGAIN). Bounded,
+since of a lease (fcntl(2)) it says the same.
+"""
+
 # Of renameat2.
 RENAME_NOREPLACE, RENAME_EXCHANGE = 1, 2
 
@@ -227,11 +233,19 @@ def openat2(dir_fd: int, path: PathLike, flags: int, mode: int = 0, resolve: int
     """openat2(2), close-on-exec.
 
     Raises EXDEV for what leaves the tree (RESOLVE_BENEATH) or the mount
-    (RESOLVE_NO_XDEV), ELOOP for a symlink under RESOLVE_NO_SYMLINKS.
+    (RESOLVE_NO_XDEV), ELOOP for a symlink under RESOLVE_NO_SYMLINKS, EAGAIN for a ".." that
+    stays uncertain however often it is tried.
     """
     how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve)
     where, size = os.fsencode(path), ctypes.sizeof(how)
-    return _syscall("openat2", path, _NR_OPENAT2, dir_fd, where, ctypes.byref(how), size)
+    left = _TRIES
+    while True:
+        try:
+            return _syscall("openat2", path, _NR_OPENAT2, dir_fd, where, ctypes.byref(how), size)
+        except BlockingIOError:
+            left -= 1
+            if not left:
+                raise
 
 
 def in_directory(directory: PathLike, action: Callable[[], T]) -> T:

@@ -20,13 +20,12 @@ from paas.host.files import write_atomic
 from paas.host.identity import open_pid
 from paas.host.processes import run
 from paas.host.waiting import wait_until
-from paas.proxy import program
+from paas.proxy import program, workers
 from paas.proxy.program import Builds
+from paas.proxy.workers import QUIT_S, accepts, children
 
 START_S = 30.0
 RELOAD_S = 30.0
-QUIT_S = 5.0
-"""How long a graceful stop may take before requests under way are cut off."""
 DELETED = " (deleted)"
 
 
@@ -138,11 +137,11 @@ class Nginx:
         master = self.running()
         if master is None:
             raise NginxFailed("nginx is not running", resolution="Start it: paas up")
-        old, logged = _children(master), self._logged()
+        old, logged = children(master), self._logged()
         os.kill(master, signal.SIGHUP)
         self._await(
             lambda: (
-                (self.generation() == generation and not any(map(_accepts, old)))
+                (self.generation() == generation and not any(map(accepts, old)))
                 or self._has_given_up(master, logged)
             ),
             RELOAD_S,
@@ -194,20 +193,20 @@ class Nginx:
         master = self.running()
         if master is None:
             raise NginxFailed("nginx is not running", resolution="Start it: paas up")
-        old, generation = _children(master), self.generation()
+        old, generation = children(master), self.generation()
         os.kill(master, signal.SIGUSR2)
         self._await(
             lambda: self.running() not in (None, master), START_S, "the new program does not run"
         )
         successor = self.running()
         self._await(
-            lambda: successor is not None and any(map(_accepts, _children(successor))),
+            lambda: successor is not None and any(map(accepts, children(successor))),
             START_S,
             "no worker of the new program runs",
         )
         os.kill(master, signal.SIGQUIT)
         self._await(
-            lambda: self.generation() == generation and not any(map(_accepts, old)),
+            lambda: self.generation() == generation and not any(map(accepts, old)),
             RELOAD_S,
             "the old program's workers still accept",
         )
@@ -238,24 +237,8 @@ class Nginx:
                 os.close(pidfd)
 
     def end_orphans(self) -> None:
-        """Have the workers of a killed master let go of the ports; they finish their requests.
-
-        Their titles do not say whose they are, the log that they write to does.
-        """
-        orphans = [worker for worker in _nginx_workers() if self._writes_our_log(worker)]
-        for worker in orphans:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(worker, signal.SIGQUIT)
-        if not wait_until(lambda: not any(map(_accepts, orphans)), QUIT_S):
-            for worker in filter(_accepts, orphans):
-                os.kill(worker, signal.SIGKILL)
-
-    def _writes_our_log(self, pid: int) -> bool:
-        try:
-            opened = [entry.readlink() for entry in Path(f"/proc/{pid}/fd").iterdir()]
-        except (FileNotFoundError, ProcessLookupError):
-            return False
-        return self._error_log in opened
+        """Have the workers of a killed master let go of the ports; they finish their requests."""
+        workers.end_orphans(self._error_log)
 
     def _argv(self, main_file: Path, *options: str) -> list[str | Path]:
         # -e: Debian's nginx would write what comes before the configuration to its own log.
@@ -288,25 +271,3 @@ def _first_reason(text: str) -> str:
     """The first emergency in nginx's output, without its prefix; else all of it."""
     found = re.search(r"\[emerg\] (?:\d+#\d+: )?(.*)", text)
     return found[1] if found else text.strip()
-
-
-def _nginx_workers() -> list[int]:
-    """The pids of every nginx worker on the machine that takes connections."""
-    pids = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
-    return [pid for pid in pids if _accepts(pid)]
-
-
-def _children(pid: int) -> list[int]:
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def _accepts(worker: int) -> bool:
-    """Whether a worker of the old generation may still accept connections.
-
-    It changes its title just before it closes the listening sockets.
-    """
-    try:
-        title = Path(f"/proc/{worker}/cmdline").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return title.startswith(b"nginx: worker process") and b"shutting down" not in title

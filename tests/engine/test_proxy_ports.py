@@ -6,14 +6,17 @@ import os
 import select
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from paas.model.layout import Layout
 from paas.model.port import parse_port
+from paas.proxy import workers
 from paas.proxy.exposed import Exposed
 from paas.proxy.nginx import RELOAD_S
 from paas.proxy.openings import Opening
@@ -48,6 +51,18 @@ def with_ports(app: str, *texts: str) -> Site:
 
 def taken(port: int) -> socket.socket:
     return socket.create_server(("127.0.0.1", port))
+
+
+def master(layout: Layout) -> int:
+    return int((layout.run / "proxy/nginx.pid").read_text())
+
+
+def kill(pid: int) -> None:
+    """Kill it, and wait for its end."""
+    pidfd = os.pidfd_open(pid)
+    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    assert select.select([pidfd], [], [], 10)[0]
+    os.close(pidfd)
 
 
 def reasons(*ports: int) -> list[str]:
@@ -106,13 +121,40 @@ def test_what_our_own_nginx_listens_to_is_not_another_program_s(
     assert proxy.apply([with_ports("b", "tcp:8090:80", "udp:7000:53")]).closed == ()
     assert proxy.apply([with_ports("b", "tcp:8090:80", "http:8091:80")]).closed == ()
     # The workers of a killed master have them still.
-    pidfd = os.pidfd_open(int((layout.run / "proxy/nginx.pid").read_text()))
-    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-    assert select.select([pidfd], [], [], 10)[0]
-    os.close(pidfd)
+    kill(master(layout))
     assert proxy.start()
     assert proxy.open() == {Opening(8090), Opening(8091)}
     assert ask("x", port=8091).told["name"] == "two"
+
+
+def test_a_worker_of_a_killed_master_that_hangs_keeps_no_port(
+    proxy: Proxy, layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "QUIT_S", 0.5)
+    assert proxy.apply([with_ports("shop", "http:8090:5000", "udp:7000:53")]).closed == ()
+    hanging = workers.children(master(layout))[0]
+    os.kill(hanging, signal.SIGSTOP)
+    kill(master(layout))
+    assert proxy.start()
+    assert proxy.open() == {Opening(8090), Opening(7000, datagrams=True)}
+    assert ask("x", port=8090).told["name"] == "two"
+
+
+def test_a_worker_that_a_killed_master_has_only_just_forked_keeps_no_port(
+    proxy: Proxy, layout: Layout
+) -> None:
+    """It is called like its master as long as it has no title of its own."""
+    assert proxy.apply([with_ports("shop", "http:8090:5000")]).closed == ()
+    proxy.stop()
+    title = Path("nginx: master process")
+    with taken(8090) as port, (layout.logs / "proxy/error.log").open("a") as log:
+        young = subprocess.Popen(
+            [title, "60"], executable="/usr/bin/sleep", pass_fds=[port.fileno()], stderr=log
+        )
+    with young:
+        assert proxy.start()
+    assert young.returncode == -signal.SIGQUIT
+    assert proxy.open() == {Opening(8090)}
 
 
 def test_a_change_while_nginx_is_down_is_tried_at_its_start(proxy: Proxy) -> None:
