@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadFileScheduling
 
 # A machine that runs two tests at a time pauses either of them now and then.
 settings.register_profile("paas", deadline=None)
@@ -47,6 +48,32 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if ring in NEEDS_ROOT and os.geteuid() != 0:
             item.add_marker(pytest.mark.skip(reason=f"the {ring} ring needs root"))
     items.sort(key=lambda item: RINGS.index(ring_of(item.path) or RINGS[-1]), reverse=SHARED_OUT)
+
+
+SHARING = tuple(
+    f"tests/push/{name}.py"
+    for name in (
+        "test_buildpack_api",
+        "test_buildpack_images",
+        "test_buildpacks",
+        "test_stack_update",
+    )
+)
+"""Files whose server has to make the image that apps are built in: they share the one that does."""
+
+
+class ByServer(LoadFileScheduling):
+    """Each file to a worker, and to one worker those that share what their server has made."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return "what is built in" if file in SHARING else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadFileScheduling | None:
+    """What `--dist loadfile` of test.sh means here."""
+    return ByServer(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def in_ci() -> bool:

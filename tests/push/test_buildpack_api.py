@@ -3,7 +3,7 @@
 https://devcenter.heroku.com/articles/buildpack-api, and of the articles "Using multiple
 buildpacks", ".profile.d" and "Slug compiler" what buildpacks rely on. The buildpacks say
 facts, a line each; nothing but the engine is between them and these tests. How one fails:
-test_fixtures.py; fetched over git and pushed to: test_deliveries.py.
+test_buildpack_images.py; fetched over git and pushed to: test_deliveries.py.
 """
 
 from __future__ import annotations
