@@ -17,12 +17,13 @@ Dpkg::Use-Pty "0";
 
 # Images are committed after each step: caches would stay in the layer (unless they are
 # mounted, which a file `keep` says), recommended packages and package-list translations are
-# seldom what a Dockerfile means.
+# seldom what a Dockerfile means. What apt has read of its lists it writes down until it has
+# installed something: reading them anew, a second each, is what dpkg-preconfigure and a second
+# apt-get of the same step would do.
 _APT_IN_IMAGES = """\
 Acquire::Languages "none";
 Acquire::GzipIndexes "true";
 APT::AutoRemove::SuggestsImportant "false";
-Dir::Cache::pkgcache "";
 Dir::Cache::srcpkgcache "";
 DPkg::Post-Invoke {
   "[ -e /var/cache/apt/archives/keep ] || rm -f /var/cache/apt/archives/*.deb || true";

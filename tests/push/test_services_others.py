@@ -304,6 +304,15 @@ def answers(database: Database) -> bool:
         return False
 
 
+@pytest.mark.usefixtures("maria")
+def test_an_image_keeps_nothing_of_what_apt_needed_to_make_it(server: Server) -> None:
+    layers = list((server.layout.engine_fs / "l").iterdir())
+    assert any((layer / "usr/sbin/mariadbd").exists() for layer in layers)
+    caches = [path for layer in layers for path in (layer / "var/cache/apt").rglob("*")]
+    # Its lock stays, an empty file.
+    assert [path for path in caches if path.is_file() and path.stat().st_size] == []
+
+
 # -- memcached ------------------------------------------------------------------------------------
 
 
