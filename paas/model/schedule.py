@@ -130,7 +130,11 @@ def _simulation(expression: str, begin: float, zone: str) -> Iterator[float]:
             waiting = sorted({*waiting, *found})
             # What a later day has comes behind this: no clock goes back by a day.
             past = bisect_right(waiting, _midnight(day, clock))
-            yield from (moment for moment in waiting[:past] if moment > begin)
+            for moment in waiting[:past]:
+                # A day that clocks leave out whole comes with the first minute of the next.
+                if moment > begin:
+                    yield moment
+                    begin = moment
             waiting = waiting[past:]
             day += ONE_DAY
     except (ValueError, OverflowError):

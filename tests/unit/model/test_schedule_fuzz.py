@@ -209,7 +209,7 @@ def fixed(expression: Expression, minutes: range, walls: list[datetime]) -> Iter
             shown += timedelta(minutes=1)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(ANY | NIGHTLY, moments())
 def test_the_next_moment_is_the_first_minute_that_is_named(
     expression: Expression, moment: tuple[str, int]
@@ -230,6 +230,14 @@ def test_the_next_moment_is_the_first_minute_that_is_named(
     # And so on: what is due in all of it is the last, behind all others.
     assert due_between(str(expression), begin, end - 1, zone) == (
         expected[-1], min(len(expected) - 1, 1000),
+    )  # fmt: skip
+
+
+def test_of_a_day_that_clocks_leave_out_and_the_next_there_is_one_first_minute() -> None:
+    """Samoa's 30th of December 2011: what it names runs with what the 31st does, once."""
+    begin = datetime(2011, 12, 29, 2, tzinfo=ZoneInfo("Pacific/Apia")).timestamp()
+    assert due_between("0 0 * * *", begin, begin + DAYS * DAY - 1, "Pacific/Apia") == (
+        datetime(2012, 1, 2, tzinfo=ZoneInfo("Pacific/Apia")).timestamp(), 2,
     )  # fmt: skip
 
 
