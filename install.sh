@@ -270,24 +270,62 @@ use_program() {
 }
 
 build_program() {
-    local directory=$1 pip
+    local directory=$1 earlier
     unfinished=$directory
     mkdir -p "$scratch/source" "$program/versions"
     # setuptools leaves a build directory behind, which is not wanted in the checkout.
     cp -a "${SOURCES[@]}" "$scratch/source"
-    /usr/bin/python3 -m venv "$directory"
-    pip=("$directory/bin/pip" -q --disable-pip-version-check --no-input install)
-    # Without build isolation: the environments that pip makes know no hashes.
-    {
-        "${pip[@]}" --require-hashes -r requirements-build.lock &&
-            "${pip[@]}" --require-hashes --no-build-isolation -r requirements.lock &&
-            "${pip[@]}" --no-deps --no-build-isolation --no-index "$scratch/source"
-    } >"$scratch/pip.log" 2>&1 || { tail -n 20 "$scratch/pip.log" >&2; die "pip failed; its last lines are above"; }
+    earlier=$(with_our_libraries)
+    if [ -n "$earlier" ]; then
+        copy_libraries "$earlier" "$directory"
+    else
+        install_libraries "$directory"
+    fi
+    pip "$directory" --no-deps --no-build-isolation --no-index "$scratch/source"
+    libraries_id >"$directory/libraries"
     ln -s "$(cd "$directory" && echo lib/python3.*/site-packages/paas/daemon)" "$directory/client"
     sed "s|@PROGRAM@|$program/current|" hooks/paas >"$directory/paas"
     chmod 755 "$directory/paas"
     touch "$directory/complete"
     unfinished=
+}
+
+# Without build isolation: the environments that pip makes know no hashes.
+install_libraries() {
+    /usr/bin/python3 -m venv "$1"
+    pip "$1" --require-hashes -r requirements-build.lock
+    pip "$1" --require-hashes --no-build-isolation -r requirements.lock
+}
+
+libraries_id() {
+    { cat requirements.lock requirements-build.lock; /usr/bin/python3 --version; } | sha256sum |
+        cut -c1-12
+}
+
+# A version with the same locks, whose hashes pip has checked: an upgrade that brings no other
+# libraries waits for no network.
+with_our_libraries() {
+    local version
+    for version in "$program/versions"/*; do
+        [ -e "$version/complete" ] || continue
+        [ "$(cat "$version/libraries" 2>/dev/null)" != "$(libraries_id)" ] || { echo "$version"; break; }
+    done
+}
+
+copy_libraries() {
+    local packages
+    /usr/bin/python3 -m venv --without-pip "$2"
+    packages=$(echo "$2"/lib/python3.*/site-packages)
+    cp -a "$1"/lib/python3.*/site-packages/. "$packages"
+    rm -rf "$packages"/paas "$packages"/paas-*.dist-info
+}
+
+pip() {
+    local directory=$1 options
+    shift
+    options=(-q --disable-pip-version-check --no-input)
+    "$directory/bin/python" -m pip "${options[@]}" install "$@" >"$scratch/pip.log" 2>&1 ||
+        { tail -n 20 "$scratch/pip.log" >&2; die "pip failed; its last lines are above"; }
 }
 
 # What still runs from an older version has loaded all of it; three are kept all the same.
