@@ -2,7 +2,8 @@
 # Installs what the tests need on this machine, then runs them: all rings, or what the
 # arguments say (they go to pytest).
 #
-#   sudo ./test.sh                        everything
+#   sudo ./test.sh                        all rings; of what takes turns (tests/turns.py) some
+#   sudo ./test.sh --all                  everything
 #   sudo ./test.sh tests/push -k rollback
 #   sudo ./test.sh --no-install tests/unit
 #   sudo ./test.sh --bench [NAME]         the measurements in tests/bench instead
@@ -118,6 +119,13 @@ environment() {
     printf '%s\n' "$venv"
 }
 
+# The number of commits, as far as they are here; without any, all take part.
+turn() {
+    local commits
+    commits=$(git -c safe.directory='*' rev-list --count HEAD 2>/dev/null) || return 0
+    export PAAS_TEST_TURN=$commits
+}
+
 main() {
     local install=yes
     if [ "${1:-}" = --no-install ]; then install=no; shift; fi
@@ -143,7 +151,11 @@ main() {
     fi
     # Most of a push is waiting: three files at a time keep two processors busy. In the order of
     # the folders: the unit tests, of which none is long, fill what is left at the end.
-    [ $# -gt 0 ] || set -- -n 3 --dist loadfile --no-loadscope-reorder
+    local rings=(-n 3 --dist loadfile --no-loadscope-reorder)
+    case ${1:-} in
+        '') turn; set -- "${rings[@]}" ;;
+        --all) shift; set -- "${rings[@]}" "$@" ;;
+    esac
     exec "$venv/bin/python" -m pytest -o cache_dir="$CACHE/pytest" "$@"
 }
 

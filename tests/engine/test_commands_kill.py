@@ -19,6 +19,7 @@ from tests.engine.shop import ROOT, Shop, differing
 from tests.engine.world import World
 from tests.killing import counted_effects, killed_before
 from tests.push.outcome import eventually
+from tests.turns import in_turn
 
 MOST = int(os.environ.get("PAAS_KILLS", "4"))
 """Times that a command is killed: of what has more effects, at some of them, evenly spread.
@@ -32,7 +33,7 @@ def shop(world: World) -> Shop:
     return Shop(world)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.line)
+@pytest.mark.parametrize("case", in_turn(CASES, 2), ids=lambda case: case.line)
 def test_a_command_killed_before_any_effect_has_happened_or_not(shop: Shop, case: Case) -> None:
     run, events = partial(shop.forth, case), shop.world.parts.store.events
     if case.behind:

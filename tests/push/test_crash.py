@@ -25,6 +25,7 @@ from tests.push.outcome import eventually
 from tests.push.repository import cut, heard
 from tests.push.residue import mounts
 from tests.push.server import Server
+from tests.turns import in_turn
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +154,7 @@ STAGES = {
 }
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", in_turn(list(STAGES), 2))
 def test_a_deploy_killed_with_everything_above_it_leaves_the_old_release(
     live: App, stage: str
 ) -> None:

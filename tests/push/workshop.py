@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from itertools import chain
+from itertools import chain, groupby
 from pathlib import Path
 
 from paas.engine.engine import Engine
@@ -24,8 +24,15 @@ from paas.host.files import FileLock
 from tests.push.apps import APPS
 from tests.push.server import Server
 from tests.push.verified import Output, build, verify
+from tests.turns import in_turn
 
 ALL = sorted(path.parent.name for path in APPS.glob("*/verify"))
+BUILT = [
+    name
+    for _, of_language in groupby(ALL, lambda name: name.partition("-")[0])
+    for name in in_turn(list(of_language), 3)
+]
+"""Of each language's three one, in turn."""
 BEHIND_OTHERS = ("nice", "-n", "10", "ionice", "-c", "2", "-n", "7")
 """Behind the tests at the processor and the disk; not in the idle class, which may get nothing."""
 END_SECONDS = 900.0
@@ -98,7 +105,7 @@ class Workshop:
 
 def each(engine: Engine) -> Iterator[Made]:
     """Build and verify one app after another."""
-    for name in ALL:
+    for name in BUILT:
         output, error = Output(), ""
         try:
             verify(engine, name, build(engine, name, output), output)

@@ -20,6 +20,7 @@ from tests.engine.build.corpus.every import CORPUS
 from tests.engine.build.docker import DockerBuild
 from tests.engine.build.product import Product, differences, ours
 from tests.engine.build.rig import Rig, base_archive
+from tests.turns import in_turn
 
 ASKED = "PAAS_TEST_DOCKER" in os.environ
 
@@ -88,7 +89,7 @@ def references(rig: Rig, request: pytest.FixtureRequest) -> Iterator[list[Ahead]
         yield ahead
 
 
-@pytest.mark.parametrize("case", CORPUS, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", in_turn(CORPUS, 2), ids=lambda case: case.name)
 def test_the_image_is_the_same(
     rig: Rig, references: list[Ahead], case: Case, tmp_path: Path
 ) -> None:
