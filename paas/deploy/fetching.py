@@ -24,6 +24,7 @@ from dulwich.refs import Ref
 from dulwich.repo import Repo
 
 from paas.buildpack.source import GitSource
+from paas.deploy.buildpack_clones import BuildpackClones
 from paas.deploy.outbound import HttpFailed, connections
 from paas.deploy.sshclient import Ssh
 from paas.deploy.tree import DAMAGES, GitContext, Objects, peel
@@ -63,9 +64,9 @@ class Fetcher:
 
     def buildpack(self, source: GitSource, report: Report) -> GitContext:
         """The files of somebody else's buildpack. Raises `FetchFailed`, `PushRefused`."""
-        path = self._layout.root / "buildpacks" / f"{source.slug}.git"
-        self._prepare(path)
-        commit = self.fetch(source, path)
+        with BuildpackClones(self._layout).used(source) as path:
+            self._prepare(path)
+            commit = self.fetch(source, path)
         objects = Objects(path / "objects", path / "objects", self._as_git)
         name, found = peel(objects, commit)
         report.detail(f"Commit {name[:8]}")

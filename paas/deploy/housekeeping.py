@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from paas.deploy import applogs
 from paas.deploy.attempt import Attempts
+from paas.deploy.buildpack_clones import BuildpackClones
 from paas.deploy.repository import Repository
 from paas.deploy.running import log_directory
 from paas.engine.engine import Engine
@@ -28,7 +29,7 @@ KEPT_DEPLOYS = 20
 """Of one app: the newest deploys whose output and times are kept."""
 
 CACHE_SECONDS = 14 * 86400.0
-"""How long a build step that nobody used stays in the layer cache."""
+"""How long a build step that nobody used stays in the layer cache, and a buildpack of others."""
 
 
 @dataclass(frozen=True)
@@ -94,14 +95,18 @@ class Housekeeping:
                 turn.release()
 
     def collect(self) -> Collected | None:
-        """Remove images and layers that nothing needs; None when the engine was busy."""
+        """Remove images and layers that nothing needs, and others' buildpacks that no build used
+        for long; None when the engine was busy.
+        """
         cache = self.engine.builder.tools.cache
         cache.prune(CACHE_SECONDS)
         self.engine.caches.prune(unused_s=CACHE_SECONDS)
         self.prune_downloads(CACHE_SECONDS)
-        return self.engine.collector.collect(
+        freed = BuildpackClones(self.layout).prune(CACHE_SECONDS, self.engine.clock.now())
+        done = self.engine.collector.collect(
             images=self.needed, layers=lambda: cache.layers(CACHE_SECONDS)
         )
+        return replace(done, bytes=done.bytes + freed) if done is not None else None
 
     def prune_downloads(self, unused_s: float) -> int:
         """Remove files of URLs that no build asked for within so many seconds; how many bytes.

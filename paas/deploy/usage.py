@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from paas.deploy.buildpack_clones import BuildpackClones
 from paas.deploy.housekeeping import CACHE_SECONDS, Housekeeping
 from paas.engine.build.downloads import downloads_directory
 from paas.engine.engine import Engine
@@ -58,6 +59,10 @@ def usage(layout: Layout, engine: Engine, housekeeping: Housekeeping) -> Iterato
     downloads = downloads_directory(layout)
     size = tree_size(downloads, seen)
     yield Usage("downloads", _entries(downloads), size, size)
+    clones = BuildpackClones(layout)
+    unused = clones.unused(CACHE_SECONDS, engine.clock.now())
+    size = tree_size(clones.directory, seen)
+    yield Usage("buildpacks", _entries(clones.directory), size, sum(map(tree_size, unused)))
     unfinished = (layout.engine_fs / "tmp", layout.engine / "scratch")
     size = sum(tree_size(path, seen) for path in unfinished)
     yield Usage("unfinished", sum(map(_entries, unfinished)), size)
