@@ -59,8 +59,10 @@ class GitSource:
         return f"{re.sub(r'[^a-z0-9]+', '-', last.lower())[:40].strip('-')}-{digest}"
 
     def __str__(self) -> str:
-        """As it was written, less the password in it."""
-        url = re.sub(r"(?<=://)[^/@]*:[^/@]*@", "", self.url)
+        """As it was written, less the password in it, or the token that is one (over http)."""
+        url = re.sub(
+            r"(?<=://)[^/@]*:[^/]*@|(?<=^http://)[^/]*@|(?<=^https://)[^/]*@", "", self.url
+        )
         return url if self.ref is None else f"{url}#{self.ref}"
 
 

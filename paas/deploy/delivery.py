@@ -24,6 +24,7 @@ from paas.deploy.tree import GitContext
 from paas.engine.images import Image
 from paas.model.app import App
 from paas.model.buildpacks import GIT_HOSTS
+from paas.model.hiding import url_shown
 from paas.model.report import Report
 
 CHUNK = 1 << 20
@@ -56,7 +57,8 @@ class Delivery:
         allowed = self.pipeline.store.settings.value(GIT_HOSTS)
         hosts = frozenset(allowed)
         repository = self._repository(app)
-        report.step(f"Fetching {url}" if url else "Reading the archive")
+        shown = url_shown(url) if url else None
+        report.step(f"Fetching {shown}" if shown else "Reading the archive")
         fetch: Callable[[Callable[[bytes], None]], None] = (
             (lambda take: download(url, hosts, take)) if url else (lambda take: _read(stdin, take))
         )
@@ -65,7 +67,7 @@ class Delivery:
             opened(descriptor) as file,
             repository.as_git(),
         ):
-            message = f"Archive {url or 'from standard input'}"
+            message = f"Archive {shown or 'from standard input'}"
             now = self.pipeline.clock.now()
             commit = commit_of(repository.path, members(file, kind), message, now)
         self._commit(app, repository, commit, actor, report)

@@ -33,6 +33,7 @@ from paas.host import syscalls
 from paas.host.disk import file_size_limit
 from paas.host.files import remove_tree, write_atomic
 from paas.host.waiting import TookTooLong, at_most
+from paas.model.hiding import url_shown
 from paas.model.layout import Layout
 from paas.model.report import Report
 
@@ -173,6 +174,6 @@ class _Wants:
             self.found = ref
             return [ObjectID(ref.encode())]
         raise FetchFailed(
-            f"{self._source.url} has no {ref or 'HEAD'}",
+            f"{url_shown(self._source.url)} has no {ref or 'HEAD'}",
             resolution="Name a branch, a tag or a whole commit id.",
         )

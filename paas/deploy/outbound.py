@@ -20,6 +20,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from paas.engine.build.buildhost import this_host
 from paas.errors import PaasError
+from paas.model.hiding import url_shown
 
 CHUNK = 1 << 16
 CONNECT_SECONDS, READ_SECONDS = 15.0, 120.0
@@ -88,17 +89,19 @@ def connections(url: str, hosts: frozenset[str]) -> urllib3.PoolManager:
 
 def download(url: str, hosts: frozenset[str], take: Callable[[bytes], None]) -> None:
     """Hand what is at `url` on, piece by piece. Raises `HttpFailed`, `NotPublic`."""
+    shown = url_shown(url)[:200]
     if urlsplit(url).scheme not in ("http", "https"):
-        raise HttpFailed(f"{url[:200]} is not a URL of http or https")
+        raise HttpFailed(f"{shown} is not a URL of http or https")
     try:
         answer = connections(url, hosts).request("GET", url, preload_content=False)
         if answer.status != 200:
-            raise HttpFailed(f"{url[:200]}: the server answered {answer.status}")
+            raise HttpFailed(f"{shown}: the server answered {answer.status}")
         for piece in answer.stream(CHUNK, decode_content=False):
             take(piece)
         answer.release_conn()
     except urllib3.exceptions.HTTPError as error:
-        raise HttpFailed(f"{url[:200]} could not be read: {str(error)[:300]}") from error
+        why = url_shown(str(error))[:300]
+        raise HttpFailed(f"{shown} could not be read: {why}") from error
 
 
 def post(url: str, hosts: frozenset[str], body: bytes, headers: Mapping[str, str]) -> int:

@@ -68,6 +68,8 @@ class Outside:
             unshare = ["unshare", "--net", "--mount", "--propagation", "private", "--"]
             full = [*unshare, "sh", "-c", _SCRIPT, "sh", str(resolver), *words]
             ended = self._run(undo, name, full, timeout_s, env, cwd, progress)
+        if ended is None:
+            raise ProcessTimedOut(words, timeout_s)
         completed = Completed(words, ended.code, ended.stdout, ended.stderr)
         if check and completed.code != 0:
             raise ProcessFailed(completed)
@@ -82,7 +84,8 @@ class Outside:
         env: Mapping[str, str] | None,
         cwd: Path | None,
         progress: Callable[[], None],
-    ) -> Completed:
+    ) -> Completed | None:
+        """None for one that was killed because it took too long."""
         go_read, go_write = os.pipe2(os.O_CLOEXEC)
         undo.callback(os.close, go_write)
         out_read, out_write = os.pipe2(os.O_CLOEXEC)
@@ -118,7 +121,7 @@ class Outside:
             raise
         if not in_time:
             _kill(child)
-            raise ProcessTimedOut(full, timeout_s)
+            return None
         return Completed(tuple(full), child.wait(), bytes(stdout), bytes(stderr))
 
     @contextmanager

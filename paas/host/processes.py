@@ -24,6 +24,7 @@ import sh
 
 from paas.errors import PaasError
 from paas.host.identity import Identity
+from paas.model.hiding import url_shown, words_shown
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 BASE_ENVIRONMENT = {"PATH": SEARCH_PATH, "LANG": "C.UTF-8", "HOME": "/root"}
@@ -63,13 +64,15 @@ class Completed:
 
 
 class ProcessFailed(PaasError):
-    """A program ended with another code than 0; says how to run it again by hand."""
+    """A program ended with another code than 0; says how to run it again by hand, with the
+    credentials that one has.
+    """
 
     def __init__(self, completed: Completed) -> None:
         super().__init__(
             f"{completed.argv[0]} failed: {describe_code(completed.code)}",
             (*_tail("stdout", completed.stdout), *_tail("stderr", completed.stderr)),
-            f"To run it again: {shlex.join(completed.argv)}",
+            _again(completed.argv),
         )
         self.completed = completed
         self.argv = completed.argv
@@ -84,7 +87,7 @@ class ProcessTimedOut(PaasError):
     def __init__(self, argv: Sequence[str], seconds: float) -> None:
         super().__init__(
             f"{argv[0]} was killed after {seconds:g} seconds",
-            resolution=f"To run it again: {shlex.join(argv)}",
+            resolution=_again(argv),
         )
 
 
@@ -306,6 +309,10 @@ def _deadline(pid: int, seconds: float | None) -> Iterator[threading.Event]:
         timer.join()
 
 
+def _again(argv: Sequence[str]) -> str:
+    return f"To run it again: {shlex.join(words_shown(argv))}"
+
+
 def _tail(name: str, stream: bytes) -> list[str]:
-    lines = stream[-STREAM_TAIL:].decode("utf-8", "replace").splitlines()
+    lines = url_shown(stream[-STREAM_TAIL:].decode("utf-8", "replace")).splitlines()
     return [f"{name}: {line}" for line in lines]

@@ -7,7 +7,6 @@ Each is kept with its ETag: a server that says it is unchanged is not asked for 
 from __future__ import annotations
 
 import hashlib
-import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from paas.host.disk import DiskFull
 from paas.host.files import FileLock
 from paas.host.processes import Completed
 from paas.host.sizes import tree_size
+from paas.model.hiding import url_shown
 from paas.model.layout import Layout
 
 FETCH_SECONDS = 1800.0
@@ -97,7 +97,7 @@ class Downloads:
                 files.remove_tree(path)
 
     def _curl(self, url: str, target: Path, etag: Path, new_etag: Path) -> None:
-        ways, shown = "=http,https", without_login(url)
+        ways, shown = "=http,https", url_shown(url)
         disk = self._layers.disk
         disk.admit(shown)
         most = min(MAX_BYTES, disk.room())
@@ -147,11 +147,6 @@ def digest_of(path: Path) -> str:
     """`sha256:…` of a file."""
     with path.open("rb") as file:
         return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
-
-
-def without_login(url: str) -> str:
-    """A URL for people: a token in it is nobody's to read."""
-    return re.sub(r"//[^/@]*@", "//", url)
 
 
 def _unfinished(folder: Path) -> tuple[Path, Path]:

@@ -14,17 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from paas.engine.build.downloads import (
-    FETCH_SECONDS,
-    Downloads,
-    digest_of,
-    without_login,
-)
+from paas.engine.build.downloads import FETCH_SECONDS, Downloads, digest_of
 from paas.engine.build.errors import CannotFetch
 from paas.engine.layers import Layers
 from paas.engine.outside import Outside
 from paas.host import files
 from paas.host.processes import Completed
+from paas.model.hiding import url_shown
 from paas.model.layout import Layout
 
 CHUNK = 1 << 20
@@ -75,7 +71,7 @@ def file_name(url: str) -> str:
     name = unquote(posixpath.basename(urlsplit(url).path))
     if name in ("", ".", "..") or "/" in name or "\0" in name:
         raise CannotFetch(
-            f"cannot determine filename from url: {url}",
+            f"cannot determine filename from url: {url_shown(url)}",
             resolution="Name the file in the destination, without a slash at its end.",
         )
     return name
@@ -85,7 +81,7 @@ def git_address(source: str, checksum: str, *, keep_git: bool) -> GitAddress:
     """Take an address apart. Raises `CannotFetch` for one over ssh."""
     if source.startswith(("ssh://", "git@")):
         raise CannotFetch(
-            f"{source}: ADD has no key to open it with",
+            f"{url_shown(source)}: ADD has no key to open it with",
             resolution="Use the https address, a private repository's with a token in it; or clone"
             " it in a RUN --mount=type=ssh.",
         )
@@ -134,7 +130,7 @@ class Remotes:
             found = digest_of(body)
             if found != digest:
                 raise CannotFetch(f"digest mismatch {found}: {digest}")
-            self._layers.disk.admit(without_login(url), body.stat().st_size)
+            self._layers.disk.admit(url_shown(url), body.stat().st_size)
             with body.open("rb") as source, target.open("xb") as copy:
                 while chunk := source.read(CHUNK):
                     copy.write(chunk)
@@ -173,13 +169,13 @@ class Remotes:
         for name in (f"refs/tags/{ref}^{{}}", f"refs/tags/{ref}", f"refs/heads/{ref}", ref):
             if name in found and _COMMIT.fullmatch(found[name]):
                 return found[name]
-        raise CannotFetch(f"{address.url}: there is no branch or tag {address.ref}")
+        raise CannotFetch(f"{url_shown(address.url)}: there is no branch or tag {address.ref}")
 
     def _git(
         self, words: Sequence[str], address: GitAddress, tree: Path | None = None
     ) -> Completed:
         place = ["-C", str(tree)] if tree is not None else []
-        shown = without_login(address.url)
+        shown = url_shown(address.url)
         done = self._outside.run(
             ["git", *_GIT_OPTIONS, *place, *words],
             timeout_s=FETCH_SECONDS,
@@ -189,5 +185,5 @@ class Remotes:
         )
         if done.code != 0:
             last = done.stderr.decode("utf-8", "replace").splitlines()[-3:]
-            raise CannotFetch(f"cannot fetch {shown}", last)
+            raise CannotFetch(f"cannot fetch {shown}", [url_shown(line) for line in last])
         return done

@@ -18,7 +18,7 @@ import pytest
 from paas.engine.build.errors import StepFailed
 from paas.engine.outside import Outside
 from paas.engine.registry import PullFailed, Registry
-from paas.host.processes import ProcessFailed
+from paas.host.processes import ProcessFailed, ProcessTimedOut
 from tests.engine.build.rig import Rig, Seen, Told
 
 FROM = "FROM paas/test-base:1\n"
@@ -94,6 +94,18 @@ def test_a_program_has_the_network_of_an_instance_and_leaves_nothing(
     assert resolver.text + "\n" == rig.network.resolv_conf
     with pytest.raises(ProcessFailed):
         outside.run(["false"], timeout_s=20)
+    assert rig.leftovers() == []
+
+
+def test_one_that_takes_too_long_is_named_without_the_credentials_in_it(
+    rig: Rig, outside: Outside
+) -> None:
+    words = ["sh", "-c", "sleep 60", "-H", "Authorization: s3cr3t", "https://s3cr3t@127.0.0.1/"]
+    with pytest.raises(ProcessTimedOut) as caught:
+        outside.run(words, timeout_s=0.5)
+    assert caught.value.brief == "sh was killed after 0.5 seconds"
+    told = "sh -c 'sleep 60' -H 'Authorization: ***' 'https://***@127.0.0.1/'"
+    assert caught.value.resolution == f"To run it again: {told}"
     assert rig.leftovers() == []
 
 

@@ -71,4 +71,8 @@ def test_two_of_one_name_have_folders_of_their_own() -> None:
 
 
 def test_a_password_is_not_shown() -> None:
-    assert str(GitSource("https://me:secret@example.org/p", "v1")) == "https://example.org/p#v1"
+    for login in ("me:secret", "secret", "me:sec@ret", "me:"):
+        shown = str(GitSource(f"https://{login}@example.org/p", "v1"))
+        assert shown == "https://example.org/p#v1"
+    assert str(GitSource("ssh://git@example.org/p@v2")) == "ssh://git@example.org/p@v2"
+    assert str(GitSource("ssh://me:secret@example.org/p")) == "ssh://example.org/p"

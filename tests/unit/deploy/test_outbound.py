@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from paas.deploy.outbound import HttpFailed, NotPublic, check_address, download
+from tests.ports import free_port
 
 asked: list[str] = []
 
@@ -50,6 +51,13 @@ def test_addresses_of_the_inside_are_refused_unless_their_host_is_allowed(addres
 
 def test_a_public_address_needs_no_leave() -> None:
     check_address("git.example", "93.184.215.14", frozenset())
+
+
+def test_a_token_in_a_url_is_not_told() -> None:
+    with pytest.raises(HttpFailed, match="could not be read") as caught:
+        url = f"http://s3cr3t@127.0.0.1:{free_port()}/x?token=s3cr3t"
+        download(url, frozenset({"127.0.0.1"}), lambda _: None)
+    assert "s3cr3t" not in str(caught.value)
 
 
 def test_no_byte_is_sent_to_what_is_refused(port: int) -> None:

@@ -23,6 +23,20 @@ def test_failure_carries_argv_code_streams_and_how_to_replay() -> None:
     assert "sh -c 'echo out; echo" in error.resolution
 
 
+def test_what_failed_is_told_without_the_credentials_in_it() -> None:
+    words = ["-H", "Authorization: Bearer s3cr3t", "--url", "https://s3cr3t@127.0.0.1/"]
+    told = "-H 'Authorization: ***' --url 'https://***@127.0.0.1/'"
+    with pytest.raises(ProcessTimedOut) as late:
+        processes.run(["sh", "-c", "sleep 30", *words], timeout=0.1)
+    with pytest.raises(ProcessFailed) as failed:
+        processes.run(["sh", "-c", 'echo "cannot open $4" >&2; exit 1', "sh", *words])
+    assert failed.value.details == ("stderr: cannot open https://***@127.0.0.1/",)
+    for error in (late.value, failed.value):
+        assert error.resolution.endswith(told)
+    # Whoever asks by program is told what was run.
+    assert failed.value.argv[-1] == words[-1]
+
+
 def test_missing_program_is_named() -> None:
     with pytest.raises(ProgramMissing, match="no-such-program"):
         processes.run(["no-such-program"])
