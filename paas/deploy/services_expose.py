@@ -57,7 +57,8 @@ class ServiceExposures:
     def expose(self, service: Service, wanted: Wanted, *, actor: str, report: Report) -> Exposure:
         """Lead a port to a service, instead of another one. On failure nothing is changed.
 
-        A server that speaks TLS by itself is started again when it did not before.
+        A server that speaks TLS by itself is started again when it did not before, and when it
+        is not to any more: it lets nobody from outside in without.
         """
         store = self.services.store
         check_stream_module()
@@ -69,12 +70,14 @@ class ServiceExposures:
                 self._certify(current)
             if exposure.tls is Tls.SERVER:
                 # First: no port leads to a server that still takes what is not encrypted.
-                self._speak_tls(current, report)
+                self._speak(current, self.certificate(current), report)
             store.exposures.put(exposure)
             try:
+                if exposure.tls is Tls.NOBODY:
+                    self._speak(current, None, report)
                 self._publish(current, report)
             except BaseException:
-                self._take_back(service, before)
+                self._take_back(current, before)
                 raise
             store.events.add(actor, "", f"{service.plugin}:expose", f"{service.name}: {exposure}")
         return exposure
@@ -174,20 +177,28 @@ class ServiceExposures:
         wildcards = [f"*.{domain}" for domain in domains]
         return [*domains, *wildcards, f"{service.hostname}.internal"]
 
-    def _speak_tls(self, service: Service, report: Report) -> None:
-        certificate = self.certificate(service)
-        if not self.services.is_up(service) or service.container is None:
+    def _speak(
+        self, service: Service, certificate: ServerCertificate | None, report: Report
+    ) -> None:
+        """Have the server of a service speak TLS with a certificate, or not at all; nothing if it
+        does so already, or does not run.
+        """
+        container = service.container
+        if container is None or not self.services.is_up(service):
             return
-        if self.services.runner.certificate_of(service.container) != certificate.fingerprint:
-            report.step(f"Restarting {service.name}, which speaks TLS from now on")
-            manifest, idle = self.services.manifest(service), replace(service, container=None)
-            # It is to run all the while: killed in between, the supervisor starts it as it was.
-            self.services.halt(service, ServiceState.RUNNING)
-            try:
-                self.services.run(idle, manifest, certificate)
-            except BaseException:
-                self.services.run(idle, manifest)
-                raise
+        spoken = self.services.runner.certificate_of(container)
+        if spoken == (certificate.fingerprint if certificate is not None else ""):
+            return
+        how = "speaks TLS" if certificate is not None else "does not speak TLS"
+        report.step(f"Restarting {service.name}, which {how} from now on")
+        manifest, idle = self.services.manifest(service), replace(service, container=None)
+        # It is to run all the while: killed in between, the supervisor starts it as its row says.
+        self.services.halt(service, ServiceState.RUNNING)
+        try:
+            self.services.run(idle, manifest, certificate)
+        except BaseException:
+            self.services.run(idle, manifest, self.certificate(service) if spoken else None)
+            raise
 
     def _publish(self, service: Service, report: Report) -> None:
         applied = self.router.publish(Silent())
@@ -202,5 +213,11 @@ class ServiceExposures:
         if before is None:
             exposures.remove(service.id)
         else:
+            current = self.services.existing(service)
+            if before.tls is Tls.SERVER:
+                # First: no port leads to a server that still takes what is not encrypted.
+                self._speak(current, self.certificate(service), Silent())
             exposures.put(before)
+            if before.tls is Tls.NOBODY:
+                self._speak(current, None, Silent())
         self.router.publish(Silent())

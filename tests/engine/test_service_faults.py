@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from urllib.request import urlopen
 
 import pytest
 
@@ -21,6 +24,7 @@ from paas.plugin.installed import folder_of
 from tests.engine.shop import PLUGINS, Shop
 from tests.engine.world import World
 from tests.killing import counted_effects, dies_before, forked
+from tests.ports import free_port
 from tests.push.outcome import eventually
 
 MOST = int(os.environ.get("PAAS_KILLS", "6"))
@@ -98,6 +102,13 @@ class Vault:
     @property
     def current_url(self) -> str:
         return self.parts.service_links.url(self.row)
+
+    def spoken(self) -> str:
+        """What its server says through the port that it is exposed on that it speaks."""
+        exposure = self.parts.service_exposures.of(self.row)
+        assert exposure is not None
+        with urlopen(f"http://127.0.0.1:{exposure.port}/spoken") as answer:
+            return str(answer.read().decode().strip())
 
     def settled(self) -> None:
         """Let a supervisor tidy, and start what should run."""
@@ -364,6 +375,72 @@ def test_a_server_that_does_not_start_with_tls_serves_on_without(shop: Shop, vau
     assert vault.row.state is ServiceState.RUNNING
     assert vault.parts.services.is_up(vault.row)
     assert vault.parts.service_exposures.of(vault.row) is None
+
+
+def test_a_server_that_spoke_tls_is_exposed_without(shop: Shop, vault: Vault) -> None:
+    shop.run("vault:expose v --allow 127.0.0.0/8")
+    assert vault.spoken() == "tls"
+    assert "v is exposed" in shop.answer("vault:expose v --allow 127.0.0.0/8 --no-tls")[1]
+    assert vault.spoken() == "plain"
+    began = vault.row.container
+    shop.run("vault:expose v --allow 127.0.0.1 --no-tls")
+    assert vault.row.container == began
+    # Also when it was exposed to nobody in between.
+    shop.run("vault:expose v --allow 127.0.0.0/8")
+    shop.run("vault:unexpose v")
+    shop.run("vault:expose v --allow 127.0.0.0/8 --no-tls")
+    assert vault.spoken() == "plain"
+
+
+def test_an_expose_without_tls_goes_on_when_it_is_killed(shop: Shop, vault: Vault) -> None:
+    there = partial(shop.run, "vault:expose v --allow 127.0.0.0/8 --no-tls")
+    back = partial(shop.run, "vault:expose v --allow 127.0.0.0/8")
+    back()
+    effects = counted_effects(there)
+    back()
+    for effect in range(0, effects - effects // 8, max(1, effects // MOST)):
+        dies_before(effect, there)
+        assert vault.row.state is ServiceState.RUNNING, effect
+        vault.settled()
+        assert vault.parts.services.is_up(vault.row), effect
+        there()
+        assert vault.spoken() == "plain", effect
+        back()
+        assert vault.spoken() == "tls", effect
+
+
+def test_a_server_that_does_not_start_without_tls_serves_on_with_it(
+    shop: Shop, vault: Vault
+) -> None:
+    shop.run("vault:expose v --allow 127.0.0.0/8")
+    before = vault.parts.service_exposures.of(vault.row)
+    (shop.world.layout.engine_fs / "volumes" / vault.row.volume / "no-plain").touch()
+    assert "ended with exit code 3" in shop.refused("vault:expose v --allow 127.0.0.1 --no-tls")
+    assert vault.parts.service_exposures.of(vault.row) == before
+    assert vault.row.state is ServiceState.RUNNING
+    assert vault.spoken() == "tls"
+
+
+@pytest.mark.parametrize(("before", "wanted"), [("", " --no-tls"), (" --no-tls", "")])
+def test_a_port_that_is_taken_meanwhile_leaves_the_server_as_it_was(
+    shop: Shop, vault: Vault, before: str, wanted: str
+) -> None:
+    shop.run(f"vault:expose v --allow 127.0.0.0/8{before}")
+    spoken, exposure = vault.spoken(), vault.parts.service_exposures.of(vault.row)
+    began, port = vault.row.container, free_port()
+
+    def take() -> socket.socket:
+        # It is restarted: the port has been looked at, and the proxy has not been told of it.
+        eventually(lambda: vault.row.container != began)
+        return socket.create_server(("0.0.0.0", port))
+
+    with ThreadPoolExecutor(1) as pool:
+        taking = pool.submit(take)
+        said = shop.refused(f"vault:expose v {port} --allow 127.0.0.0/8{wanted}")
+        taking.result().close()
+    assert "The proxy does not listen there" in said
+    assert vault.parts.service_exposures.of(vault.row) == exposure
+    assert vault.spoken() == spoken
 
 
 # -- plugins -----------------------------------------------------------------------------------
