@@ -172,8 +172,10 @@ class Renderer:
         hosts = sorted({mount.host for mount in site.mounts})
         for host in hosts:
             paths = sorted(each.path for each in site.mounts if each.host == host)
+            # The server block of a host of its own has its page already.
+            foreign = host not in site.domains
             found[f"{mount_folder(host)}/{site.app}.conf"] = self._fill(
-                "mount.conf.j2", site, server, paths=paths
+                "mount.conf.j2", site, server, paths=paths, foreign=foreign
             )
         looked_up = [each for each in site.tls if not each.at_start]
         if looked_up:

@@ -249,6 +249,34 @@ def test_maintenance_shows_the_app_s_own_page(proxy: Proxy) -> None:
     assert ask("hello.test", "/.paas-pages/own/hello.html").status == 404
 
 
+def test_maintenance_shows_the_own_page_of_an_app_below_a_path_too(proxy: Proxy) -> None:
+    """Whoever's the host is: another app's, that of one in maintenance itself, or its own."""
+    down = {"state": SiteState.MAINTENANCE, "slots": ()}
+    blog = site(
+        "blog",
+        domains=("x.test", "y.test"),
+        mounts=tuple(Route(host, "/blog") for host in ("hello.test", "x.test", "y.test")),
+        shared=("x.test", "y.test"),
+        bare=("y.test",),
+        page="<h1>Writing</h1>",
+        **down,
+    )
+    news = site("news", domains=(), mounts=(Route("hello.test", "/news"),), page="News", **down)
+    for host, root in (
+        (site(shared=("hello.test",)), b'"name": "one"'),
+        (site(shared=("hello.test",), page="<h1>Moving</h1>", **down), b"<h1>Moving</h1>"),
+    ):
+        assert proxy.apply([host, blog, news]).quarantined == ()
+        for place in ("hello.test", "x.test", "y.test"):
+            for path in ("/blog", "/blog/x?y"):
+                answer = ask(place, path)
+                assert (answer.status, answer.body) == (503, b"<h1>Writing</h1>"), place
+                assert answer.headers["Content-Type"].startswith("text/html")
+            assert ask(place, "/.paas-pages/own/blog.html").status == 404
+        assert ask("hello.test", "/news/").body == b"News"
+        assert root in ask("hello.test").body
+
+
 def test_a_large_body_is_told_how_to_raise_the_limit(proxy: Proxy) -> None:
     proxy.apply([site(options=SiteOptions(max_body_bytes=1000))])
     answer = ask("hello.test", method="POST", body=b"x" * 2000)
