@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from paas.deploy.fetching import Fetcher
 from paas.deploy.outbound import download
 from paas.deploy.pipeline import Pipeline
 from paas.deploy.repository import Repository
+from paas.deploy.spool import spool
 from paas.deploy.tree import GitContext
 from paas.engine.images import Image
 from paas.model.app import App
@@ -132,8 +132,8 @@ class Delivery:
     def _spooled(
         self, fetch: Callable[[Callable[[bytes], None]], None]
     ) -> Iterator[tuple[Path, int]]:
-        """What is fetched in a file without a name, which is gone with its descriptor whatever
-        happens: a path to it for other programs, and the descriptor. Raises `ArchiveRefused`.
+        """What is fetched: a path to it for other programs, and a descriptor. Raises
+        `ArchiveRefused`.
         """
         size = 0
 
@@ -146,8 +146,7 @@ class Delivery:
             while view:
                 view = view[os.write(descriptor, view) :]
 
-        with tempfile.TemporaryFile(dir=self.pipeline.layout.root) as file:
-            descriptor = file.fileno()
+        with spool(self.pipeline.layout) as descriptor:
             fetch(take)
             yield Path(f"/proc/{os.getpid()}/fd/{descriptor}"), descriptor
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 
 from paas.deploy.services import ServiceOperations
@@ -12,6 +11,7 @@ from paas.deploy.services_candidate import Candidates
 from paas.deploy.services_link import ServiceLinks
 from paas.deploy.services_rotate import ServiceRotation
 from paas.deploy.services_talk import ServiceTalk
+from paas.deploy.spool import spool
 from paas.errors import PaasError
 from paas.model.app import App
 from paas.model.env import Secret
@@ -54,13 +54,9 @@ class ServiceCopies:
         """Who changes passwords."""
         return ServiceRotation(self.services, self.talk, self.links)
 
-    @contextmanager
-    def spool(self) -> Iterator[int]:
-        """An unnamed file for a dump: on disk, gone with its descriptor whatever happens."""
-        folder = self.services.layout.root / "spool"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as file:
-            yield file.fileno()
+    def spool(self) -> AbstractContextManager[int]:
+        """An unnamed file for a dump."""
+        return spool(self.services.layout)
 
     def clone(self, source: Service, name: str, *, actor: str, report: Report) -> Service:
         """Make a service with the content that another has now: one snapshot of it."""
