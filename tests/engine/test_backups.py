@@ -16,15 +16,18 @@ from paas.deploy.parts import Parts
 from paas.deploy.services import Wish
 from paas.deploy.services_backup import DAY_SECONDS, BackupDamaged, NotChecked
 from paas.deploy.services_candidate import DumpRefused, LoadFailed, OtherDatabases
+from paas.deploy.services_copy import AppsNotStarted
 from paas.deploy.services_link import LinkWish
 from paas.engine.images import ImageNotFound
+from paas.model.app import App
 from paas.model.backup import Backup, Schedule, Verdict
 from paas.model.report import Silent
 from paas.model.service import Service
 from paas.plugin.backup_target import TargetUnusable
 from paas.plugin.catalog import Catalog
 from paas.plugin.s3 import BucketFailed
-from tests.engine.world import World
+from tests.engine.build.rig import Told
+from tests.engine.world import SERVE, World
 from tests.s3 import KEY, SECRET, ObjectStorage, object_storage
 
 PLUGINS = Path(__file__).parents[1] / "fixtures/plugins"
@@ -89,6 +92,12 @@ def back_up(parts: Parts, service: Service, target: Path | str, *, verify: bool 
 
 def verify(parts: Parts, service: Service, number: int | None = None) -> Backup:
     return parts.service_backups.verify(service, number, report=Silent())
+
+
+def given(parts: Parts, app: App) -> str:
+    """The URL that the live release of an app was given."""
+    now = parts.store.apps.get(app.name)
+    return parts.store.releases.get(now.id, now.live or 0).config["SHELF_URL"].reveal()
 
 
 def verdict(parts: Parts, service: Service) -> Verdict:
@@ -335,6 +344,39 @@ def test_a_dump_of_another_name_brings_its_database_to_who_is_linked(
     restored(parts, now, own.id)
     assert parts.store.config.get(app.id)["SHELF_URL"].reveal().endswith(f"/{service.name}")
     parts.service_links.unlink(service, app, actor="test", report=Silent(), restart=False)
+
+
+def test_an_app_that_does_not_start_with_the_database_that_came_is_named_behind_the_work(
+    parts: Parts, service: Service, world: World, tmp_path: Path
+) -> None:
+    sour = world.deployed("sour", command=f'case "$SHELF_URL" in */prod) exit 7;; esac; {SERVE}')
+    sweet = world.deployed("sweet")
+    for app in (sour, sweet):
+        parts.service_links.link(
+            service, app, LinkWish(), actor="test", report=Silent(), restart=True
+        )
+    before, volume = given(parts, sour), parts.services.existing(service).volume
+    newest = parts.store.events.newest()
+    adopted(parts, service, tar(tmp_path / "prod.dump", "prod/x"))
+    told = Told()
+    with pytest.raises(AppsNotStarted, match="not every linked app runs with it") as caught:
+        parts.service_backups.restore(service, None, actor="test", report=told)
+    assert caught.value.details == ("sour: web.1 exited with code 7 before it was healthy",)
+    assert caught.value.resolution.endswith("paas ps:restart sour")
+    # All the work is done: the content is there, who could be told was, the rest waits.
+    assert held(parts, service) == ["prod", "prod/x"]
+    assert given(parts, sweet).endswith("/prod")
+    assert given(parts, sour) == before
+    assert parts.store.config.get(sour.id)["SHELF_URL"].reveal() == given(parts, sweet)
+    assert (world.version(sour), world.version(sweet)) == (1, 1)
+    assert any(f"is kept in the volume {volume}" in line for line in told.details)
+    assert any(one.what == "shelf:restored" for one in parts.store.events.after(newest))
+    # By the next dump it has its own again.
+    adopted(parts, service, tar(tmp_path / "own.dump", f"{service.name}/z"))
+    restored(parts, service)
+    assert given(parts, sour) == given(parts, sweet) == before
+    for app in (sour, sweet):
+        parts.service_links.unlink(service, app, actor="test", report=Silent(), restart=False)
 
 
 @pytest.mark.parametrize(("names", "said"), [(("prod/x", "stage/y"), "prod, stage"), ((), "none")])
