@@ -1,4 +1,4 @@
-"""clone, upgrade, rotate."""
+"""clone, upgrade, prune, rotate."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from paas.cli.command import Command
 from paas.cli.options import one_word
 from paas.cli.service_commands import ServiceCommands
 from paas.cli.session import Session
+from paas.cli.size import size
 
 
 class Copying:
@@ -38,6 +39,23 @@ class Copying:
         )
         now = self._of.find(session, service)
         session.report.result(f"{service} runs {self._of.manifest.title} {now.version}")
+
+    def prune(self, session: Session, service: str, volume: str | None) -> None:
+        """Remove what a service held before, after its name was typed."""
+        found = self._of.find(session, service)
+        kept = session.platform.service_copies.kept
+        if not kept.of(found) and volume is None:
+            session.report.result(f"{service} keeps no old data")
+            return
+        session.confirm(
+            service,
+            f"This command will remove what the {self._of.noun} service {service} held before"
+            f" an upgrade or a restore{f', in {volume}' if volume else ''}.",
+        )
+        removed = kept.remove(found, volume, actor=session.actor)
+        for one in removed:
+            session.report.detail(f"{one.volume} is removed")
+        session.report.result(f"{size(sum(one.bytes for one in removed))} freed")
 
     def rotate(self, session: Session, service: str) -> None:
         """Change the password, and tell every linked app."""
@@ -76,6 +94,18 @@ def copies(of: ServiceCommands) -> Iterator[Command]:
         description=(
             "Another major version gets a new volume and the data by a dump, checked before it"
             " serves; the old volume is kept. Meanwhile the service takes no connections."
+        ),
+    )
+    yield of.command(
+        "prune",
+        f"Remove the old data that a {title} service keeps",
+        Access.OWN,
+        do.prune,
+        arguments=(one_word("volume", "VOLUME", required=False),),
+        description=(
+            "An upgrade to another major version, a restore and an import keep what was there"
+            f" before: {of.noun}:info lists it. All of it goes unless VOLUME is named. Asks for the"
+            " name of the service on a terminal; --force does not ask."
         ),
     )
     if "grant" in of.manifest.commands:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import unicodedata
 from collections.abc import Iterator
+from dataclasses import asdict
 
 import click
 
@@ -15,6 +16,7 @@ from paas.cli.output import moment
 from paas.cli.parsing import Misused
 from paas.cli.service_commands import ServiceCommands, show
 from paas.cli.session import Session
+from paas.cli.size import size
 from paas.deploy.services import Wish
 from paas.model.env import parse_value
 from paas.model.limits import MIB
@@ -23,8 +25,8 @@ from paas.model.processes import parse_cpu_weight, parse_memory
 from paas.model.service import CPU_WEIGHT, Service
 
 FACTS = (
-    *("cpu-weight", "dsn", "exposed", "hostname", "id", "image", "internal-ip", "links"),
-    *("memory", "restarts", "status", "version", "volume"),
+    *("cpu-weight", "dsn", "exposed", "hostname", "id", "image", "internal-ip", "kept"),
+    *("links", "memory", "restarts", "status", "version", "volume"),
 )
 """What `info` can be asked for alone."""
 
@@ -94,9 +96,9 @@ class Life:
         found = self._of.find(session, service)
         names = [name.replace("_", "-") for name, given in wanted.items() if given]
         if form == "json":
-            session.output.json(self._facts(session, found))
+            session.output.json(self._json(session, found))
         elif names:
-            session.output.line(self._facts(session, found)[names[0]])
+            session.output.line(self._text(session, found)[names[0]])
         else:
             self._show(session, found)
 
@@ -105,16 +107,28 @@ class Life:
         every = session.store.services.list(self._of.noun)
         services = every if service is None else [self._of.find(session, service)]
         if form == "json":
-            facts = {one.name: self._facts(session, one) for one in services}
+            facts = {one.name: self._json(session, one) for one in services}
             session.output.json(facts if service is None else facts[service])
             return
         for one in services:
             self._show(session, one)
 
     def _show(self, session: Session, service: Service) -> None:
-        facts = self._facts(session, service).items()
-        rows = [(name.capitalize().replace("-", " "), value) for name, value in facts]
+        facts = self._text(session, service)
+        rows = [(name.capitalize().replace("-", " "), value) for name, value in facts.items()]
         show(session, f"{service.name} {self._of.noun} service information", rows)
+        if facts["kept"] != "-":
+            command = f"paas {self._of.noun}:prune {service.name}"
+            session.report.detail(f"What is kept is its old data. To remove it: {command}")
+
+    def _text(self, session: Session, service: Service) -> dict[str, str]:
+        kept = session.platform.service_copies.kept.of(service)
+        told = ", ".join(f"{one.volume} ({size(one.bytes)})" for one in kept)
+        return dict(sorted({**self._facts(session, service), "kept": told or "-"}.items()))
+
+    def _json(self, session: Session, service: Service) -> dict[str, object]:
+        kept = [asdict(one) for one in session.platform.service_copies.kept.of(service)]
+        return dict(sorted({**self._facts(session, service), "kept": kept}.items()))
 
     def _facts(self, session: Session, service: Service) -> dict[str, str]:
         platform = session.platform

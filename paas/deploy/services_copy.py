@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from paas.deploy.services import ServiceOperations
 from paas.deploy.services_candidate import Candidates
+from paas.deploy.services_kept import KeptVolumes
 from paas.deploy.services_link import ServiceLinks
 from paas.deploy.services_rotate import ServiceRotation
 from paas.deploy.services_talk import ServiceTalk
@@ -53,6 +54,11 @@ class ServiceCopies:
     def rotation(self) -> ServiceRotation:
         """Who changes passwords."""
         return ServiceRotation(self.services, self.talk, self.links)
+
+    @property
+    def kept(self) -> KeptVolumes:
+        """What services held before an upgrade or a restore."""
+        return KeptVolumes(self.services)
 
     def spool(self) -> AbstractContextManager[int]:
         """An unnamed file for a dump."""
@@ -129,6 +135,7 @@ class ServiceCopies:
                     candidate.service, actor=actor, report=report, whatever_database=True
                 )
         report.detail(f"What it held before is kept in the volume {old}")
+        report.detail(f"To remove it: {removal(service, old)}")
         if failed:
             raise AppsNotStarted(service, failed)
         return old
@@ -169,6 +176,7 @@ class ServiceCopies:
             )
         if old is not None:
             report.detail(f"The data of {manifest.title} {service.version} is kept in {old}")
+            report.detail(f"To remove it: {removal(service, old)}")
         return old
 
     def _in_place(self, current: Service, target: Service, report: Report) -> None:
@@ -220,6 +228,11 @@ class ServiceCopies:
             left = self.services.existing(service)
             if left.container == container:
                 self.services.router.lead(left, manifest)
+
+
+def removal(service: Service, volume: str) -> str:
+    """The command that removes what a service held before."""
+    return f"paas {service.plugin}:prune {service.name} {volume}"
 
 
 def summary(count: str) -> str:

@@ -33,7 +33,7 @@ SERVICE_VERBS = frozenset({
     "create", "destroy", "list", "exists", "info", "report", "set", "start", "stop", "restart",
     "pause", "connect", "enter", "logs", "export", "import", "link", "unlink", "links", "linked",
     "app-links", "promote", "expose", "unexpose", "certificate", "clone", "upgrade", "rotate",
-    "restore", "backup", "backup:list", "backup:verify", "backup:adopt", "backup:schedule",
+    "prune", "restore", "backup", "backup:list", "backup:verify", "backup:adopt", "backup:schedule",
     "backup:unschedule", "backup:auth",
 })  # fmt: skip
 """The commands that every datastore has, or could have: what `paas.cli.services` makes."""

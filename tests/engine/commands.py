@@ -212,6 +212,7 @@ ELSEWHERE = {
     "::test_an_upgrade_in_place_that_is_killed_goes_on",
     "kv:rotate": "engine/test_service_faults.py"
     "::test_a_rotation_killed_at_any_step_leaves_no_password_that_the_next_does_not_end",
+    "kv:prune": "each volume is renamed away, and deleted by who comes next as by storage:destroy",
     "kv:promote": "one transaction with the config, as kv:link",
     "up": "engine/test_services.py::test_up_is_idempotent_and_everything_is_detached",
     "down": "whoever ends it half-way ends it again",
