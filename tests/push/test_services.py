@@ -1074,6 +1074,11 @@ def test_an_exposed_database_speaks_tls_and_only_with_whom_it_may(
         psycopg.connect(f"{outside}?hostaddr=127.0.0.1&sslmode=disable")
     assert "leads to postgres-db" in notes.ssh(f"ports:add {{}} tcp:{port}:5000").failed().text
 
+    db.paas("expose", "--no-tls", "--allow", "127.0.0.1")
+    assert db.fact("exposed") == f"port {port} (without TLS) for 127.0.0.1"
+    with psycopg.connect(f"{outside}?hostaddr=127.0.0.1&sslmode=disable") as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+
     db.paas("expose", "--allow", "203.0.113.0/24")
     assert db.fact("exposed") == f"port {port} (TLS) for 203.0.113.0/24"
     with pytest.raises(psycopg.OperationalError, match="closed"):
