@@ -183,6 +183,8 @@ class Engine:
         What builds left stays while another is under way: `builder.recover` is for later.
         """
         self.cgroups.prepare()
+        for given_up in self.ranges.settle(self.rootfs.is_used):
+            self.rootfs.release(given_up)
         # Before the first build wants it; a disk that cannot be used is found out now.
         self.rootfs.idmapped(self.ranges.range_for(BUILD_OWNER))
         self.containers.recover()

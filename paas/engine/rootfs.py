@@ -167,6 +167,10 @@ class Rootfs:
             clone(Path(f"/proc/self/fd/{directory}"), target, user_range if shift else None)
         return target
 
+    def is_used(self, user_range: UserRange) -> bool:
+        """Whether the root of a container of that range is mounted."""
+        return bool(self._children(self._mounts / str(user_range.base)))
+
     def release(self, user_range: UserRange) -> None:
         """Unmount the tree of a range that nothing runs in any more; again is harmless."""
         for pin in self._children(self._pins / str(user_range.base)):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +52,10 @@ class _Block:
     def overlaps(self, start: int, count: int) -> bool:
         return start < self.start + self.count and self.start < start + count
 
+    def holds(self, user_range: UserRange) -> bool:
+        end = user_range.base + user_range.size
+        return self.start <= user_range.base and end <= self.start + self.count
+
 
 class UserRanges:
     """Hands out the ranges of one engine."""
@@ -78,6 +82,20 @@ class UserRanges:
                 self._db.execute("INSERT INTO user_ranges VALUES (?, ?)", (known.base, owner))
             return known
 
+    def settle(self, in_use: Callable[[UserRange], bool]) -> list[UserRange]:
+        """Have every range that has an owner registered here; those that were given up.
+
+        Subuid and subgid of a machine that the data were moved to say nothing of them. A block
+        that nobody else has there is registered again. Owners of another get new ranges, unless
+        theirs is `in_use`: nothing on disk has their ids. Raises `NoUserIds`.
+        """
+        with self._db.transaction():
+            given_up = [one for one in self._unregistered() if not in_use(one)]
+            for one in given_up:
+                values = (self._first_free().base, one.base)
+                self._db.execute("UPDATE user_ranges SET base = ? WHERE base = ?", values)
+            return given_up
+
     def release(self, owner: str) -> None:
         """Let the ids be used again: nothing on disk may still carry them."""
         self._db.execute("DELETE FROM user_ranges WHERE owner = ?", (owner,))
@@ -95,12 +113,30 @@ class UserRanges:
         return UserRange(rows[0]["base"]) if rows else None
 
     def _first_free(self) -> UserRange:
-        used = {row["base"] for row in self._db.execute("SELECT base FROM user_ranges")}
+        used = {one.base for one in self._used()}
         for block in self._blocks():
             for base in range(block.start, block.start + block.count, RANGE_SIZE):
                 if base not in used:
                     return UserRange(base)
         return UserRange(self._register_block())
+
+    def _used(self) -> list[UserRange]:
+        rows = self._db.execute("SELECT base FROM user_ranges ORDER BY base")
+        return [UserRange(row["base"]) for row in rows]
+
+    def _unregistered(self) -> list[UserRange]:
+        """Those in blocks that somebody else has here; blocks that nobody has become ours."""
+        found = []
+        for one in self._used():
+            # As they were handed out.
+            start = one.base - one.base % BLOCK_SIZE
+            if self._is_ours(one) or self._register_again(start):
+                continue
+            found.append(one)
+        return found
+
+    def _is_ours(self, user_range: UserRange) -> bool:
+        return any(block.holds(user_range) for block in self._blocks())
 
     def _blocks(self) -> list[_Block]:
         """Ours, if both tables have it: a line in one alone gives groups or users away."""
@@ -112,11 +148,26 @@ class UserRanges:
 
     def _register_block(self) -> int:
         with _password_lock(self._lock):
-            taken = [block for table in self._tables for block in _parse(_lines(table))]
-            start = _free_start(taken)
-            for table in self._tables:
-                _write(table, [*_lines(table), f"{self._user}:{start}:{BLOCK_SIZE}"])
+            # What our owners have is not free, though a machine they came to does not know it.
+            owned = [_Block(self._user, one.base, one.size) for one in self._used()]
+            start = _free_start([*self._registered(), *owned])
+            self._append(start)
             return start
+
+    def _register_again(self, start: int) -> bool:
+        """Register a block unless somebody has any of it; says whether it is ours now."""
+        with _password_lock(self._lock):
+            if any(block.overlaps(start, BLOCK_SIZE) for block in self._registered()):
+                return False
+            self._append(start)
+            return True
+
+    def _registered(self) -> list[_Block]:
+        return [block for table in self._tables for block in _parse(_lines(table))]
+
+    def _append(self, start: int) -> None:
+        for table in self._tables:
+            _write(table, [*_lines(table), f"{self._user}:{start}:{BLOCK_SIZE}"])
 
 
 def open_user_namespace(user_range: UserRange) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from paas.engine.userns import BLOCK_SIZE, RANGE_SIZE, NoUserIds, UserRanges
+from paas.engine.userns import BLOCK_SIZE, RANGE_SIZE, NoUserIds, UserRange, UserRanges
 from paas.host.database import Database
 from paas.model.layout import Layout
 
@@ -81,3 +81,55 @@ def test_unregistering_removes_our_lines_only(ranges: UserRanges, etc: Path) -> 
     ranges.unregister()
     assert (etc / "subuid").read_text() == "other:100000:65536\n"
     assert (etc / "subgid").read_text() == ""
+
+
+def moved(layout: Layout, etc: Path, *owners: str) -> UserRanges:
+    """The ranges of these owners, on a machine that has never heard of them."""
+    db = Database(layout.engine_database, files("paas.engine") / "migrations")
+    old = UserRanges(layout, db, etc=etc)
+    for owner in owners:
+        old.range_for(owner)
+    old.unregister()
+    return old
+
+
+def unused(_: UserRange) -> bool:
+    return False
+
+
+def test_on_another_machine_the_blocks_are_registered_again(layout: Layout, etc: Path) -> None:
+    ranges = moved(layout, etc, "build", "app:1")
+    before = [ranges.find(owner) for owner in ("build", "app:1")]
+    assert ranges.settle(unused) == []
+    assert [ranges.find(owner) for owner in ("build", "app:1")] == before
+    lines = [f"{layout.user}:{0x7000_0000}:{BLOCK_SIZE}"]
+    assert (etc / "subuid").read_text().splitlines() == lines
+    assert (etc / "subgid").read_text().splitlines() == lines
+    assert ranges.settle(unused) == []
+    assert (etc / "subuid").read_text().splitlines() == lines
+
+
+def test_ids_that_another_machine_gave_to_somebody_are_left_to_them(
+    layout: Layout, etc: Path
+) -> None:
+    ranges = moved(layout, etc, "build", "app:1")
+    (etc / "subgid").write_text(f"podman:{0x7000_0000 + 100}:65536\n")
+    before = [UserRange(0x7000_0000), UserRange(0x7000_0000 + RANGE_SIZE)]
+    assert ranges.settle(unused) == before
+    after = [UserRange(0x7100_0000), UserRange(0x7100_0000 + RANGE_SIZE)]
+    assert [ranges.find(owner) for owner in ("build", "app:1")] == after
+    assert ranges.settle(unused) == []
+
+
+def test_a_range_that_is_in_use_is_kept(layout: Layout, etc: Path) -> None:
+    ranges = moved(layout, etc, "build", "app:1")
+    (etc / "subuid").write_text(f"podman:{0x7000_0000}:65536\n")
+    busy = ranges.find("app:1")
+    assert ranges.settle(lambda one: one == busy) == [UserRange(0x7000_0000)]
+    assert ranges.find("app:1") == busy
+    assert ranges.find("build") == UserRange(0x7100_0000)
+
+
+def test_a_new_owner_on_another_machine_gets_nobody_elses_range(layout: Layout, etc: Path) -> None:
+    ranges = moved(layout, etc, "build", "app:1")
+    assert ranges.range_for("app:2").base == 0x7100_0000
