@@ -11,7 +11,7 @@ import fcntl
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from paas.errors import PaasError
@@ -143,6 +143,9 @@ class Quotas:
             if not _is_ours(project):
                 free = (each for each in range(FIRST, LAST) if not projects.usage(top, each).inodes)
                 project = next(free)
+                with suppress(OSError):
+                    # Where it comes from, an archive that keeps attributes, it had a project.
+                    os.removexattr(top, MARK)
                 # The bound of what was there before is no bound of this.
                 projects.limit(top, project, 0, 0)
                 projects.assign(top, project, directory=True)

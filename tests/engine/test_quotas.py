@@ -321,6 +321,28 @@ def test_a_quota_outlives_a_restart_of_the_machine(paas: Paas | None, bounded: D
         shutil.rmtree(again.folder)
 
 
+def test_a_volume_out_of_an_archive_counts_from_the_start(
+    paas: Paas | None, bounded: Disk | None
+) -> None:
+    """As on another machine: tar brings the attribute of the project, and no project."""
+    if paas is None or bounded is None:
+        return
+    assert paas("storage:create", "data", "--quota", "8m", "--mode", "777").code == 0
+    write(volume(paas), 2 * MIB)
+    archive = paas.layout.root / "archive"
+    tar = ["tar", "-C", volume(paas).parent, "--xattrs", "--xattrs-include=*", "-f", archive]
+    subprocess.run([*tar, "-c", volume(paas).name], check=True)
+    shutil.rmtree(volume(paas))
+    eventually(lambda: not bounded.used())
+    subprocess.run([*tar, "-x"], check=True)
+    assert paas.platform.storage.unbounded() == ["data"]
+
+    assert swept(paas, bounded) == [8 * MIB]
+    assert paas.platform.storage.unbounded() == []
+    assert 2 * MIB <= shown(paas)[0] < 3 * MIB
+    assert refused(lambda: write(volume(paas), 7 * MIB, "more"))
+
+
 def test_a_restored_volume_keeps_its_quota_and_takes_no_more(paas: Paas | None) -> None:
     if paas is None:
         return
