@@ -103,6 +103,7 @@ class Local:
 
     def _start_network(self) -> None:
         network = self._parts.engine.network
+        network.prefix.settle()
         network.ensure()
         resolver = network.resolver
         if resolver.current:

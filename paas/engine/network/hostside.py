@@ -164,6 +164,13 @@ def host_networks() -> list[IPv4Network]:
         return [*routed, *(address.network for address in net.addresses())]
 
 
+def networks_beside(prefix: IPv4Network) -> list[IPv4Network]:
+    """What the host has a route to, but for the default one and ours, which leads nowhere."""
+    with Netlink() as net:
+        routes = [route for route in net.routes() if not route.is_default]
+    return [one.target for one in routes if one.link is not None or one.target != prefix]
+
+
 def keep_router_advertisements(interface: str) -> None:
     """Go on accepting IPv6 routers on an interface that is about to forward.
 

@@ -6,7 +6,7 @@ from functools import cached_property
 from ipaddress import IPv4Network
 
 from paas.engine.network.addresses import Plan
-from paas.engine.network.hostside import host_networks
+from paas.engine.network.hostside import host_networks, networks_beside
 from paas.engine.network.reservations import Claim, Reservations
 from paas.host.database import Database
 from paas.model.layout import Layout
@@ -19,6 +19,7 @@ class ChosenPrefix:
 
     def __init__(self, db: Database, layout: Layout) -> None:
         self._db = db
+        self._observed = layout.network_database
         self._claim = Claim(layout.id, layout.engine_database)
 
     @property
@@ -40,6 +41,21 @@ class ChosenPrefix:
             prefix = self.reservations.choose(host_networks(), self._claim)
             self._db.execute("INSERT INTO network (id, prefix) VALUES (1, ?)", (str(prefix),))
         return Plan(prefix)
+
+    def settle(self) -> None:
+        """Choose again where another network of this host is in the way of it: the data were
+        moved here, or the host was. Only before anything has an address. Raises `PrefixesTaken`.
+        """
+        if self._observed.exists():
+            return
+        with self._db.transaction():
+            for row in self._db.execute(_QUERY):
+                prefix = IPv4Network(row["prefix"])
+                if any(other.overlaps(prefix) for other in networks_beside(prefix)):
+                    self.reservations.release(prefix, self._claim)
+                    prefix = self.reservations.choose(host_networks(), self._claim)
+                    self._db.execute("UPDATE network SET prefix = ?", (str(prefix),))
+                    self.__dict__.pop("plan", None)
 
     def hold(self) -> None:
         """There is a route to it now; the claim stays while the PaaS is stopped."""

@@ -218,6 +218,29 @@ def test_a_prefix_that_something_else_took_later_is_named(world: World) -> None:
         world.network.ensure()
 
 
+def test_where_the_prefix_is_anothers_a_network_that_comes_there_takes_another(
+    bare_world: World,
+) -> None:
+    network = bare_world.network
+    before = network.plan.prefix
+    network.prefix.settle()
+    assert network.plan.prefix == before
+    with Netlink() as net:
+        up = net.link("up0")
+        assert up
+        net.set_route(Route(IPv4Network(f"{before[512]}/24"), link=up.index))
+    network.prefix.settle()
+    assert not network.plan.prefix.overlaps(before)
+    network.ensure()
+    chosen = network.plan.prefix
+
+    # What has addresses keeps them.
+    with Netlink() as net:
+        net.set_route(Route(IPv4Network(f"{chosen[512]}/24"), link=up.index))
+    network.prefix.settle()
+    assert network.plan.prefix == chosen
+
+
 def test_teardown_leaves_nothing_on_the_host(bare_world: World) -> None:
     with Netlink() as net:
         links, routes = net.links(), net.routes()
