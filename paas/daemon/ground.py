@@ -8,6 +8,7 @@ import pwd
 from dataclasses import dataclass
 from pathlib import Path
 
+from paas.daemon.owners import settle_owners
 from paas.host.processes import run
 from paas.model.layout import Layout
 
@@ -85,6 +86,7 @@ def prepare(layout: Layout) -> None:
         path.mkdir(parents=True, exist_ok=True)
         os.chown(path, 0, 0)
         path.chmod(mode)
+    settle_owners(layout)
     link_keys(layout)
 
 
