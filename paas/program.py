@@ -37,6 +37,7 @@ from paas.daemon.resident import Resident
 from paas.daemon.services import Services
 from paas.daemon.trial import Trial
 from paas.daemon.upgrade import Upgrade
+from paas.daemon.whereabouts import Whereabouts
 from paas.deploy.api import Platform
 from paas.deploy.parts import Parts
 from paas.engine import holder
@@ -104,6 +105,7 @@ def serve(layout: Layout, argv: Sequence[str]) -> int:
         log(str(error))
         return error.code
     settle_upgrade(layout, argv, lambda: None)  # no other paasd runs: the lock is ours
+    Whereabouts(layout).entered()
     # Open before the slow part: who comes during a restart waits in the socket's queue.
     listener = door.open_door(layout, lock)
     import_everything()

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import paas
 from paas.daemon.background import Background, NotStarted
+from paas.daemon.whereabouts import Whereabouts
 from paas.deploy.parts import Parts
 from paas.deploy.services_route import OWNER as SERVICES
 from paas.engine.container import Container
@@ -62,6 +63,9 @@ class Local:
         if name == "instances":
             self.stop_instances()
             self.background(name).stop()
+            # The last that has data open, unless paasd is about to start them again.
+            if not self._paasd_ready():
+                Whereabouts(self._layout).left()
         elif name == "proxy":
             self._parts.proxy.stop()
         elif name == "network":

@@ -13,6 +13,7 @@ from pathlib import Path
 from paas.daemon import ground
 from paas.daemon.local import Local
 from paas.daemon.systemd import Systemd
+from paas.daemon.whereabouts import Whereabouts
 from paas.deploy.parts import Parts
 from paas.engine.holder import holds
 from paas.errors import PaasError
@@ -49,7 +50,11 @@ class Services:
         return NAMES
 
     def prepare(self) -> None:
-        """Make users, directories and, where systemd runs the machine, the units."""
+        """Make users, directories and, where systemd runs the machine, the units.
+
+        Raises `NotWhole` where the data are a copy of which something is missing.
+        """
+        Whereabouts(self._layout).check()
         ground.prepare(self._layout)
         if self._systemd.wanted:
             self._systemd.install()

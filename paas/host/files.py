@@ -22,10 +22,16 @@ _UNFINISHED = re.compile(r"\..+\.([0-9]+)\.[0-9a-f]{8}")
 SAME_MOUNT = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_XDEV | syscalls.RESOLVE_NO_SYMLINKS
 
 
-def write_atomic(path: Path, data: str | bytes, mode: int = 0o600) -> None:
+def write_atomic(
+    path: Path,
+    data: str | bytes,
+    mode: int = 0o600,
+    *,
+    prepare: Callable[[int], object] = lambda _: None,
+) -> None:
     """Replace `path` by a file of `data`: a reader sees the old or the new one, whole.
 
-    On disk before it returns. The directory must exist.
+    On disk before it returns. The directory must exist. `prepare` is given its descriptor.
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -35,6 +41,7 @@ def write_atomic(path: Path, data: str | bytes, mode: int = 0o600) -> None:
             os.fchmod(fd, mode)  # not narrowed by the umask
             file.write(data.encode() if isinstance(data, str) else data)
             file.flush()
+            prepare(fd)
             os.fsync(fd)
         beside.replace(path)
     except BaseException:

@@ -53,6 +53,11 @@ class Layout:
         return self.root / "secret.key"
 
     @property
+    def machine(self) -> Path:
+        """Where the data were last, and whether they were in use (`paas.daemon.whereabouts`)."""
+        return self.root / "machine.json"
+
+    @property
     def engine(self) -> Path:
         return self.root / "engine"
 

@@ -1,0 +1,94 @@
+"""On which machine the data were last, and whether all of them came from there.
+
+The file says so, and an attribute of it the same: a copy that was made without attributes has
+lost those of layers too, by which files that an upper one removed are hidden.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from paas.errors import PaasError
+from paas.host.files import write_atomic
+from paas.model.layout import Layout
+
+MARK = "trusted.paas.machine"
+MACHINE_ID = Path("/etc/machine-id")
+
+
+class NotWhole(PaasError):
+    """The data are a copy of which something is missing."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A machine (machine-id(5)), and whether the server has data open there."""
+
+    machine: str
+    running: bool
+
+
+class Whereabouts:
+    """The record of one PaaS, below its root."""
+
+    def __init__(self, layout: Layout, machine_id: Path = MACHINE_ID) -> None:
+        self._root = layout.root
+        self._path = layout.machine
+        self._machine_id = machine_id
+
+    def check(self) -> None:
+        """Raises `NotWhole` for a copy that nothing should be started on."""
+        try:
+            text = self._path.read_text()
+        except FileNotFoundError:
+            # Nothing has run here yet, or a version that wrote none.
+            return
+        if self._attribute() != text:
+            raise self._not_whole(
+                "was copied without its extended attributes, which images and quotas need",
+                "Copy it again as the README says, with --xattrs-include='*' on both ends.",
+            )
+        last = Place(**json.loads(text))
+        if last.running and last.machine != self._machine():
+            raise self._not_whole(
+                "was copied from a server that ran: its databases may be torn",
+                "Stop that one (paas down) and copy it again.",
+            )
+
+    def entered(self) -> None:
+        """The server runs here: what is copied from now on is not whole."""
+        self._write(Place(self._machine(), running=True))
+
+    def left(self) -> None:
+        """Everything is stopped: it can be copied."""
+        self._write(Place(self._machine(), running=False))
+
+    def _write(self, place: Place) -> None:
+        text = json.dumps(asdict(place))
+        if self._path.exists() and self._path.read_text() == text == self._attribute():
+            return
+        write_atomic(
+            self._path, text, 0o600, prepare=lambda fd: os.setxattr(fd, MARK, text.encode())
+        )
+
+    def _attribute(self) -> str | None:
+        try:
+            return os.getxattr(self._path, MARK).decode()
+        except OSError as error:
+            if error.errno == errno.ENODATA:
+                return None
+            raise
+
+    def _machine(self) -> str:
+        try:
+            return self._machine_id.read_text().strip()
+        except FileNotFoundError:
+            return ""
+
+    def _not_whole(self, why: str, remedy: str) -> NotWhole:
+        last = f"Should there be no other copy, use this one: rm {self._path}"
+        return NotWhole(f"{self._root} {why}", resolution=f"{remedy} {last}")

@@ -1,0 +1,70 @@
+"""Copies of a server's data: which of them a server may be started on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from paas.daemon.whereabouts import MARK, NotWhole, Whereabouts
+from paas.host.files import remove_tree
+from paas.model.layout import Layout
+
+
+@pytest.fixture
+def layout() -> Iterator[Layout]:
+    # On a disk as servers have it, with attributes that are root's alone.
+    root = Path(tempfile.mkdtemp(prefix="paas-test-", dir="/var/tmp"))
+    yield Layout(root)
+    remove_tree(root)
+
+
+def at(layout: Layout, machine: str) -> Whereabouts:
+    """The record, seen from a machine."""
+    identity = layout.root / f"{machine}-id"
+    identity.write_text(f"{machine}\n")
+    return Whereabouts(layout, identity)
+
+
+def test_a_copy_of_a_server_that_ran_is_refused_elsewhere(layout: Layout) -> None:
+    at(layout, "old").entered()
+    with pytest.raises(NotWhole, match="from a server that ran") as caught:
+        at(layout, "new").check()
+    assert "paas down" in caught.value.resolution
+    # Where the old machine is gone there is no better one.
+    assert caught.value.resolution.endswith(f"rm {layout.machine}")
+    layout.machine.unlink()
+    at(layout, "new").check()
+
+
+def test_a_server_that_lost_its_power_starts_again(layout: Layout) -> None:
+    at(layout, "old").check()
+    at(layout, "old").entered()
+    at(layout, "old").check()
+
+
+def test_a_copy_of_a_server_that_was_stopped_is_taken(layout: Layout) -> None:
+    at(layout, "old").entered()
+    at(layout, "old").left()
+    at(layout, "new").check()
+    at(layout, "new").entered()
+    with pytest.raises(NotWhole):
+        at(layout, "old").check()
+
+
+def test_a_copy_without_extended_attributes_is_refused(layout: Layout) -> None:
+    at(layout, "old").left()
+    shutil.copyfile(layout.machine, layout.root / "copy")
+    (layout.root / "copy").rename(layout.machine)
+    with pytest.raises(NotWhole, match="without its extended attributes"):
+        at(layout, "old").check()
+    at(layout, "old").left()
+    os.removexattr(layout.machine, MARK)
+    with pytest.raises(NotWhole, match="without its extended attributes"):
+        at(layout, "new").check()
+    at(layout, "new").entered()
+    at(layout, "new").check()
