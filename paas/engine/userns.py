@@ -126,17 +126,17 @@ class UserRanges:
 
     def _unregistered(self) -> list[UserRange]:
         """Those in blocks that somebody else has here; blocks that nobody has become ours."""
-        found = []
+        found, ours = [], self._blocks()
         for one in self._used():
-            # As they were handed out.
-            start = one.base - one.base % BLOCK_SIZE
-            if self._is_ours(one) or self._register_again(start):
+            if any(block.holds(one) for block in ours):
                 continue
-            found.append(one)
+            # As it was handed out.
+            start = one.base - one.base % BLOCK_SIZE
+            if self._register_again(start):
+                ours.append(_Block(self._user, start, BLOCK_SIZE))
+            else:
+                found.append(one)
         return found
-
-    def _is_ours(self, user_range: UserRange) -> bool:
-        return any(block.holds(user_range) for block in self._blocks())
 
     def _blocks(self) -> list[_Block]:
         """Ours, if both tables have it: a line in one alone gives groups or users away."""
