@@ -52,7 +52,7 @@ class Services:
     def prepare(self) -> None:
         """Make users, directories and, where systemd runs the machine, the units.
 
-        Raises `NotWhole` where the data are a copy of which something is missing.
+        Raises `UnusableCopy`.
         """
         Whereabouts(self._layout).check()
         ground.prepare(self._layout)

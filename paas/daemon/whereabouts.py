@@ -9,6 +9,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import platform
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,15 +22,16 @@ MARK = "trusted.paas.machine"
 MACHINE_ID = Path("/etc/machine-id")
 
 
-class NotWhole(PaasError):
-    """The data are a copy of which something is missing."""
+class UnusableCopy(PaasError):
+    """The data are a copy that nothing should be started on."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """A machine (machine-id(5)), and whether the server has data open there."""
+    """A machine (machine-id(5), `uname -m`), and whether the server has data open there."""
 
     machine: str
+    architecture: str
     running: bool
 
 
@@ -41,31 +44,37 @@ class Whereabouts:
         self._machine_id = machine_id
 
     def check(self) -> None:
-        """Raises `NotWhole` for a copy that nothing should be started on."""
+        """Raises `UnusableCopy` for a copy that nothing should be started on."""
         try:
             text = self._path.read_text()
         except FileNotFoundError:
             # Nothing has run here yet, or a version that wrote none.
             return
         if self._attribute() != text:
-            raise self._not_whole(
+            raise self._refusal(
                 "was copied without its extended attributes, which images and quotas need",
                 "Copy it again as the README says, with --xattrs-include='*' on both ends.",
             )
         last = Place(**json.loads(text))
-        if last.running and last.machine != self._machine():
-            raise self._not_whole(
+        here = self._here(running=False)
+        if last.architecture != here.architecture:
+            raise self._refusal(
+                f"has images for {last.architecture}, and this machine is {here.architecture}",
+                "Move it to a machine of that architecture.",
+            )
+        if last.running and last.machine != here.machine:
+            raise self._refusal(
                 "was copied from a server that ran: its databases may be torn",
                 "Stop that one (paas down) and copy it again.",
             )
 
     def entered(self) -> None:
         """The server runs here: what is copied from now on is not whole."""
-        self._write(Place(self._machine(), running=True))
+        self._write(self._here(running=True))
 
     def left(self) -> None:
         """Everything is stopped: it can be copied."""
-        self._write(Place(self._machine(), running=False))
+        self._write(self._here(running=False))
 
     def _write(self, place: Place) -> None:
         text = json.dumps(asdict(place))
@@ -83,12 +92,12 @@ class Whereabouts:
                 return None
             raise
 
-    def _machine(self) -> str:
-        try:
-            return self._machine_id.read_text().strip()
-        except FileNotFoundError:
-            return ""
+    def _here(self, *, running: bool) -> Place:
+        machine = ""
+        with suppress(FileNotFoundError):
+            machine = self._machine_id.read_text().strip()
+        return Place(machine, platform.machine(), running)
 
-    def _not_whole(self, why: str, remedy: str) -> NotWhole:
+    def _refusal(self, why: str, remedy: str) -> UnusableCopy:
         last = f"Should there be no other copy, use this one: rm {self._path}"
-        return NotWhole(f"{self._root} {why}", resolution=f"{remedy} {last}")
+        return UnusableCopy(f"{self._root} {why}", resolution=f"{remedy} {last}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from paas.daemon.whereabouts import MARK, NotWhole, Whereabouts
+from paas.daemon.whereabouts import MARK, UnusableCopy, Whereabouts
 from paas.host.files import remove_tree
 from paas.model.layout import Layout
 
@@ -32,7 +33,7 @@ def at(layout: Layout, machine: str) -> Whereabouts:
 
 def test_a_copy_of_a_server_that_ran_is_refused_elsewhere(layout: Layout) -> None:
     at(layout, "old").entered()
-    with pytest.raises(NotWhole, match="from a server that ran") as caught:
+    with pytest.raises(UnusableCopy, match="from a server that ran") as caught:
         at(layout, "new").check()
     assert "paas down" in caught.value.resolution
     # Where the old machine is gone there is no better one.
@@ -52,7 +53,7 @@ def test_a_copy_of_a_server_that_was_stopped_is_taken(layout: Layout) -> None:
     at(layout, "old").left()
     at(layout, "new").check()
     at(layout, "new").entered()
-    with pytest.raises(NotWhole):
+    with pytest.raises(UnusableCopy):
         at(layout, "old").check()
 
 
@@ -60,11 +61,20 @@ def test_a_copy_without_extended_attributes_is_refused(layout: Layout) -> None:
     at(layout, "old").left()
     shutil.copyfile(layout.machine, layout.root / "copy")
     (layout.root / "copy").rename(layout.machine)
-    with pytest.raises(NotWhole, match="without its extended attributes"):
+    with pytest.raises(UnusableCopy, match="without its extended attributes"):
         at(layout, "old").check()
     at(layout, "old").left()
     os.removexattr(layout.machine, MARK)
-    with pytest.raises(NotWhole, match="without its extended attributes"):
+    with pytest.raises(UnusableCopy, match="without its extended attributes"):
         at(layout, "new").check()
     at(layout, "new").entered()
     at(layout, "new").check()
+
+
+def test_images_of_another_architecture_are_named(layout: Layout) -> None:
+    at(layout, "old").left()
+    text = layout.machine.read_text().replace(platform.machine(), "riscv64")
+    layout.machine.write_text(text)
+    os.setxattr(layout.machine, MARK, text.encode())
+    with pytest.raises(UnusableCopy, match=f"for riscv64, and this machine is {platform.machine()}"):
+        at(layout, "new").check()
