@@ -286,7 +286,11 @@ class Proxy:
         reason = self._test(tree)
         if reason is None:
             return tree
-        raise ProxyBroken("nginx refuses even an empty configuration", [reason])
+        raise ProxyBroken(
+            "nginx refuses even an empty configuration",
+            [reason],
+            "If it is an address that this machine does not have: paas up --http-address ADDRESS",
+        )
 
     def _is_live(self, tree: Tree) -> bool:
         """Whether the tree is the current one and, if nginx runs, the one it runs."""

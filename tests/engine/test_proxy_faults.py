@@ -51,6 +51,16 @@ def proxy(running: Proxy) -> Iterator[Proxy]:
         yield running
 
 
+def test_an_address_that_the_machine_does_not_have_is_named() -> None:
+    """As of data that come from another one."""
+    with own_network(), own_root() as elsewhere:
+        proxy = Proxy(elsewhere, lambda: Listening(address="203.0.113.7", http_port=PORT))
+        with pytest.raises(PaasError, match="nginx refuses") as caught:
+            proxy.start()
+    assert f"203.0.113.7:{PORT} failed" in caught.value.details[0]
+    assert caught.value.resolution.endswith("paas up --http-address ADDRESS")
+
+
 def status_of(answer: bytes) -> int:
     """0 for a closed connection."""
     return int(answer.split(b" ")[1]) if answer else 0
