@@ -58,7 +58,7 @@ class Server(Protocol):
     def names(self) -> Sequence[str]:
         """The services, in the order they start."""
 
-    def prepare(self) -> None:
+    def prepare(self, report: Report) -> None:
         """Make users and directories."""
 
     def up(self, names: Iterable[str], report: Report) -> None:
@@ -142,7 +142,7 @@ class Commands:
         if restart is not None:
             server.restart(restart)
             return
-        server.prepare()
+        server.prepare(session.report)
         _keep(session, HTTP_PORT, http_port)
         _keep(session, HTTPS_PORT, https_port)
         _keep(session, HTTP_ADDRESS, http_address)

@@ -49,12 +49,14 @@ class Services:
         """The services, in the order they start."""
         return NAMES
 
-    def prepare(self) -> None:
+    def prepare(self, report: Report) -> None:
         """Make users, directories and, where systemd runs the machine, the units.
 
         Raises `UnusableCopy`.
         """
-        Whereabouts(self._layout).check()
+        if Whereabouts(self._layout).check():
+            report.warn("The data come from another machine: have the names of apps lead to this")
+            report.warn("one now, or give them another domain: paas up --domain DOMAIN")
         ground.prepare(self._layout)
         if self._systemd.wanted:
             self._systemd.install()

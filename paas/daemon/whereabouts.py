@@ -43,20 +43,19 @@ class Whereabouts:
         self._path = layout.machine
         self._machine_id = machine_id
 
-    def check(self) -> None:
-        """Raises `UnusableCopy` for a copy that nothing should be started on."""
+    def check(self) -> bool:
+        """Whether the data were last on another machine. Raises `UnusableCopy`."""
         try:
             text = self._path.read_text()
         except FileNotFoundError:
             # Nothing has run here yet, or a version that wrote none.
-            return
+            return False
         if self._attribute() != text:
             raise self._refusal(
                 "was copied without its extended attributes, which images and quotas need",
                 "Copy it again as the README says, with --xattrs-include='*' on both ends.",
             )
-        last = Place(**json.loads(text))
-        here = self._here(running=False)
+        last, here = Place(**json.loads(text)), self._here(running=False)
         if last.architecture != here.architecture:
             raise self._refusal(
                 f"has images for {last.architecture}, and this machine is {here.architecture}",
@@ -67,6 +66,7 @@ class Whereabouts:
                 "was copied from a server that ran: its databases may be torn",
                 "Stop that one (paas down) and copy it again.",
             )
+        return last.machine != here.machine
 
     def entered(self) -> None:
         """The server runs here: what is copied from now on is not whole."""

@@ -43,15 +43,16 @@ def test_a_copy_of_a_server_that_ran_is_refused_elsewhere(layout: Layout) -> Non
 
 
 def test_a_server_that_lost_its_power_starts_again(layout: Layout) -> None:
-    at(layout, "old").check()
+    assert not at(layout, "old").check()
     at(layout, "old").entered()
-    at(layout, "old").check()
+    assert not at(layout, "old").check()
 
 
 def test_a_copy_of_a_server_that_was_stopped_is_taken(layout: Layout) -> None:
     at(layout, "old").entered()
     at(layout, "old").left()
-    at(layout, "new").check()
+    assert not at(layout, "old").check()
+    assert at(layout, "new").check()
     at(layout, "new").entered()
     with pytest.raises(UnusableCopy):
         at(layout, "old").check()
@@ -76,5 +77,7 @@ def test_images_of_another_architecture_are_named(layout: Layout) -> None:
     text = layout.machine.read_text().replace(platform.machine(), "riscv64")
     layout.machine.write_text(text)
     os.setxattr(layout.machine, MARK, text.encode())
-    with pytest.raises(UnusableCopy, match=f"for riscv64, and this machine is {platform.machine()}"):
+    with pytest.raises(
+        UnusableCopy, match=f"for riscv64, and this machine is {platform.machine()}"
+    ):
         at(layout, "new").check()

@@ -60,7 +60,7 @@ class World:
         self.services = Services(self.parts)
 
     def prepare(self) -> None:
-        self.services.prepare()
+        self.services.prepare(Silent())
         self.port = free_port()
         for setting, value in (
             (HTTP_PORT, str(self.port)),

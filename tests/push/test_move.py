@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 import redis
 
 from paas.daemon import ground
+from paas.daemon.whereabouts import MARK
 from paas.engine.engine import Engine
 from paas.engine.userns import RANGE_SIZE
 from paas.host.files import remove_tree
@@ -139,6 +141,14 @@ def in_use(server: Server) -> bool:
     return bool(json.loads(server.layout.machine.read_text())["running"])
 
 
+def come_from_elsewhere(server: Server) -> None:
+    """All that tells this machine from the one before is its id (machine-id(5))."""
+    path = server.layout.machine
+    text = path.read_text().replace(Path("/etc/machine-id").read_text().strip(), "0" * 32)
+    path.write_text(text)
+    os.setxattr(path, MARK, text.encode())
+
+
 def stock(server: Server) -> App:
     """An app with config, a volume and a database, all of which have something in them."""
     app, cache = new_app(server, "moved"), Database.create(server, "redis", "cache")
@@ -164,6 +174,7 @@ def test_a_server_is_moved_with_all_that_it_has(server: Server, stranger: str) -
     assert in_use(server)
     server.down().ok()
     assert not in_use(server)
+    come_from_elsewhere(server)
     tar(readme(server, "c"))
 
     leave(server)
@@ -175,7 +186,8 @@ def test_a_server_is_moved_with_all_that_it_has(server: Server, stranger: str) -
     assert not server.layout.run.exists()
     remove_tree(server.layout.root)
     tar(readme(server, "x"))
-    server.up()
+    assert "come from another machine" in server.up().err
+    assert "come from another machine" not in server.up().err
 
     eventually(lambda: page(app) == ALL)
     assert app.ssh("config:export {}").ok().out == environment

@@ -29,7 +29,7 @@ class RecordingServer:
     told: list[object] = field(default_factory=list)
     names: Sequence[str] = NAMES
 
-    def prepare(self) -> None:
+    def prepare(self, report: Report) -> None:
         self.told.append("prepare")
 
     def up(self, names: Iterable[str], report: Report) -> None:
