@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cached_property
 from ipaddress import IPv4Network
 
-from paas.engine.network.addresses import Plan
+from paas.engine.network.addresses import Plan, PrefixesTaken
 from paas.engine.network.hostside import host_networks, networks_beside
 from paas.engine.network.reservations import Claim, Reservations
 from paas.host.database import Database
@@ -44,17 +45,17 @@ class ChosenPrefix:
 
     def settle(self) -> None:
         """Choose again where another network of this host is in the way of it: the data were
-        moved here, or the host was. Only before anything has an address. Raises `PrefixesTaken`.
+        moved here, or the host was. Only before anything has an address, and while one is free.
         """
         if self._observed.exists():
             return
-        with self._db.transaction():
+        with suppress(PrefixesTaken), self._db.transaction():
             for row in self._db.execute(_QUERY):
-                prefix = IPv4Network(row["prefix"])
-                if any(other.overlaps(prefix) for other in networks_beside(prefix)):
-                    self.reservations.release(prefix, self._claim)
-                    prefix = self.reservations.choose(host_networks(), self._claim)
-                    self._db.execute("UPDATE network SET prefix = ?", (str(prefix),))
+                before = IPv4Network(row["prefix"])
+                if any(other.overlaps(before) for other in networks_beside(before)):
+                    chosen = self.reservations.choose(host_networks(), self._claim)
+                    self._db.execute("UPDATE network SET prefix = ?", (str(chosen),))
+                    self.reservations.release(before, self._claim)
                     self.__dict__.pop("plan", None)
 
     def hold(self) -> None:

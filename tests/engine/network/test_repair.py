@@ -241,6 +241,18 @@ def test_where_the_prefix_is_anothers_a_network_that_comes_there_takes_another(
     assert network.plan.prefix == chosen
 
 
+def test_where_no_prefix_is_free_what_is_in_the_way_is_named(bare_world: World) -> None:
+    before = bare_world.network.plan.prefix
+    with Netlink() as net:
+        up = net.link("up0")
+        assert up
+        net.set_route(Route(IPv4Network("10.0.0.0/8"), link=up.index))
+    bare_world.network.prefix.settle()
+    assert bare_world.network.plan.prefix == before
+    with pytest.raises(PrefixTaken, match=r"10\.0\.0\.0/8"):
+        bare_world.network.ensure()
+
+
 def test_teardown_leaves_nothing_on_the_host(bare_world: World) -> None:
     with Netlink() as net:
         links, routes = net.links(), net.routes()
