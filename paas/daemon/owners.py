@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -16,24 +17,21 @@ from paas.host.files import open_directory
 from paas.host.walk import Walk
 from paas.model.layout import Layout
 
-PLACES = ("repos/*", "buildpacks/*", "deploys/*/*", "git/*")
+PLACES = ("repos/*/*", "repos/*", "buildpacks/*", "deploys/*/*", "git/*")
+"""What is looked at; all below what is found to be somebody else's is."""
 
 
 def settle_owners(layout: Layout) -> None:
     """Give the git user what is the git user's; cheap where it is already.
 
-    Whatever names a thing to be looked at is given away last: killed half-way, the next call
-    ends it.
+    What is looked at is given last: killed half-way, the next call ends it.
     """
     user = pwd.getpwnam(layout.git_user)
     owners = _Owners(user.pw_uid, user.pw_gid)
-    for path in _found(layout):
-        status = path.lstat()
-        if not owners.are_of(status):
-            continue
+    for path, status in _foreign(layout, owners):
         parent = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            if path.is_dir() and not path.is_symlink():
+            if stat.S_ISDIR(status.st_mode):
                 for place, name, found in Walk(open_directory(parent, path.name)):
                     owners.give(place, name, found)
             owners.give(parent, path.name, status)
@@ -41,9 +39,14 @@ def settle_owners(layout: Layout) -> None:
             os.close(parent)
 
 
-def _found(layout: Layout) -> Iterator[Path]:
+def _foreign(layout: Layout, owners: _Owners) -> Iterator[tuple[Path, os.stat_result]]:
     for pattern in PLACES:
-        yield from layout.root.glob(pattern)
+        for path in layout.root.glob(pattern):
+            # Where the server runs already, deploys end meanwhile.
+            with suppress(FileNotFoundError):
+                status = path.lstat()
+                if not owners.belongs(status):
+                    yield path, status
 
 
 class _Owners:
@@ -52,15 +55,14 @@ class _Owners:
     def __init__(self, uid: int, gid: int) -> None:
         self._uid, self._gid = uid, gid
 
-    def are_of(self, status: os.stat_result) -> bool:
-        """Whether somebody else has any of it."""
-        return self._wanted(status) != (status.st_uid, status.st_gid)
+    def belongs(self, status: os.stat_result) -> bool:
+        """Whether nobody else has any of it."""
+        return self._wanted(status) == (status.st_uid, status.st_gid)
 
     def give(self, parent: int, name: str, status: os.stat_result) -> None:
-        wanted = self._wanted(status)
-        if wanted != (status.st_uid, status.st_gid):
-            with suppress(FileNotFoundError):
-                os.chown(name, *wanted, dir_fd=parent, follow_symlinks=False)
+        if not self.belongs(status):
+            wanted = self._wanted(status)
+            os.chown(name, *wanted, dir_fd=parent, follow_symlinks=False)
 
     def _wanted(self, status: os.stat_result) -> tuple[int, int]:
         return (

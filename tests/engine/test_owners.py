@@ -80,7 +80,13 @@ def test_the_git_user_has_its_files_again_and_roots_stay_roots(layout: Layout) -
 
 def test_what_a_killed_start_did_half_is_ended_by_the_next(layout: Layout) -> None:
     wanted = moved(layout)
-    own = wanted["repos/1.git/objects"]
-    os.chown(layout.repo(1) / "objects", *own)
+    os.chown(layout.repo(1) / "objects/pack", *wanted["repos/1.git/objects"])
     ground.prepare(layout)
+    assert tree(layout) == wanted
+
+
+def test_a_group_that_has_the_same_number_hides_nothing(layout: Layout) -> None:
+    wanted = moved(layout)
+    os.chown(layout.repo(1), *wanted["repos/1.git"])
+    settle_owners(layout)
     assert tree(layout) == wanted
