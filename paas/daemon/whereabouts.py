@@ -36,7 +36,7 @@ class Place:
 
 
 class Whereabouts:
-    """The record of one PaaS, below its root."""
+    """The record of one PaaS, below its root. Where none can be written nothing is refused."""
 
     def __init__(self, layout: Layout, machine_id: Path = MACHINE_ID) -> None:
         self._root = layout.root
@@ -80,9 +80,14 @@ class Whereabouts:
         text = json.dumps(asdict(place))
         if self._path.exists() and self._path.read_text() == text == self._attribute():
             return
-        write_atomic(
-            self._path, text, 0o600, prepare=lambda fd: os.setxattr(fd, MARK, text.encode())
-        )
+        try:
+            write_atomic(
+                self._path, text, 0o600, prepare=lambda fd: os.setxattr(fd, MARK, text.encode())
+            )
+        except OSError:
+            # A disk that is full, or broken, keeps no server from starting nor from stopping.
+            with suppress(OSError):
+                self._path.unlink(missing_ok=True)
 
     def _attribute(self) -> str | None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import shutil
@@ -12,16 +13,28 @@ from pathlib import Path
 import pytest
 
 from paas.daemon.whereabouts import MARK, UnusableCopy, Whereabouts
-from paas.host.files import remove_tree
+from paas.host import syscalls
 from paas.model.layout import Layout
 
 
 @pytest.fixture
 def layout() -> Iterator[Layout]:
-    # On a disk as servers have it, with attributes that are root's alone.
-    root = Path(tempfile.mkdtemp(prefix="paas-test-", dir="/var/tmp"))
-    yield Layout(root)
-    remove_tree(root)
+    with tempfile.TemporaryDirectory(prefix="paas-test-", dir="/var/tmp") as root:
+        syscalls.mount("paas-test", Path(root), "tmpfs", data="size=64k")
+        try:
+            yield Layout(Path(root))
+        finally:
+            syscalls.umount(Path(root))
+
+
+@contextlib.contextmanager
+def full(layout: Layout) -> Iterator[None]:
+    """Its disk has no room meanwhile, not even for a name."""
+    ballast = layout.root / "ballast"
+    with pytest.raises(OSError, match="No space"):
+        ballast.write_bytes(b"x" * (1 << 20))
+    yield
+    ballast.unlink()
 
 
 def at(layout: Layout, machine: str) -> Whereabouts:
@@ -70,6 +83,18 @@ def test_a_copy_without_extended_attributes_is_refused(layout: Layout) -> None:
         at(layout, "new").check()
     at(layout, "new").entered()
     at(layout, "new").check()
+
+
+def test_a_disk_that_takes_nothing_keeps_nobody_from_starting_or_stopping(layout: Layout) -> None:
+    at(layout, "old").left()
+    with full(layout):
+        at(layout, "old").entered()
+    # Better no record than a wrong one.
+    assert not layout.machine.exists()
+    at(layout, "old").entered()
+    with full(layout):
+        at(layout, "old").left()
+    assert not at(layout, "new").check()
 
 
 def test_images_of_another_architecture_are_named(layout: Layout) -> None:
