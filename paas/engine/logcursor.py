@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from paas.engine import logs
@@ -51,12 +51,14 @@ def read(path: Path, position: Position | None, limit: int = READ_BYTES) -> Read
     files = _files(path)
     if not files:
         return Read([], position)
-    place = next((n for n, file in enumerate(files) if position and _is(*file, position)), None)
+    place = None if position is None else _place(files, position)
     gap = False
     if place is None:
         # Rotated away since: what is still there came behind it.
         gap = position is not None
         place, position = 0, None
+    elif position is not None:
+        position = replace(position, inode=files[place][1])
     for file, inode in files[place:]:
         if position is None or position.inode != inode:
             # A line that began in the file before goes on in this one.
@@ -67,13 +69,22 @@ def read(path: Path, position: Position | None, limit: int = READ_BYTES) -> Read
     return Read([], position, gap)
 
 
-def _is(path: Path, inode: int, position: Position) -> bool:
-    """Whether a file is that of the position, and not one with the same number."""
-    if inode != position.inode:
-        return False
+def _place(files: list[tuple[Path, int]], position: Position) -> int | None:
+    """Which file is that of the position, and not another one with the same number.
+
+    In a copy of the logs, as on another machine, it has another number.
+    """
+    for number, (path, inode) in enumerate(files):
+        if inode == position.inode and _begins(path, position.head):
+            return number
+    copies = (n for n, (path, _) in enumerate(files) if _begins(path, position.head))
+    return next(copies, None) if position.head else None
+
+
+def _begins(path: Path, head: bytes) -> bool:
     try:
         with path.open("rb") as file:
-            return file.read(HEAD_BYTES).startswith(position.head)
+            return file.read(HEAD_BYTES).startswith(head)
     except FileNotFoundError:
         return False
 

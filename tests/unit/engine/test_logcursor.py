@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from paas.engine import logs
@@ -61,6 +62,22 @@ def test_rotations_lose_nothing_until_the_file_is_gone(tmp_path: Path) -> None:
     assert got.gap
     assert texts(got) == ["line 7"]
     assert not read(path, got.position).gap
+
+
+def test_it_goes_on_in_a_copy_whose_files_have_other_inodes(tmp_path: Path) -> None:
+    """As of a server that was moved to another machine."""
+    (tmp_path / "old").mkdir()
+    path = tmp_path / "old/log"
+    write(path, record(1), record(2))
+    place = read(path, None).position
+    write(path, record(3))
+    logs.rotate(path)
+    write(path, record(4))
+    shutil.copytree(tmp_path / "old", tmp_path / "new")
+    first = read(tmp_path / "new/log", place)
+    assert (texts(first), first.gap) == (["line 3"], False)
+    second = read(tmp_path / "new/log", first.position)
+    assert (texts(second), second.gap) == (["line 4"], False)
 
 
 def test_a_line_in_parts_goes_on_after_a_rotation_and_beside_another_stream(
