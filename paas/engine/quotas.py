@@ -7,11 +7,12 @@ to it and bounded while nobody else on that file system does so.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from paas.errors import PaasError
@@ -143,9 +144,7 @@ class Quotas:
             if not _is_ours(project):
                 free = (each for each in range(FIRST, LAST) if not projects.usage(top, each).inodes)
                 project = next(free)
-                with suppress(OSError):
-                    # Where it comes from, an archive that keeps attributes, it had a project.
-                    os.removexattr(top, MARK)
+                _forget_mark(top)
                 # The bound of what was there before is no bound of this.
                 projects.limit(top, project, 0, 0)
                 projects.assign(top, project, directory=True)
@@ -231,6 +230,15 @@ def _is_whole(top: int, project: int) -> bool:
         return os.getxattr(top, MARK) == str(project).encode()
     except OSError:
         return False
+
+
+def _forget_mark(top: int) -> None:
+    """Of a directory without a project: an archive keeps the one, and not the other."""
+    try:
+        os.removexattr(top, MARK)
+    except OSError as error:
+        if error.errno != errno.ENODATA:
+            raise
 
 
 def _rounded(size: int) -> int:
