@@ -93,7 +93,8 @@ class Whereabouts:
         try:
             return os.getxattr(self._path, MARK).decode()
         except OSError as error:
-            if error.errno == errno.ENODATA:
+            # None of it, or none of any on the file system that it was copied to.
+            if error.errno in {errno.ENODATA, errno.EOPNOTSUPP}:
                 return None
             raise
 
