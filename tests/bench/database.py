@@ -48,15 +48,25 @@ def compared(
     theirs: Callable[[], str],
     rate: str,
     docker: Callable[[], str] | None = None,
+    alike: Callable[[], str] | None = None,
 ) -> Iterator[Row]:
-    """All by turns, each a number that `rate` finds in what was said, and their ratios."""
-    inside, outside, rival = [], [], []
+    """All by turns, each a number that `rate` finds in what was said, and their ratios.
+
+    Asked as on the host, by a client beside the server (`alike`), the difference is the engine's;
+    from a linked app it is the network's too, and the host's way has none.
+    """
+    inside, outside, rival, same = [], [], [], []
     for _ in range(ROUNDS):
         outside.append(_number(rate, theirs()))
         inside.append(_number(rate, ours()))
+        if alike is not None:
+            same.append(_number(rate, alike()))
         if docker is not None:
             rival.append(_number(rate, docker()))
     yield row(f"{what}, the same binary in a chroot of the host", outside, unit="tps")
+    if alike is not None:
+        yield row(f"{what}, in our engine, asked from beside it as there", same, unit="tps")
+        yield share(f"{what}, in our engine, share of the host's", _shares(same, outside))
     yield row(f"{what}, from a linked app", inside, unit="tps")
     yield share(f"{what}, share of it", _shares(inside, outside))
     if docker is not None:

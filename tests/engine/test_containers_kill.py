@@ -17,6 +17,7 @@ from tests.engine.dying import deaths, dies_before, effects_of, is_effect
 from tests.engine.machine import Machine
 from tests.killing import unseen
 from tests.push.outcome import eventually
+from tests.turns import in_turn
 
 LOOP = ("sh", "-c", "echo run >> /runs; exec sleep 60")
 
@@ -70,7 +71,7 @@ ACTS: dict[str, tuple[int, Callable[[Machine, str], object]]] = {
 """How many steps there are at least, and what is done to a container that runs."""
 
 
-@pytest.mark.parametrize("name", ACTS)
+@pytest.mark.parametrize("name", in_turn(list(ACTS), 2))
 def test_an_act_killed_at_any_step_can_be_done_again(machine: Machine, name: str) -> None:
     least, act = ACTS[name]
     for steps in count():

@@ -147,10 +147,13 @@ def test_a_worker_that_a_killed_master_has_only_just_forked_keeps_no_port(
     assert proxy.apply([with_ports("shop", "http:8090:5000")]).closed == ()
     proxy.stop()
     title = Path("nginx: master process")
+    # A shell that starts this in the background has its children ignore it.
+    before = signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     with taken(8090) as port, (layout.logs / "proxy/error.log").open("a") as log:
         young = subprocess.Popen(
             [title, "60"], executable="/usr/bin/sleep", pass_fds=[port.fileno()], stderr=log
         )
+    signal.signal(signal.SIGQUIT, before)
     with young:
         assert proxy.start()
     assert young.returncode == -signal.SIGQUIT

@@ -45,7 +45,7 @@ def parts() -> Iterator[Parts]:
 def services(parts: Parts) -> Services:
     """Prepared, with its settings; nothing runs yet."""
     services = Services(parts)
-    services.prepare()
+    services.prepare(Silent())
     for setting, value in ((HTTP_PORT, str(free_port())), (HTTP_ADDRESS, "127.0.0.1")):
         parts.store.settings.set(None, setting.name, value)
     parts.store.settings.set(None, DOMAIN.name, "services.test")
@@ -238,7 +238,7 @@ def test_what_is_down_leaves_its_data_alone_and_comes_up_again(
     services.vanish()
     assert names_of(parts.layout) == {"users", str(parts.layout.root)}
     again = Services(Parts(parts.layout))
-    again.prepare()
+    again.prepare(Silent())
     again.up(again.names, Silent())
     failed = [check for check in Doctor(parts).examine() if not check.ok and check.name != "sshd"]
     assert failed == []
