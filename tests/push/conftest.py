@@ -13,11 +13,21 @@ from tests.push.app import App, new_app
 from tests.push.disk import GIB, Disk, disk
 from tests.push.server import Server
 from tests.push.workshop import Workshop
+from tests.turns import in_turn
 
 LOG_LINES = 40
 
 
 FIXTURES = "test_fixtures.py"
+
+IN_TURN = ("test_services_mariadb.py", "test_services_rabbitmq.py")
+"""The same engine of services below, and minutes each."""
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave out a file whose turn it is not."""
+    name = collection_path.name
+    return True if name in IN_TURN and name not in in_turn(IN_TURN, 2) else None
 
 
 @pytest.hookimpl(trylast=True)
