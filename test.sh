@@ -149,10 +149,9 @@ main() {
         export PAAS_TEST_DOCKER=yes
         set -- -q tests/engine/build/test_build_differential.py "$@"
     fi
-    # Much of a push is waiting: three files at a time leave two processors idle for a tenth of
-    # it. In the order of the folders: the unit tests, of which none is long, fill what is left at
-    # the end.
-    local rings=(-n 4 --dist loadfile --no-loadscope-reorder)
+    # Most of a push is waiting: three files at a time keep two processors busy. In the order of
+    # the folders: the unit tests, of which none is long, fill what is left at the end.
+    local rings=(-n 3 --dist loadfile --no-loadscope-reorder)
     case ${1:-} in
         '') turn; set -- "${rings[@]}" ;;
         --all) shift; set -- "${rings[@]}" "$@" ;;
