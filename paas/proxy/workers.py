@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
 from pathlib import Path
 
 from paas.host.ports import held_sockets
@@ -36,13 +36,16 @@ def end_orphans(error_log: Path) -> None:
     worker that has only just been forked is called like its master, and is told all the same: it
     looks at its signals when it is one.
     """
-    ports = held_sockets()
-    found = [pid for pid in _nginx() if error_log in _open_files(pid)]
-    orphans = [pid for pid in found if _holds(pid, ports)]
-    _send(orphans, signal.SIGQUIT)
-    if not wait_until(lambda: not any(_holds(pid, ports) for pid in orphans), QUIT_S):
-        _send([pid for pid in orphans if _holds(pid, ports)], signal.SIGKILL)
-        wait_until(lambda: not any(_holds(pid, ports) for pid in orphans), QUIT_S)
+    ports = {Path(f"socket:[{inode}]") for inode in held_sockets()}
+    orphans = [pid for pid in _nginx() if error_log in _open_files(pid)]
+
+    def holding() -> list[int]:
+        return [pid for pid in orphans if not ports.isdisjoint(_open_files(pid))]
+
+    _send(holding(), signal.SIGQUIT)
+    if not wait_until(lambda: not holding(), QUIT_S):
+        _send(holding(), signal.SIGKILL)
+        wait_until(lambda: not holding(), QUIT_S)
 
 
 def _send(pids: list[int], number: signal.Signals) -> None:
@@ -62,12 +65,6 @@ def _title(pid: int) -> bytes:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
         return b""
-
-
-def _holds(pid: int, sockets: Set[int]) -> bool:
-    """Whether a process has one of these open, by inode."""
-    names = {Path(f"socket:[{inode}]") for inode in sockets}
-    return not names.isdisjoint(_open_files(pid))
 
 
 def _open_files(pid: int) -> list[Path]:
