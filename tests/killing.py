@@ -10,12 +10,15 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from functools import cache
-from itertools import count, takewhile
+from itertools import takewhile
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import NoReturn
 
 from paas.errors import PaasError
+from tests.turns import numbers_in_turn, turn
+
+EFFECTS_TURNS = 3
 
 Step = tuple[str, str]
 """File and name of a function."""
@@ -42,10 +45,10 @@ def forked(work: Callable[[], object]) -> int:
         os._exit(code)
 
 
-def step_of(frame: FrameType, modules: re.Pattern[str]) -> Step | None:
-    """The step that is begun with a call."""
-    file = frame.f_code.co_filename
-    name = frame.f_code.co_qualname
+@cache
+def step_of(code: CodeType, modules: re.Pattern[str]) -> Step | None:
+    """The step that a call begins. Asked for every call there is, so each function once."""
+    file, name = code.co_filename, code.co_qualname
     if not modules.search(file) or "<" in name or name.endswith("__init__"):
         return None
     return file, name
@@ -56,7 +59,7 @@ def steps_of(work: Callable[[], object], modules: re.Pattern[str]) -> list[Step]
     found: dict[Step, None] = {}
 
     def note(frame: FrameType, event: str, _: object) -> None:
-        step = step_of(frame, modules) if event == "call" else None
+        step = step_of(frame.f_code, modules) if event == "call" else None
         if step is not None:
             found[step] = None
 
@@ -76,7 +79,7 @@ def killed_at(step: Step, work: Callable[[], object], modules: re.Pattern[str]) 
         work()
 
     def is_begun(frame: FrameType, event: str) -> bool:
-        return event == "call" and step_of(frame, modules) == step
+        return event == "call" and step_of(frame.f_code, modules) == step
 
     _, status = os.waitpid(forked(act), 0)
     return os.WIFSIGNALED(status)
@@ -159,9 +162,21 @@ def killed_before(effect: int, work: Callable[[], object]) -> None:
 def deaths(
     work: Callable[[], object], first: int = 0, is_effect: IsEffect = is_effect
 ) -> Iterator[int]:
-    """Have `work` die before each of its effects in turn, until it comes to its end; whoever
-    asks looks after what that left, each time."""
-    return takewhile(lambda effect: dies_before(effect, work, is_effect), count(first))
+    """Have `work` die before one effect after another, until it comes to its end; whoever asks
+    looks after what that left, each time. A whole run has a third of them (tests/turns.py)."""
+    return takewhile(
+        lambda effect: dies_before(effect, work, is_effect), numbers_in_turn(first, EFFECTS_TURNS)
+    )
+
+
+def moments(effects: int, most: int) -> list[int]:
+    """About `most` of so many effects, evenly spread, and the first; in a whole run half as many,
+    which are others with every commit."""
+    now = turn()
+    if now is None:
+        return list(range(0, effects, max(1, effects // most)))
+    apart = max(1, effects * 2 // most)
+    return sorted({0, *range(now % apart, effects, apart)})
 
 
 def dies_before(effect: int, work: Callable[[], object], is_effect: IsEffect = is_effect) -> bool:

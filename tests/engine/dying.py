@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
-from functools import partial
-from types import FrameType
+from functools import cache, partial
+from types import CodeType, FrameType
 
 from tests import killing
 
@@ -54,14 +54,17 @@ _FILE = re.compile(r"/paas/((?:engine|engine/network|host)/\w+)\.py$")
 
 def is_effect(frame: FrameType, event: str, _: object) -> bool:
     """Whether a call that begins is one."""
-    if event != "call":
-        return False
-    found = _FILE.search(frame.f_code.co_filename)
-    name = frame.f_code.co_qualname
-    if found is None or name not in DOORS.get(found[1], ()):
+    if event != "call" or not is_door(frame.f_code):
         return False
     # Asking changes nothing.
     return not str(frame.f_locals.get("sql", "")).lstrip().startswith("SELECT")
+
+
+@cache
+def is_door(code: CodeType) -> bool:
+    """Asked for every call there is, so each function is looked at once."""
+    found = _FILE.search(code.co_filename)
+    return found is not None and code.co_qualname in DOORS.get(found[1], ())
 
 
 dies_before = partial(killing.dies_before, is_effect=is_effect)

@@ -33,7 +33,7 @@ def shop(world: World) -> Shop:
     return Shop(world)
 
 
-@pytest.mark.parametrize("case", in_turn(CASES, 2), ids=lambda case: case.line)
+@pytest.mark.parametrize("case", in_turn(CASES, 3), ids=lambda case: case.line)
 def test_a_command_killed_before_any_effect_has_happened_or_not(shop: Shop, case: Case) -> None:
     run, events = partial(shop.forth, case), shop.world.parts.store.events
     if case.behind:

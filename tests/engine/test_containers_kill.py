@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import count
 
 import pytest
 
@@ -17,7 +16,7 @@ from tests.engine.dying import deaths, dies_before, effects_of, is_effect
 from tests.engine.machine import Machine
 from tests.killing import unseen
 from tests.push.outcome import eventually
-from tests.turns import in_turn
+from tests.turns import in_turn, numbers_in_turn
 
 LOOP = ("sh", "-c", "echo run >> /runs; exec sleep 60")
 
@@ -29,7 +28,7 @@ def warm(machine: Machine) -> None:
 
 
 def test_a_creation_killed_at_any_step_leaves_nothing(machine: Machine) -> None:
-    for steps in count():
+    for steps in numbers_in_turn(0, 3):
         spec = machine.spec(*LOOP)
         if not dies_before(steps, partial(machine.containers.create, spec)):
             break
@@ -74,7 +73,7 @@ ACTS: dict[str, tuple[int, Callable[[Machine, str], object]]] = {
 @pytest.mark.parametrize("name", in_turn(list(ACTS), 2))
 def test_an_act_killed_at_any_step_can_be_done_again(machine: Machine, name: str) -> None:
     least, act = ACTS[name]
-    for steps in count():
+    for steps in numbers_in_turn(0, 2):
         with machine.created(machine.spec(*LOOP)) as container:
             runs = machine.storage.rootfs.written(container.id) / "runs"
             if name != "start":

@@ -34,6 +34,7 @@ from tests.engine.world import (
 )
 from tests.killing import Step, forked
 from tests.push.outcome import eventually
+from tests.turns import in_turn
 
 SECONDS = 100.0
 """More than two rounds of the supervisor's tidying."""
@@ -109,7 +110,9 @@ def test_a_deploy_killed_at_any_step_is_rolled_back_or_forward_by_the_next_super
 ) -> None:
     ours = [step for step in steps if is_ours(step)]
     others = set(ours[1::2]) - {step for step in steps if step[1] in GARBAGE}
-    committed = end_deploys(world, apps, [step for step in steps if step not in others])
+    killed = set(in_turn([step for step in steps if step not in others], 2))
+    killed |= {step for step in steps if step[1] in GARBAGE}
+    committed = end_deploys(world, apps, [step for step in steps if step in killed])
     # One commit point: everything before it is thrown away, everything behind it kept.
     assert committed == sorted(committed)
     assert len(set(committed)) == 2
@@ -123,7 +126,7 @@ def test_a_deploy_killed_at_any_step_is_settled_by_a_supervisor_that_lives(
     """At those of the deploy layer that were left out above: half of them each."""
     with world.supervised():
         # Those around the commit and the map are where a retirement could come too early.
-        end_deploys(world, apps, [step for step in steps if is_ours(step)][1::2])
+        end_deploys(world, apps, in_turn([step for step in steps if is_ours(step)][1::2], 2))
         settled(world, apps)
 
 
@@ -131,8 +134,8 @@ def test_a_deploy_interrupted_at_any_step_ends_on_one_side_of_its_commit_point(
     world: World, apps: list[App], steps: list[Step]
 ) -> None:
     """Unlike SIGKILL it runs the cleaning up, which must not touch what has gone live."""
-    steps = [step for step in steps if is_ours(step)][::3]
-    committed = end_deploys(world, apps, steps, interrupted_at)
+    ours = in_turn([step for step in steps if is_ours(step)], 6)
+    committed = end_deploys(world, apps, ours, interrupted_at)
     assert committed == sorted(committed)
     with world.supervised():
         settled(world, apps)
@@ -153,6 +156,7 @@ def test_a_heal_killed_at_any_step_is_done_again(world: World, apps: list[App]) 
     first = crash(apps[0])
     steps = [step for step in steps_of(lambda: heal(first)) if is_ours(step)]
     assert len(steps) > 10
+    steps = in_turn(steps, 2)
     for app in apps[1:]:
         crash(app)
     for step, app in zip(steps, cycle(apps[1:]), strict=False):
@@ -170,8 +174,9 @@ def test_an_app_destroyed_by_a_process_that_is_killed_is_gone_all_the_same(
         Parts(world.layout).lifecycle.destroy(app, actor="test", report=Silent())
 
     first = pushed(world, "gone")
-    steps = [step for step in steps_of(lambda: destroy(first)) if is_ours(step)][::2]
-    assert len(steps) > 5
+    steps = [step for step in steps_of(lambda: destroy(first)) if is_ours(step)]
+    assert len(steps) > 10
+    steps = in_turn(steps, 4)
     doomed = [pushed(world, f"gone{number}") for number in range(len(steps))]
     for step, app in zip(steps, doomed, strict=True):
         assert killed_at(step, lambda app=app: destroy(app)), step
@@ -349,8 +354,9 @@ def test_a_supervisor_killed_at_any_step_of_tidying_is_followed_by_one_that_goes
 
     garbage = [step for step in steps if step[1] in GARBAGE]
     end_deploys(world, apps, garbage)
-    tidying = [step for step in steps_of(tidy) if is_ours(step)][::2]
-    assert len(tidying) > 10
+    tidying = [step for step in steps_of(tidy) if is_ours(step)]
+    assert len(tidying) > 20
+    tidying = in_turn(tidying, 4)
     for step, left in zip(tidying, cycle(garbage), strict=False):
         end_deploys(world, apps, [left])
         assert killed_at(step, tidy), step

@@ -16,6 +16,7 @@ from paas.model.report import Silent
 from tests.engine.storage import Storage
 from tests.engine.world import killed_at, steps_of
 from tests.push.outcome import eventually
+from tests.turns import in_turn
 
 MODULES = re.compile(r"/paas/(engine/(registry|layers|images|unpack|gc)|host/files)\.py")
 """Where a function that is entered counts as a step."""
@@ -86,7 +87,7 @@ def test_a_pull_killed_at_any_step_is_done_by_the_next(storage: Storage, archive
     load = apart(storage, lambda own: own.registry.load(archive, "app", Silent()))
     steps = steps_of(load, MODULES)
     assert len(steps) > 20
-    for step in steps:
+    for step in in_turn(steps, 2):
         forget(storage)
         assert killed_at(step, load, MODULES), step
         for image in storage.images.list():

@@ -33,6 +33,7 @@ from paas.model.report import Silent
 from tests.engine.world import HANG, SERVE, World, killed_at, steps_of
 from tests.killing import Step, forked
 from tests.push.outcome import eventually
+from tests.turns import in_turn
 
 FILES = "mkdir /w; echo $DYNO > /w/index.html; echo > /w/up"
 FLAGGED = f"{FILES}; exec /bin/busybox httpd -f -p $PORT -h /w"
@@ -137,7 +138,7 @@ def steps_below(steps: list[Step]) -> list[Step]:
     """Those of operations and of what they write, and some of the launch that all share."""
     ours = [step for step in steps if "/operations.py" in step[0] or "/store/" in step[0]]
     shared = [step for step in steps if step not in ours and "/paas/deploy/" in step[0]]
-    return [*ours[::3], *shared[::6]]
+    return [*in_turn(ours[::3], 2), *in_turn(shared[::6], 2)]
 
 
 def whole(world: World, app: App) -> tuple[int, int]:

@@ -195,7 +195,7 @@ def interrupted_at(step: Step, work: Callable[[], object]) -> bool:
     """Run `work` in a child that a ^C reaches where it first begins `step`."""
 
     def interrupt(frame: FrameType, event: str, _: object) -> None:
-        if event == "call" and killing.step_of(frame, MODULES) == step:
+        if event == "call" and killing.step_of(frame.f_code, MODULES) == step:
             # What a signal's handler raises; the interpreter then drops this function.
             raise KeyboardInterrupt
 
