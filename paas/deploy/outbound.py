@@ -14,6 +14,7 @@ import ssl
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.request import proxy_bypass
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -186,9 +187,8 @@ def _checked(connection: socket.socket, host: str, hosts: frozenset[str]) -> soc
 def _proxy(url: str) -> str | None:
     parts = urlsplit(url)
     env = this_host(os.environ, apt="").env
-    kept_out = (env.get("no_proxy") or env.get("NO_PROXY") or "").split(",")
-    host = parts.hostname or ""
-    if any(host == one or (one and host.endswith(f".{one.lstrip('.')}")) for one in kept_out):
+    kept_out = env.get("no_proxy") or env.get("NO_PROXY") or ""
+    if proxy_bypass(parts.netloc.rpartition("@")[2], {"no": kept_out}):
         return None
     name = f"{parts.scheme}_proxy"
     return env.get(name) or env.get(name.upper())

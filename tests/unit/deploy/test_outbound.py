@@ -82,3 +82,22 @@ def test_what_is_allowed_is_read(port: int) -> None:
 def test_other_schemes_are_refused(url: str) -> None:
     with pytest.raises(HttpFailed, match="not a URL of http"):
         download(url, frozenset(), lambda _: None)
+
+
+NOWHERE = "http://127.0.0.1:1"
+"""A proxy that does not answer."""
+
+
+@pytest.mark.parametrize("kept_out", ["*", "x, 127.0.0.1", "127.0.0.1:{port}"])
+def test_what_needs_no_proxy_is_read_without(
+    port: int, kept_out: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, allowed = f"http://127.0.0.1:{port}/file", frozenset({"127.0.0.1"})
+    monkeypatch.setenv("http_proxy", NOWHERE)
+    monkeypatch.setenv("no_proxy", "elsewhere.example")
+    with pytest.raises(HttpFailed, match="could not be read"):
+        download(url, allowed, lambda _: None)
+    assert asked == []
+    monkeypatch.setenv("no_proxy", kept_out.format(port=port))
+    download(url, allowed, lambda _: None)
+    assert asked == ["/file"]
