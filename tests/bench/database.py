@@ -14,9 +14,9 @@ from tests.push import apps
 from tests.push.server import Server
 
 APP = "load"
-ROUNDS = 3
+ROUNDS = 5
 SHARE = 0.95
-SECONDS = 6
+SECONDS = 10
 CLIENTS = 8
 
 
