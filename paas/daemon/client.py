@@ -37,6 +37,9 @@ UPGRADE_SECONDS = 120.0
 PATIENCE = 3
 """This many SIGINT or SIGTERM end the client, whether or not the command obeys."""
 
+NUDGE_MS = 100
+"""How long after a signal the command is told of one more, which changes nothing."""
+
 USAGE, UNAVAILABLE, DENIED, LOST = 2, 69, 77, 70
 """Exit codes of the client's own (sysexits.h); all others are the command's."""
 
@@ -179,6 +182,7 @@ class Session:
         self._buffer = b""
         self._terminal: list[int | list[bytes | int]] | None = None
         self._impatience = 0
+        self._nudges = False
         self._code: int | None = None
 
     def run(self, text: str) -> int:
@@ -197,7 +201,10 @@ class Session:
         poll.register(1, 0)
         try:
             while self._code is None:
-                for descriptor, _ in poll.poll():
+                events = poll.poll(NUDGE_MS if self._nudges else None)
+                if not events:
+                    self._nudge()
+                for descriptor, _ in events:
                     if descriptor == wake:
                         self._signalled(os.read(wake, 64))
                     elif descriptor == 1:
@@ -222,7 +229,19 @@ class Session:
                 self._impatience += 1
                 if self._impatience >= PATIENCE:
                     self._leave(number)
-            send(self._connection, f'{{"signal":{number}}}', stdio=False)
+            self._tell(number)
+            self._nudges = True
+
+    def _nudge(self) -> None:
+        """A command that was about to wait in the kernel when a signal came, and has only marked
+        it as come (CPython's `signal` module), looks at it with this one: of all signals the
+        size of the window can be told twice.
+        """
+        self._nudges = False
+        self._tell(_signal.SIGWINCH)
+
+    def _tell(self, number: int) -> None:
+        send(self._connection, f'{{"signal":{number}}}', stdio=False)
 
     def _receive(self) -> None:
         try:

@@ -135,6 +135,8 @@ def test_raw_mode_passes_every_key_and_is_undone(daemon: Daemon) -> None:
         shown.resize(132, 43)
         shown.client.send_signal(signal.SIGWINCH)
         assert shown.until(b"\r\n") == b"size 132 43\r\n"
+        # Once more, for a command that had been about to wait and not yet waited.
+        assert shown.until(b"\r\n") == b"size 132 43\r\n"
         shown.type(b"q")
         assert shown.client.wait(10) == 0
         assert shown.restored()
