@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadFileScheduling
+
+from tests.turns import has_turn
 
 # A machine that runs two tests at a time pauses either of them now and then.
 settings.register_profile("paas", deadline=None)
@@ -38,8 +41,8 @@ def ring_of(path: Path) -> str | None:
     return folder if folder in RINGS else None
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test with its ring, and run the rings in order."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark each test with its ring, leave out whose turn it is not, and run the rings in order."""
     for item in items:
         ring = ring_of(item.path)
         if ring is None:
@@ -47,7 +50,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(ring)
         if ring in NEEDS_ROOT and os.geteuid() != 0:
             item.add_marker(pytest.mark.skip(reason=f"the {ring} ring needs root"))
+    left_out = _without_a_turn(items)
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in set(left_out)]
     items.sort(key=lambda item: RINGS.index(ring_of(item.path) or RINGS[-1]), reverse=SHARED_OUT)
+
+
+def _without_a_turn(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Of the tests of each file that is marked, those whose turn it is not (`turns.py`)."""
+    met, left_out = Counter[Path](), []
+    for item in items:
+        mark = item.get_closest_marker("turns")
+        if mark is not None:
+            if not has_turn(met[item.path], *mark.args):
+                left_out.append(item)
+            met[item.path] += 1
+    return left_out
 
 
 SHARING = tuple(

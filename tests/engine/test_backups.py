@@ -30,6 +30,8 @@ from tests.engine.build.rig import Told
 from tests.engine.world import SERVE, World
 from tests.s3 import KEY, SECRET, ObjectStorage, object_storage
 
+pytestmark = pytest.mark.turns(2)
+
 PLUGINS = Path(__file__).parents[1] / "fixtures/plugins"
 CLOSED = "http://127.0.0.1:1"
 NUMBERS = count(1)

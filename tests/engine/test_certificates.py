@@ -51,6 +51,8 @@ from tests.engine.tlsscan import (
     offer,
 )
 
+pytestmark = pytest.mark.turns(2)
+
 CLONE_NEWNET = 0x40000000
 HTTP, HTTPS = 8081, 8443
 SLOT = "127.0.1.1"

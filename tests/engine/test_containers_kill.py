@@ -73,7 +73,7 @@ ACTS: dict[str, tuple[int, Callable[[Machine, str], object]]] = {
 @pytest.mark.parametrize("name", in_turn(list(ACTS), 2))
 def test_an_act_killed_at_any_step_can_be_done_again(machine: Machine, name: str) -> None:
     least, act = ACTS[name]
-    for steps in numbers_in_turn(0, 2):
+    for steps in numbers_in_turn(0, 3):
         with machine.created(machine.spec(*LOOP)) as container:
             runs = machine.storage.rootfs.written(container.id) / "runs"
             if name != "start":

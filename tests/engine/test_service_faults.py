@@ -27,6 +27,8 @@ from tests.killing import counted_effects, dies_before, forked, moments
 from tests.ports import free_port
 from tests.push.outcome import eventually
 
+pytestmark = pytest.mark.turns(2)
+
 MOST = int(os.environ.get("PAAS_KILLS", "6"))
 """Times that a command is killed, evenly spread over its effects."""
 

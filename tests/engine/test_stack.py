@@ -13,6 +13,8 @@ from paas.engine.stack import RECIPES, NoSuchStack, Recipe, Stack
 from paas.model.report import Lines, Silent
 from tests.engine.storage import Storage, inside
 
+pytestmark = pytest.mark.turns(2)
+
 RUN = RECIPES["paas/stack:debian-13"]
 ON_TOP = Recipe("paas/stack-test:debian-13", "trixie", ("hello",), base=RUN.ref)
 BROKEN = Recipe("paas/broken:debian-13", "trixie", ("no-such-package",), base=RUN.ref)

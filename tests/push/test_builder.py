@@ -11,12 +11,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from tests.push import apps
 from tests.push.app import App, new_app
 from tests.push.outcome import Outcome, run
 from tests.push.repository import cut, heard
 from tests.push.server import Server, admin_environment
 from tests.push.sshd import make_key
+
+pytestmark = pytest.mark.turns(2)
 
 REFUSES = Path("/sys/bus/platform/drivers_probe")
 """A regular file that even root may only write to (sysfs asks for the mode's bits as well)."""

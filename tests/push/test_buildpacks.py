@@ -17,6 +17,8 @@ from tests.push.repository import cut, heard
 from tests.push.server import Server
 from tests.push.test_crash import deploying, kill
 
+pytestmark = pytest.mark.turns(2)
+
 """The first push makes the build image, from the distribution's mirror."""
 
 SLOW_SECONDS = 5.0

@@ -27,6 +27,8 @@ from tests.push.residue import mounts
 from tests.push.server import Server
 from tests.turns import in_turn
 
+pytestmark = pytest.mark.turns(2)
+
 
 @pytest.fixture(scope="module")
 def other(server: Server) -> Iterator[App]:

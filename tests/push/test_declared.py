@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import re
 
+import pytest
+
 from tests.push import apps
 from tests.push.app import App
 from tests.push.outcome import eventually
+
+pytestmark = pytest.mark.turns(2)
 
 
 def declaring(version: str, document: object, **files: str) -> dict[str, str]:

@@ -19,6 +19,8 @@ from tests.push.app import App
 from tests.push.gitserver import publish, serving
 from tests.push.server import Server
 
+pytestmark = pytest.mark.turns(2)
+
 PACK = {
     "bin/detect": "#!/bin/sh\n[ -f $1/word ] && echo Word\n",
     "bin/compile": "#!/bin/bash\n"

@@ -29,6 +29,8 @@ SOCKETS = """
 import base64, hashlib, os, socketserver, threading, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+pytestmark = pytest.mark.turns(2)
+
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 

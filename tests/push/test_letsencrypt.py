@@ -28,6 +28,8 @@ from tests.push.pebble import Pebble, newest_program
 from tests.push.server import DOMAIN, Server
 from tests.push.test_tls import report, shown
 
+pytestmark = pytest.mark.turns(2)
+
 
 @pytest.fixture(scope="module")
 def pebble(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pebble]:

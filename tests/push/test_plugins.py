@@ -26,6 +26,8 @@ from tests.push.outcome import eventually
 from tests.push.plugins import SERVE, change, enabled, example, known, published
 from tests.push.server import Server
 
+pytestmark = pytest.mark.turns(2)
+
 
 @pytest.fixture(scope="module")
 def shop(server: Server) -> Iterator[App]:

@@ -43,6 +43,8 @@ from tests.push.server import Page, Server, admin_environment
 from tests.push.writers import Connect, writing
 from tests.s3 import KEY, SECRET, ObjectStorage, object_storage
 
+pytestmark = pytest.mark.turns(2)
+
 MIB = 1 << 20
 
 WRITTEN = 300

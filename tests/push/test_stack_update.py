@@ -30,6 +30,8 @@ from tests.push.server import Server, admin_environment
 from tests.push.stackimages import OTHER_RELEASE, Shelf, shelf
 from tests.push.test_crash import children, kill
 
+pytestmark = pytest.mark.turns(2)
+
 RUN, BUILD = "paas/stack:debian-13", "paas/stack-build:debian-13"
 
 PACK = {

@@ -7,6 +7,8 @@ import pytest
 from tests.push import apps
 from tests.push.app import App
 
+pytestmark = pytest.mark.turns(2)
+
 BROKEN = {
     "never listens": (apps.NEVER_LISTENS, ["did not listen on port 5000", "thinking"]),
     "cannot be loaded": (apps.CANNOT_BE_LOADED, ["exited with code 1", "no module named shop"]),

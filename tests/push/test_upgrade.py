@@ -17,6 +17,8 @@ from tests.push.app import App, new_app
 from tests.push.outcome import Outcome, eventually
 from tests.push.server import CHECKOUT, Server, admin_environment
 
+pytestmark = pytest.mark.turns(2)
+
 PARTS = ("paas", "buildpacks", "plugins", "proxy", "hooks", "pyproject.toml")
 MIGRATION = "paas/store/migrations/9999_later.sql"
 LATER = (MIGRATION, "", "ALTER TABLE apps ADD COLUMN later TEXT NOT NULL DEFAULT 'x';\n")

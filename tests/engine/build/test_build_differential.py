@@ -89,7 +89,7 @@ def references(rig: Rig, request: pytest.FixtureRequest) -> Iterator[list[Ahead]
         yield ahead
 
 
-@pytest.mark.parametrize("case", in_turn(CORPUS, 2), ids=lambda case: case.name)
+@pytest.mark.parametrize("case", in_turn(CORPUS, 3), ids=lambda case: case.name)
 def test_the_image_is_the_same(
     rig: Rig, references: list[Ahead], case: Case, tmp_path: Path
 ) -> None:
