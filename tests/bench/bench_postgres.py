@@ -24,8 +24,8 @@ from tests.bench.docker_database import SERVER, docker_database
 from tests.bench.dockerd import PROGRAM
 from tests.bench.figures import Row, row, seconds
 from tests.ports import free_port
+from tests.push.processes import children
 from tests.push.server import Server
-from tests.push.test_crash import children
 
 TITLE = "postgres"
 CREATES = 5

@@ -1,11 +1,15 @@
-"""What everybody on the server can see of its processes, those in containers too."""
+"""What everybody on the server can see of its processes, those in containers too, and their end."""
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from tests.push.outcome import eventually
 
 PAUSE_SECONDS = 0.005
 """Between two looks. What is to be seen has to run for many times as long: a virtual machine."""
@@ -32,3 +36,27 @@ def command_lines() -> Iterator[set[bytes]]:
     finally:
         ended.set()
         watcher.join()
+
+
+def kill(pid: int) -> None:
+    """SIGKILL, and wait until the process is gone; one that went first is fine."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    eventually(lambda: not Path(f"/proc/{pid}/exe").exists())
+
+
+def children(pid: int) -> list[int]:
+    """The direct children of a process, of all its threads; of one that has ended none."""
+    try:
+        tasks = Path(f"/proc/{pid}/task").iterdir()
+        return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def runs(pid: int, word: bytes) -> bool:
+    """Whether this is among what a process was started with; one that has ended is nothing."""
+    try:
+        return word in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False

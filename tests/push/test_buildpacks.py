@@ -13,9 +13,10 @@ import pytest
 
 from tests.push import apps
 from tests.push.app import App
+from tests.push.processes import kill
 from tests.push.repository import cut, heard
 from tests.push.server import Server
-from tests.push.test_crash import deploying, kill
+from tests.push.test_crash import deploying
 
 pytestmark = pytest.mark.turns(2)
 

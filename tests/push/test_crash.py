@@ -6,7 +6,6 @@ import json
 import os
 import secrets
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from tests.killing import forked
 from tests.push import apps
 from tests.push.app import App, new_app
 from tests.push.outcome import eventually
+from tests.push.processes import children, kill, runs
 from tests.push.repository import cut, heard
 from tests.push.residue import mounts
 from tests.push.server import Server
@@ -39,27 +39,13 @@ def other(server: Server) -> Iterator[App]:
     server.paas("apps:destroy", app.name, "--force").ok()
 
 
-def kill(pid: int) -> None:
-    """SIGKILL, and wait until the process is gone; one that went first is fine."""
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
-    eventually(lambda: not Path(f"/proc/{pid}/exe").exists())
-
-
-def children(pid: int) -> list[int]:
-    """The direct children of a process, of all its threads."""
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
-
-
 def deploying(server: Server) -> list[int]:
     """The daemon's processes that take a push and deploy it."""
-    return [pid for pid in children(server.daemon_pid()) if any(map(receives, children(pid)))]
-
-
-def receives(pid: int) -> bool:
-    """Whether a process is the git that takes a push."""
-    return b"receive-pack" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return [
+        pid
+        for pid in children(server.daemon_pid())
+        if any(runs(child, b"receive-pack") for child in children(pid))
+    ]
 
 
 def test_apps_do_not_notice_that_the_daemon_was_killed(live: App) -> None:

@@ -25,11 +25,11 @@ from tests.push.app import App, new_app
 from tests.push.outcome import eventually
 from tests.push.server import DOMAIN, Page, Server
 
+pytestmark = pytest.mark.turns(2)
+
 SOCKETS = """
 import base64, hashlib, os, socketserver, threading, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-pytestmark = pytest.mark.turns(2)
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"

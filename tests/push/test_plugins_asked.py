@@ -7,7 +7,6 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
@@ -17,8 +16,8 @@ from paas.plugin.foreign import owner_of
 from tests.push.app import App, new_app
 from tests.push.outcome import Outcome, eventually
 from tests.push.plugins import EXAMPLES, SERVE, enabled
+from tests.push.processes import children, runs
 from tests.push.server import Server
-from tests.push.test_crash import children
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +105,7 @@ def asleep(server: Server, plugin: str) -> int:
         with suppress(ContainerNotFound):
             pid = engine.containers.status(one.id).pid if one.owner == owner_of(plugin) else 0
             for child in children(pid) if pid else ():
-                if Path(f"/proc/{child}/cmdline").read_bytes().startswith(b"sleep"):
+                if runs(child, b"sleep"):
                     return pid
     return 0
 

@@ -12,7 +12,6 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import pytest
 
@@ -25,12 +24,10 @@ from tests.ports import free_port
 from tests.push.app import App, new_app
 from tests.push.gitserver import publish, serving
 from tests.push.outcome import Outcome, eventually
+from tests.push.processes import children, kill, runs
 from tests.push.repository import Repository, heard
 from tests.push.server import Server, admin_environment
 from tests.push.stackimages import OTHER_RELEASE, Shelf, shelf
-from tests.push.test_crash import children, kill
-
-pytestmark = pytest.mark.turns(2)
 
 RUN, BUILD = "paas/stack:debian-13", "paas/stack-build:debian-13"
 
@@ -231,11 +228,8 @@ def test_what_cannot_be_a_stack_is_refused_and_leaves_nothing(
 
 def pulling(server: Server) -> list[int]:
     """The daemon's processes that have a transfer under way."""
-    return [pid for pid in children(server.daemon_pid()) if any(map(transfers, children(pid)))]
-
-
-def transfers(pid: int) -> bool:
-    return b"skopeo" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    found = children(server.daemon_pid())
+    return [pid for pid in found if any(runs(child, b"skopeo") for child in children(pid))]
 
 
 def test_a_pull_that_is_killed_leaves_nothing(
