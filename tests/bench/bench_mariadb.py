@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
+from paas.engine.build.context import DirectoryContext
 from paas.engine.engine import Engine
+from paas.model.report import Silent
 from tests.bench.chroot import chroot
 from tests.bench.database import CLIENTS, SECONDS, client, compared, linked
 from tests.bench.figures import Row
@@ -14,6 +18,13 @@ from tests.push.server import Server
 TITLE = "mariadb"
 MEMORY_MB = 512
 SIZE = "--tables=4 --table-size=50000"
+WITH_CLIENT = "bench/mariadb:11.8"
+"""The server's image, with sysbench beside the server."""
+DOCKERFILE = """\
+FROM paas/mariadb:11.8
+RUN apt-get -qq update && apt-get -qq install -y --no-install-recommends sysbench > /dev/null
+CMD ["paas-mariadb"]
+"""
 RATE = r"transactions:\s+[0-9]+\s+\(([0-9.]+) per sec"
 
 
@@ -29,18 +40,40 @@ LOGIN = (
 )
 
 
+BESIDE = (
+    "--mysql-user=$MARIADB_USER --mysql-password=$MARIADB_PASSWORD --mysql-host=127.0.0.1"
+    " --mysql-port=3306 --mysql-db=$MARIADB_DATABASE"
+)
+
+
+def with_client(engine: Engine) -> None:
+    """Make the image that has both."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "Dockerfile").write_text(DOCKERFILE)
+        context = DirectoryContext(Path(folder), Silent())
+        engine.builder.build(context, tag=WITH_CLIENT, report=Silent())
+
+
 def measure(server: Server) -> Sequence[Row]:
     """Reads and writes, as sysbench mixes them."""
-    server.paas("mariadb:create", "warm", timeout=600).ok()
+    server.paas("mariadb:create", "first", timeout=600).ok()
     app = client(server)
-    server.paas("mariadb:link", "warm", "load", "--no-restart", "--alias", "maria").ok()
     engine = Engine(server.layout)
+    with_client(engine)
+    server.paas("mariadb:create", "warm", "--image", WITH_CLIENT).ok()
+    server.paas("mariadb:destroy", "first", "--force").ok()
+    server.paas("mariadb:link", "warm", "load", "--no-restart", "--alias", "maria").ok()
     image = engine.images.resolve("paas/mariadb:11.8")
     assert image is not None
 
     def ours(script: str, verb: str) -> str:
         line = sysbench(script, verb, LOGIN)
         return linked(server, f"u=${{MARIA_URL#mysql://}} p=${{u#*:}} h=${{p#*@}}; {line}")
+
+    def beside(script: str) -> str:
+        line = sysbench(script, "run", BESIDE)
+        enter = ("mariadb:enter", "warm", "--", "bash", "-c", line)
+        return server.paas(*enter, timeout=600).ok().out
 
     port = free_port()
     data = {
@@ -67,5 +100,6 @@ def measure(server: Server) -> Sequence[Row]:
                 lambda s=script: ours(s, "run"),  # type: ignore[misc]
                 lambda s=script: asking.run(*sysbench(s, "run", login).split()),  # type: ignore[misc]
                 RATE,
+                alike=lambda s=script: beside(s),  # type: ignore[misc]
             )
         return rows
