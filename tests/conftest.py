@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Generator
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadFileScheduling
 
-from tests.turns import has_turn
+from tests.turns import in_turn
 
 # A machine that runs two tests at a time pauses either of them now and then.
 settings.register_profile("paas", deadline=None)
@@ -52,19 +52,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason=f"the {ring} ring needs root"))
     left_out = _without_a_turn(items)
     config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in set(left_out)]
+    items[:] = [item for item in items if item not in left_out]
     items.sort(key=lambda item: RINGS.index(ring_of(item.path) or RINGS[-1]), reverse=SHARED_OUT)
 
 
-def _without_a_turn(items: list[pytest.Item]) -> list[pytest.Item]:
+def _without_a_turn(items: list[pytest.Item]) -> set[pytest.Item]:
     """Of the tests of each file that is marked, those whose turn it is not (`turns.py`)."""
-    met, left_out = Counter[Path](), []
+    marked = defaultdict[tuple[Path, int], list[pytest.Item]](list)
     for item in items:
         mark = item.get_closest_marker("turns")
         if mark is not None:
-            if not has_turn(met[item.path], *mark.args):
-                left_out.append(item)
-            met[item.path] += 1
+            marked[item.path, *mark.args].append(item)
+    left_out = set[pytest.Item]()
+    for (_, parts), of_file in marked.items():
+        left_out |= set(of_file) - set(in_turn(of_file, parts))
     return left_out
 
 

@@ -19,6 +19,7 @@ from paas.errors import PaasError
 from tests.turns import numbers_in_turn, turn
 
 EFFECTS_TURNS = 3
+"""How many commits have all effects of what is killed before one after another."""
 
 Step = tuple[str, str]
 """File and name of a function."""

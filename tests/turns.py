@@ -22,12 +22,6 @@ def turn() -> int | None:
     return None if told is None else int(told)
 
 
-def has_turn(position: int, parts: int) -> bool:
-    """Whether one of many, at this position among them, is one of those that `in_turn` gives."""
-    now = turn()
-    return now is None or position % parts == now % parts
-
-
 def in_turn(things: Sequence[T], parts: int) -> list[T]:
     """One of `parts` of them, evenly spread; behind as many commits there were all."""
     now = turn()

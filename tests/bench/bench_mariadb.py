@@ -10,7 +10,7 @@ from paas.engine.build.context import DirectoryContext
 from paas.engine.engine import Engine
 from paas.model.report import Silent
 from tests.bench.chroot import chroot
-from tests.bench.database import CLIENTS, SECONDS, client, compared, linked
+from tests.bench.database import CLIENTS, SECONDS, client, compared, in_service, linked
 from tests.bench.figures import Row
 from tests.ports import free_port
 from tests.push.server import Server
@@ -23,7 +23,6 @@ WITH_CLIENT = "bench/mariadb:11.8"
 DOCKERFILE = """\
 FROM paas/mariadb:11.8
 RUN apt-get -qq update && apt-get -qq install -y --no-install-recommends sysbench > /dev/null
-CMD ["paas-mariadb"]
 """
 RATE = r"transactions:\s+[0-9]+\s+\(([0-9.]+) per sec"
 
@@ -70,11 +69,6 @@ def measure(server: Server) -> Sequence[Row]:
         line = sysbench(script, verb, LOGIN)
         return linked(server, f"u=${{MARIA_URL#mysql://}} p=${{u#*:}} h=${{p#*@}}; {line}")
 
-    def beside(script: str) -> str:
-        line = sysbench(script, "run", BESIDE)
-        enter = ("mariadb:enter", "warm", "--", "bash", "-c", line)
-        return server.paas(*enter, timeout=600).ok().out
-
     port = free_port()
     data = {
         "MARIADB_USER": "mariadb", "MARIADB_PASSWORD": "x", "MARIADB_DATABASE": "db",
@@ -100,6 +94,6 @@ def measure(server: Server) -> Sequence[Row]:
                 lambda s=script: ours(s, "run"),  # type: ignore[misc]
                 lambda s=script: asking.run(*sysbench(s, "run", login).split()),  # type: ignore[misc]
                 RATE,
-                alike=lambda s=script: beside(s),  # type: ignore[misc]
+                alike=lambda s=script: in_service(server, "mariadb", sysbench(s, "run", BESIDE)),  # type: ignore[misc]
             )
         return rows

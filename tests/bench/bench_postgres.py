@@ -19,7 +19,7 @@ import psycopg
 
 from paas.engine.engine import Engine
 from tests.bench.chroot import chroot
-from tests.bench.database import CLIENTS, SECONDS, client, compared, linked
+from tests.bench.database import CLIENTS, SECONDS, client, compared, in_service, linked
 from tests.bench.docker_database import SERVER, docker_database
 from tests.bench.dockerd import PROGRAM
 from tests.bench.figures import Row, row, seconds
@@ -116,7 +116,7 @@ def throughput(server: Server) -> Iterator[Row]:
                 lambda o=option: host.run(*f"{BENCH}{o}".split(), env=login),  # type: ignore[misc]
                 RATE,
                 (lambda o=option: beside(f"{BENCH}{o}")) if docker else None,  # type: ignore[misc]
-                lambda o=option: inside(server, f"{BENCH}{o} '{local}'"),  # type: ignore[misc]
+                lambda o=option: in_service(server, "postgres", f"{BENCH}{o} '{local}'"),  # type: ignore[misc]
             )
 
 
@@ -126,10 +126,10 @@ def dumps(server: Server) -> Iterator[Row]:
         path = Path(file.name)
         exports = [seconds(lambda: export(server, path)) for _ in range(3)]
         size = path.stat().st_size >> 20
-        tool = [seconds(lambda: inside(server, DUMP)) for _ in range(3)]
+        tool = [seconds(lambda: in_service(server, "postgres", DUMP)) for _ in range(3)]
         # Beside the server, from a file of its own: nothing of ours is between.
-        inside(server, f"{DUMP_TO} /var/lib/postgresql/dump")
-        restore = [seconds(lambda: inside(server, RESTORE)) for _ in range(3)]
+        in_service(server, "postgres", f"{DUMP_TO} /var/lib/postgresql/dump")
+        restore = [seconds(lambda: in_service(server, "postgres", RESTORE)) for _ in range(3)]
         imports = [seconds(lambda: load(server, path)) for _ in range(3)]
     yield row("pg_dump alone, into nothing", tool)
     yield row(f"postgres:export ({size} MiB)", exports)
@@ -143,12 +143,6 @@ RESTORE = (
     'exec pg_restore --dbname="$PGDATABASE" --clean --if-exists --no-acl --no-owner'
     " --single-transaction --exit-on-error /var/lib/postgresql/dump"
 )
-
-
-def inside(server: Server, script: str) -> str:
-    """What a shell script says in the service's own container."""
-    enter = ("postgres:enter", "warm", "--", "bash", "-c", script)
-    return server.paas(*enter, timeout=600).ok().out
 
 
 def export(server: Server, path: Path) -> None:

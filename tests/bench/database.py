@@ -42,6 +42,12 @@ def linked(server: Server, script: str) -> str:
     return server.paas("run", "--no-tty", APP, "bash", "-c", script, timeout=600).ok().out
 
 
+def in_service(server: Server, plugin: str, script: str) -> str:
+    """What a shell script says in the own container of the plugin's service `warm`."""
+    enter = (f"{plugin}:enter", "warm", "--", "bash", "-c", script)
+    return server.paas(*enter, timeout=600).ok().out
+
+
 def compared(
     what: str,
     ours: Callable[[], str],

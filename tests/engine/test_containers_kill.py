@@ -14,7 +14,7 @@ from paas.engine.network.publish import parse_all
 from paas.model.limits import MIB
 from tests.engine.dying import deaths, dies_before, effects_of, is_effect
 from tests.engine.machine import Machine
-from tests.killing import unseen
+from tests.killing import EFFECTS_TURNS, unseen
 from tests.push.outcome import eventually
 from tests.turns import in_turn, numbers_in_turn
 
@@ -28,7 +28,7 @@ def warm(machine: Machine) -> None:
 
 
 def test_a_creation_killed_at_any_step_leaves_nothing(machine: Machine) -> None:
-    for steps in numbers_in_turn(0, 3):
+    for steps in numbers_in_turn(0, EFFECTS_TURNS):
         spec = machine.spec(*LOOP)
         if not dies_before(steps, partial(machine.containers.create, spec)):
             break
@@ -73,7 +73,7 @@ ACTS: dict[str, tuple[int, Callable[[Machine, str], object]]] = {
 @pytest.mark.parametrize("name", in_turn(list(ACTS), 2))
 def test_an_act_killed_at_any_step_can_be_done_again(machine: Machine, name: str) -> None:
     least, act = ACTS[name]
-    for steps in numbers_in_turn(0, 3):
+    for steps in numbers_in_turn(0, EFFECTS_TURNS):
         with machine.created(machine.spec(*LOOP)) as container:
             runs = machine.storage.rootfs.written(container.id) / "runs"
             if name != "start":

@@ -175,9 +175,9 @@ def test_a_rotation_killed_at_any_step_leaves_no_password_that_the_next_does_not
     rotate = partial(shop.run, "vault:rotate v")
     shop.run("vault:link v shop")
     with shop.world.supervised():
-        effects = counted_effects(rotate)
-        killed = [effect for effect in moments(effects, MOST) if rotation_dies(vault, effect)]
-    assert len(killed) > 1
+        tried = moments(counted_effects(rotate), MOST)
+        killed = [effect for effect in tried if rotation_dies(vault, effect)]
+    assert len(killed) >= len(tried) // 2
 
 
 def rotation_dies(vault: Vault, effect: int) -> bool:

@@ -16,7 +16,7 @@ from paas.plugin.foreign import owner_of
 from tests.push.app import App, new_app
 from tests.push.outcome import Outcome, eventually
 from tests.push.plugins import EXAMPLES, SERVE, enabled
-from tests.push.processes import children, runs
+from tests.push.processes import children, command_line
 from tests.push.server import Server
 
 
@@ -105,7 +105,7 @@ def asleep(server: Server, plugin: str) -> int:
         with suppress(ContainerNotFound):
             pid = engine.containers.status(one.id).pid if one.owner == owner_of(plugin) else 0
             for child in children(pid) if pid else ():
-                if runs(child, b"sleep"):
+                if command_line(child).startswith(b"sleep"):
                     return pid
     return 0
 

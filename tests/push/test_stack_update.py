@@ -24,7 +24,7 @@ from tests.ports import free_port
 from tests.push.app import App, new_app
 from tests.push.gitserver import publish, serving
 from tests.push.outcome import Outcome, eventually
-from tests.push.processes import children, kill, runs
+from tests.push.processes import children, command_line, kill
 from tests.push.repository import Repository, heard
 from tests.push.server import Server, admin_environment
 from tests.push.stackimages import OTHER_RELEASE, Shelf, shelf
@@ -228,8 +228,11 @@ def test_what_cannot_be_a_stack_is_refused_and_leaves_nothing(
 
 def pulling(server: Server) -> list[int]:
     """The daemon's processes that have a transfer under way."""
-    found = children(server.daemon_pid())
-    return [pid for pid in found if any(runs(child, b"skopeo") for child in children(pid))]
+    return [pid for pid in children(server.daemon_pid()) if any(map(transfers, children(pid)))]
+
+
+def transfers(pid: int) -> bool:
+    return b"skopeo" in command_line(pid)
 
 
 def test_a_pull_that_is_killed_leaves_nothing(
