@@ -27,7 +27,7 @@ from paas.cli.server import server_commands
 from paas.cli.session import Session
 from paas.cli.table import commands
 from paas.daemon import client, door, supervisor
-from paas.daemon.authorized_keys import write_authorized_keys
+from paas.daemon.authorized_keys import mend_authorized_keys, write_authorized_keys
 from paas.daemon.channel import ClientChannel
 from paas.daemon.doctor import Doctor
 from paas.daemon.master import Master
@@ -126,7 +126,7 @@ def serve(layout: Layout, argv: Sequence[str]) -> int:
 def supervise(layout: Layout) -> None:
     """The supervisor's process. First the keys: an upgrade may have moved what they start."""
     with closing(Store(layout)) as store:
-        write_authorized_keys(layout, store.keys.list())
+        mend_authorized_keys(layout, store)
     supervisor.main(layout)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from paas.host.files import write_atomic
 from paas.model.key import Key
 from paas.model.layout import Layout
+from paas.store.store import Store
 
 CLIENT = Path(__file__).with_name("client.py")
 HEADER = "# Written by paas: changed by `paas ssh-keys:add` and `ssh-keys:remove`, not by hand.\n"
@@ -26,11 +27,21 @@ def write_authorized_keys(layout: Layout, keys: Iterable[Key]) -> None:
     write_atomic(layout.ssh / "authorized_keys", _text(layout, keys), mode=0o644)
 
 
-def mend_authorized_keys(layout: Layout, keys: Iterable[Key]) -> None:
-    """The same where the file says something else: a command was killed beside its commit."""
-    path, wanted = layout.ssh / "authorized_keys", _text(layout, keys)
-    if not path.exists() or path.read_text() != wanted:
-        write_atomic(path, wanted, mode=0o644)
+def mend_authorized_keys(layout: Layout, store: Store) -> None:
+    """Let the keys of the table in where the file says something else: a command was killed
+    beside its commit, or an upgrade moved what keys start.
+    """
+    if _is_right(layout, store):
+        return
+    # A command that is not killed may be there as well, and its file is right in a moment.
+    with store.transaction():
+        if not _is_right(layout, store):
+            write_authorized_keys(layout, store.keys.list())
+
+
+def _is_right(layout: Layout, store: Store) -> bool:
+    wanted, path = _text(layout, store.keys.list()), layout.ssh / "authorized_keys"
+    return path.exists() and path.read_text() == wanted
 
 
 def _text(layout: Layout, keys: Iterable[Key]) -> str:

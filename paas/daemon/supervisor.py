@@ -161,7 +161,7 @@ class Supervisor:
             lambda: parts.egress.look(),
             self._settle_abandoned,
             parts.router.mend,
-            lambda: mend_authorized_keys(self._layout, parts.store.keys.list()),
+            lambda: mend_authorized_keys(self._layout, parts.store),
             self._healing.reap,
             parts.detached.settle,
             parts.cron_runs.sweep,

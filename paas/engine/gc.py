@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from paas.engine.images import Images
 from paas.engine.layers import LayerId, Layers
 from paas.host import files
+from paas.host.waiting import wait_until
 from paas.model.layout import Layout
+
+
+SWEEP_SECONDS = 2.0
+"""How long another sweep is waited for; most are over in milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class Collector:
         pulled: another time then.
         """
         lock = self._layers.sweep_lock()
-        if not lock.try_acquire():
+        if not _taken(lock):
             return None
         try:
             # Looked at under the lock: whoever makes an image holds it until it is named.
@@ -72,3 +77,10 @@ class Collector:
         if self._scratch.is_dir():
             for path in self._scratch.iterdir():
                 files.remove_tree(path)
+
+
+def _taken(lock: files.FileLock) -> bool:
+    """Take the lock that others hold alone for a sweep, or together for as long as they build."""
+    return lock.try_acquire() or (
+        bool(lock.holder()) and wait_until(lock.try_acquire, SWEEP_SECONDS)
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,16 @@ def test_collecting_waits_for_who_is_making_layers(storage: Storage) -> None:
     assert collected is not None
     assert collected.layers == (layer,)
     assert not (storage.layout.engine_fs / "l" / layer).exists()
+
+
+def test_collecting_comes_behind_another_sweep(storage: Storage) -> None:
+    """The supervisor sweeps every few seconds: `paas gc` would say that something is built."""
+    sweep = storage.layers.sweep_lock()
+    sweep.acquire()
+    ends = threading.Timer(0.1, sweep.release)
+    ends.start()
+    assert storage.collector.collect() is not None
+    ends.join()
 
 
 def test_collecting_keeps_what_is_named_or_given(storage: Storage) -> None:

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import stat
 from pathlib import Path
 
 import pytest
 
-from paas.daemon.authorized_keys import CLIENT, authorized_line, write_authorized_keys
-from paas.model.key import Key
+from paas.daemon.authorized_keys import (
+    CLIENT,
+    authorized_line,
+    mend_authorized_keys,
+    write_authorized_keys,
+)
+from paas.model.key import Key, PublicKey
 from paas.model.layout import Layout
+from paas.store.keys import Keys
+from paas.store.store import Store
 
 BODY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIO7wqJ"
+PUBLIC_KEY = PublicKey(*BODY.split(), "", "SHA256:x")
 
 
 @pytest.mark.parametrize(
@@ -55,3 +64,41 @@ def test_the_file_is_for_sshd_to_read_and_root_to_write(tmp_path: Path) -> None:
         assert stat.S_IMODE(path.stat().st_mode) == 0o644
         assert len(path.read_text().splitlines()) == 1 + len(keys)
         assert [entry.name for entry in layout.ssh.iterdir()] == ["authorized_keys"]
+
+
+def test_a_file_that_another_program_wrote_is_put_right(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    layout.ssh.mkdir()
+    with contextlib.closing(Store(layout)) as store:
+        store.users.add("ann", admin=True)
+        store.keys.add("ann", PUBLIC_KEY)
+        for wrong in (None, "ssh-ed25519 AAAA of nobody\n"):
+            path = layout.ssh / "authorized_keys"
+            path.unlink(missing_ok=True) if wrong is None else path.write_text(wrong)
+            mend_authorized_keys(layout, store)
+            assert path.read_text().endswith(f" {BODY}\n")
+
+
+def test_what_a_command_changes_meanwhile_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key that was removed would open something again until the next time."""
+    layout = Layout(tmp_path)
+    layout.ssh.mkdir()
+    look = Keys.list
+    with contextlib.closing(Store(layout)) as store, contextlib.closing(Store(layout)) as other:
+        store.users.add("ann", admin=True)
+        store.keys.add("ann", PUBLIC_KEY)
+        write_authorized_keys(layout, store.keys.list())
+
+        def look_and_be_late(keys: Keys) -> list[Key]:
+            monkeypatch.setattr(Keys, "list", look)
+            found = look(keys)
+            with other.transaction():
+                other.keys.remove("ann")
+                write_authorized_keys(layout, other.keys.list())
+            return found
+
+        monkeypatch.setattr(Keys, "list", look_and_be_late)
+        mend_authorized_keys(layout, store)
+    assert BODY not in (layout.ssh / "authorized_keys").read_text()
