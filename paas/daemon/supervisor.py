@@ -276,7 +276,7 @@ class Supervisor:
             self._parts.expiry.warn()
             self._parts.letsencrypt.adopt()
             for app in self._parts.letsencrypt.due():
-                renew = partial(self._parts.letsencrypt.renew, app, actor="supervisor")
+                renew = partial(self._parts.letsencrypt.renew_due, app)
                 self._start(self._renewals, Renew(app.id), renew)
             for schedule in self._parts.service_backups.due():
                 back_up = partial(self._back_up, schedule)

@@ -173,19 +173,33 @@ class Letsencrypt:
             renewal = self._store.renewals.find(app.id)
             if renewal is None:
                 raise NotEnabled(app)
-            renewal = self._ask(app, renewal)
-            if self._is_current(app, renewal):
+            return self._renew(app, renewal, actor, report or Silent())
+
+    def renew_due(self, app: App) -> bool:
+        """The same for the supervisor, which waits after a failure.
+
+        Also after one of a command that it has just waited for: the authority counts attempts.
+        """
+        with self._lock(app):
+            renewal = self._store.renewals.find(app.id)
+            if renewal is None or renewal.not_before > self._clock.now():
                 return False
-            try:
-                refused = self._issue(app, actor=actor, report=report or Silent())
-            except PaasError as error:
-                self._note(app, actor, error)
-                raise
-            if refused is not None:
-                self._note(app, actor, refused)
-                raise refused
-            self._store.renewals.enable(app.id)
-            return True
+            return self._renew(app, renewal, "supervisor", Silent())
+
+    def _renew(self, app: App, renewal: Renewal, actor: str, report: Report) -> bool:
+        renewal = self._ask(app, renewal)
+        if self._is_current(app, renewal):
+            return False
+        try:
+            refused = self._issue(app, actor=actor, report=report)
+        except PaasError as error:
+            self._note(app, actor, error)
+            raise
+        if refused is not None:
+            self._note(app, actor, refused)
+            raise refused
+        self._store.renewals.enable(app.id)
+        return True
 
     # -- an order ----------------------------------------------------------------------------
 

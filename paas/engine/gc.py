@@ -11,7 +11,6 @@ from paas.host import files
 from paas.host.waiting import wait_until
 from paas.model.layout import Layout
 
-
 SWEEP_SECONDS = 2.0
 """How long another sweep is waited for; most are over in milliseconds."""
 

@@ -10,6 +10,7 @@ import psycopg
 import pymysql
 
 from paas.store.store import Store
+from tests.push.outcome import eventually
 from tests.push.server import Server
 
 Rows = list[tuple[object, ...]]
@@ -48,7 +49,8 @@ class Database:
         return self.server.paas(*command, input=input).failed(code).text
 
     def destroy(self) -> None:
-        self.paas("destroy", "--force")
+        """Also one that was killed a moment ago, which the supervisor is starting again."""
+        eventually(lambda: self.server.paas(f"{self.plugin}:destroy", self.name, "--force").ok())
 
     def fact(self, name: str) -> str:
         facts = json.loads(self.paas("info", "--format", "json"))

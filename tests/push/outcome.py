@@ -11,7 +11,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-COMMAND_SECONDS = 100.0
+COMMAND_SECONDS = 250.0
+"""What a command may take that makes images with what it fetches, on a busy machine."""
+
 HANG_SECONDS = 100.0
 LEAST_POLL_SECONDS, MOST_POLL_SECONDS = 0.05, 0.5
 

@@ -36,6 +36,8 @@ StrictModes refuses keys below one."""
 
 DOMAIN = "test.example"
 UP_SECONDS = 100.0
+ANSWER_SECONDS = 60.0
+"""What a page may take whose app waits for something."""
 PURGE_SECONDS = 600.0
 
 BOOT_LIMIT_SECONDS = 8
@@ -205,7 +207,7 @@ class Server:
 
     def get(self, app: str, path: str = "/", *, host: str | None = None) -> Page:
         """GET through nginx; an unknown host gets a closed connection, an `OSError` here."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=ANSWER_SECONDS)
         try:
             connection.request("GET", path, headers={"Host": host or f"{app}.{DOMAIN}"})
             answer = connection.getresponse()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -68,7 +71,9 @@ def test_cron_tasks_come_with_a_release_and_go_with_it(live: App) -> None:
     name = live.ssh(f"cron:run --detach {{}} {task['id']}").ok().out.strip()
 
     def runs() -> list[str]:
-        return [run["status"] for run in json.loads(live.ssh("cron:history {} --format json").out)]
+        return [
+            run["status"] for run in json.loads(live.ssh("cron:history {} --format json").ok().out)
+        ]
 
     # Nobody waits for it but the supervisor.
     eventually(lambda: runs() == ["failed", "failed"])
@@ -139,6 +144,8 @@ def test_config_of_every_app_reaches_it_and_its_value_no_log(live: App) -> None:
     live.ssh("config:import {}", input=b"export IMPORTED='hunter3 hunter3'\n").ok()
     assert live.get("/env/IMPORTED").text == "hunter3 hunter3"
     live.server.paas("config:unset", "--global", "SHARED").ok()
-    for path in live.server.layout.root.rglob("*"):
-        lies_open = path.is_file() and "engine" not in path.parts
-        assert not (lies_open and b"hunter3" in path.read_bytes()), path
+    for folder, folders, names in os.walk(live.server.layout.root):
+        folders[:] = [name for name in folders if name != "engine"]
+        for path in (Path(folder, name) for name in names):
+            with suppress(FileNotFoundError):  # a journal of a database comes and goes
+                assert not (path.is_file() and b"hunter3" in path.read_bytes()), path

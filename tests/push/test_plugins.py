@@ -309,7 +309,7 @@ def test_a_repository_without_end_or_answer_is_given_up(
                 fetcher.tree(GitSource(address), server.layout.plugins, Silent()),
             ):
                 pytest.fail("It was fetched")
-            assert time.monotonic() - began < 10
+            assert time.monotonic() - began < 60
             assert list(server.layout.plugins.iterdir()) == []
     shutil.rmtree(folder)
 

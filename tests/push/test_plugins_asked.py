@@ -86,6 +86,7 @@ def test_with_a_veto_whatever_it_does_wrong_rejects_the_push_alone(
 
 @pytest.mark.usefixtures("gate")
 def test_a_later_hook_stops_it_as_well_and_nothing_new_is_left(server: Server, shop: App) -> None:
+    # One that an earlier deploy replaced may still be on its way out.
     before = len(server.residue()["containers"])
     assert "it may not set 'PATH'" in shop.push({"GATE": "pre-release steal\n"}).failed().text
     shop.push({"GATE": ""}).ok()
@@ -95,7 +96,7 @@ def test_a_later_hook_stops_it_as_well_and_nothing_new_is_left(server: Server, s
     assert "The plugin gate (check-deploy) refuses: not on a Friday" in changed.text
     assert shop.ssh("config:get {} TOKEN").code != 0
     assert shop.serves("gated by")
-    eventually(lambda: len(server.residue()["containers"]) == before)
+    eventually(lambda: len(server.residue()["containers"]) <= before)
 
 
 def asleep(server: Server, plugin: str) -> int:

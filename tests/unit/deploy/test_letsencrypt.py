@@ -65,7 +65,7 @@ class World:
     def fails(self) -> float:
         """Let a renewal fail; the seconds until the next attempt."""
         with pytest.raises(AcmeFailed):
-            self.letsencrypt.renew(self.app, actor="supervisor")
+            self.letsencrypt.renew(self.app, actor="me")
         renewal = self.store.renewals.find(self.app.id)
         assert renewal is not None
         return renewal.not_before - self.hands.time
@@ -129,6 +129,21 @@ def test_failures_wait_twice_as_long_each_time_but_never_for_ever(world: World) 
     (first, *_) = world.store.events.tail(20, "app")
     assert first.what == "certificate renewal failed"
     assert f"{NOBODY} cannot be reached" in first.detail
+
+
+def test_a_failure_of_a_command_counts_for_a_supervisor_that_waited_for_it(world: World) -> None:
+    """It found the app due, and its turn came behind the command's."""
+    world.store.renewals.enable(world.app.id)
+    assert world.due()
+    with pytest.raises(AcmeFailed):
+        world.letsencrypt.renew(world.app, actor="me")
+    assert not world.letsencrypt.renew_due(world.app)
+    events = world.store.events.tail(20, "app")
+    assert [one.actor for one in events if one.what == "certificate renewal failed"] == ["me"]
+
+
+def test_an_app_for_which_it_was_disabled_meanwhile_is_no_failure(world: World) -> None:
+    assert not world.letsencrypt.renew_due(world.app)
 
 
 def test_the_nearer_the_end_the_sooner_it_is_tried_again(world: World) -> None:
