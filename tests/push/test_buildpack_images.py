@@ -62,10 +62,11 @@ def test_a_newer_run_image_is_swapped_without_compiling(engine: Engine) -> None:
     """As a security update makes it: the same stack, with a file more."""
     built = build(engine, SWAPPED, Output())
     stack = engine.stack.ensure("debian-13", Silent())
-    upper = engine.layers.new_upper(stack.layers[-1])
-    (upper / "updated").write_text("today")
-    newer = engine.images.add(stack.config, (*stack.layers, engine.layers.commit(upper)))
-    engine.images.tag("paas/stack:debian-13", newer.id)
+    with engine.layers.lease():
+        upper = engine.layers.new_upper(stack.layers[-1])
+        (upper / "updated").write_text("today")
+        newer = engine.images.add(stack.config, (*stack.layers, engine.layers.commit(upper)))
+        engine.images.tag("paas/stack:debian-13", newer.id)
     try:
         output = Output()
         swapped = build(engine, SWAPPED, output, before=built.image)

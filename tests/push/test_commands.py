@@ -6,7 +6,6 @@ import http.client
 import json
 import re
 import subprocess
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -371,14 +370,10 @@ def test_rollback_brings_back_code_and_config_without_a_build(app: App) -> None:
     app.push(apps.plain("2")).ok()
     assert app.get("/env/COLOUR").text == "blue"
 
-    began = time.monotonic()
     rolled = app.ssh("rollback {}").ok()
-    took = time.monotonic() - began
-
     assert "Building" not in rolled.text
     assert app.serves("hello 1")
     assert app.get("/env/COLOUR").text == "red"
-    assert took < 20
     assert _newest(app) != first, "a rollback is a release of its own"
     app.ssh(f"rollback {{}} {first}").ok()
     assert app.serves("hello 1")
@@ -466,7 +461,9 @@ def test_doctor_says_one_line_for_each_part(server: Server) -> None:
 def measured(*trees: Path) -> int:
     """What du(1) counts on one file system below directories, themselves not."""
     argv = ["du", "-sxc", "--block-size=1", *trees]
-    lines = subprocess.run(argv, capture_output=True, check=True).stdout.decode().splitlines()
+    done = subprocess.run(argv, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr  # something went while it looked
+    lines = done.stdout.decode().splitlines()
     return int(lines[-1].split()[0]) - sum(tree.stat().st_blocks * 512 for tree in trees)
 
 

@@ -80,9 +80,15 @@ def pids(installation: Installation) -> list[str]:
     """The processes of the sample app."""
     found = subprocess.run(["pgrep", "-f", "gunicorn.*app:app"], capture_output=True, text=True)
     cgroup = Layout.at(installation.root).id
-    return [
-        pid for pid in found.stdout.split() if cgroup in Path(f"/proc/{pid}/cgroup").read_text()
-    ]
+    return [pid for pid in found.stdout.split() if cgroup in content(Path(f"/proc/{pid}/cgroup"))]
+
+
+def content(path: Path) -> str:
+    """Of a file of a process, which may have ended: others' run here too."""
+    try:
+        return path.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def second_push(installation: Installation) -> str:

@@ -123,7 +123,9 @@ def take_ids(old: int, first: int) -> None:
 def strangers_files(server: Server, uid: int) -> str:
     """What of the data belongs to the stranger; containers' files have ids of their own."""
     fs = server.layout.engine_fs
-    words = ["find", server.layout.root, "-path", fs, "-prune", "-o", "-uid", str(uid)]
+    # What goes while it looks is no error.
+    words = ["find", server.layout.root, "-ignore_readdir_race", "-path", fs, "-prune"]
+    words += ["-o", "-uid", str(uid)]
     ended = subprocess.run([*words, "-print"], capture_output=True, text=True, check=True)
     return ended.stdout
 

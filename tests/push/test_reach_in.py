@@ -90,10 +90,10 @@ def test_a_laptop_copies_by_names(live: App, tmp_path: Path) -> None:
 def test_an_instance_is_reached_on_a_port_of_ones_own(live: App) -> None:
     with forwarded(live, "-L", "0", "web.1") as (address, port):
         for _ in range(2):
-            with urllib.request.urlopen(f"http://{address}:{port}/", timeout=10) as answer:
+            with urllib.request.urlopen(f"http://{address}:{port}/", timeout=60) as answer:
                 assert answer.read() == b"hello 1\n"
         # The end of what is sent is told, the answer comes all the same.
-        with socket.create_connection((address, port), 10) as half:
+        with socket.create_connection((address, port), 60) as half:
             half.sendall(b"GET / HTTP/1.0\r\n\r\n")
             half.shutdown(socket.SHUT_WR)
             assert half.makefile("rb").read().endswith(b"hello 1\n")

@@ -47,6 +47,7 @@ def test_memcached_keeps_nothing_and_says_so(server: Server) -> None:
 
 
 def test_an_image_keeps_nothing_of_what_apt_needed_to_make_it(server: Server) -> None:
+    Database.create(server, "memcached", "y").destroy()
     layers = list((server.layout.engine_fs / "l").iterdir())
     assert any((layer / "usr/bin/memcached").exists() for layer in layers)
     caches = [path for layer in layers for path in (layer / "var/cache/apt").rglob("*")]

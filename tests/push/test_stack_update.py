@@ -226,6 +226,11 @@ def test_what_cannot_be_a_stack_is_refused_and_leaves_nothing(
     assert "heroku-24" not in server.ssh("stack:list").ok().out
 
 
+def newest_build(app: App) -> str:
+    status: str = json.loads(app.ssh("builds:list {} --format json").ok().out)[0]["status"]
+    return status
+
+
 def pulling(server: Server) -> list[int]:
     """The daemon's processes that have a transfer under way."""
     return [pid for pid in children(server.daemon_pid()) if any(map(transfers, children(pid)))]
@@ -248,7 +253,7 @@ def test_a_pull_that_is_killed_leaves_nothing(
         argv = server.command("stack:pull", "killed-1", f"{address}/large:1")
         with subprocess.Popen(argv, env=admin_environment(), stderr=subprocess.PIPE) as pull:
             assert halt.reached.wait(30)
-            (pid,) = pulling(server)
+            (pid,) = eventually(lambda: pulling(server))
             kill(pid)
             assert " !     " in pull.communicate()[1].decode()
     assert pull.returncode != 0
@@ -274,8 +279,8 @@ def test_a_compile_that_is_killed_with_all_of_paasd_leaves_nothing(perl: App) ->
     assert says(perl) == served
     server.up()
     server.settles_to(before)
-    builds = json.loads(perl.ssh("builds:list {} --format json").ok().out)
-    assert builds[0]["status"] == "abandoned"
+    # By the supervisor's look at what is unfinished.
+    eventually(lambda: newest_build(perl) == "abandoned")
     perl.repository.git("reset", "-q", "--hard", "HEAD~").ok()
     again = perl.push({"fast": ""}).ok()
     assert "the cache is whole" in again.text

@@ -21,14 +21,16 @@ BROKEN = {
     "no such program": (apps.with_command("/no/such/program"), ["/no/such/program"]),
 }
 
-PATIENCE_SECONDS = 5
-"""For those of them that only the deadline ends."""
+UNTIL_THE_DEADLINE = frozenset({"never listens", "never accepts", "on loopback", "another port"})
+PATIENCE_SECONDS, LONG_SECONDS = 5, 60
+"""For those of them that only the deadline ends, and for those that end by themselves."""
 
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_version_is_refused_and_the_old_one_keeps_serving(live: App, name: str) -> None:
     files, words = BROKEN[name]
-    live.ssh(f"checks:set {{}} boot-seconds {PATIENCE_SECONDS}").ok()
+    seconds = PATIENCE_SECONDS if name in UNTIL_THE_DEADLINE else LONG_SECONDS
+    live.ssh(f"checks:set {{}} boot-seconds {seconds}").ok()
     before = live.server.residue()
     releases = live.ssh("releases {}").ok().out
 

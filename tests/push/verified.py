@@ -29,14 +29,14 @@ from paas.model.report import Lines, Report, Silent
 from tests.push.apps import APPS
 
 LIBRARY = APPS.parent / "verify.sh"
-SECONDS = 60.0
+SECONDS = 250.0
 COMMIT = "0" * 40
 
 RUN = """
 ({web}) &
 app=$!
 trap 'kill $app' EXIT
-for _ in $(seq 400); do
+for _ in $(seq 2000); do
     if (exec 3<>"/dev/tcp/127.0.0.1/$PORT"; echo >&3) 2>/dev/null; then break; fi
     kill -0 $app || exit 1
     sleep 0.05

@@ -16,6 +16,8 @@ from paas.model.certificate import Certificate
 from paas.model.renewing import warn_at
 
 ANSWER_S = 3.0
+QUESTIONS = 2
+"""A datagram may be lost: resolv.conf(5) asks as often (`attempts`)."""
 
 
 def takes_datagrams(path: Path) -> bool:
@@ -37,10 +39,11 @@ def answers(server: str, name: str) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as connection:
         connection.settimeout(ANSWER_S)
         connection.connect((server, 53))
-        connection.send(query)
-        with suppress(OSError):
-            answer = connection.recv(512)
-            return answer[:2] == query[:2] and answer[3] & 0xF not in (2, 5)
+        for _ in range(QUESTIONS):
+            with suppress(OSError):
+                connection.send(query)
+                answer = connection.recv(512)
+                return answer[:2] == query[:2] and answer[3] & 0xF not in (2, 5)
     return False
 
 

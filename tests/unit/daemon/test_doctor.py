@@ -181,12 +181,14 @@ def test_who_greets_like_an_ssh_server_is_one() -> None:
 
 
 @contextmanager
-def name_server(code: int) -> Iterator[None]:
-    """Answers one question at 127.0.0.9:53 with a response code."""
+def name_server(code: int, *, lost: int = 0) -> Iterator[None]:
+    """Answers one question at 127.0.0.9:53 with a response code, behind those that get lost."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.9", 53))
 
         def answer() -> None:
+            for _ in range(lost):
+                server.recvfrom(512)
             query, sender = server.recvfrom(512)
             server.sendto(query[:2] + bytes([0x81, 0x80 | code]) + query[4:], sender)
 
@@ -201,6 +203,15 @@ def name_server(code: int) -> Iterator[None]:
 def test_a_name_server_answers_unless_it_fails_or_refuses(code: int, *, good: bool) -> None:
     with name_server(code):
         assert serving.answers("127.0.0.9", "example.org") is good
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="port 53 is root's")
+def test_a_name_server_is_asked_again_when_a_datagram_gets_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(serving, "ANSWER_S", 0.2)
+    with name_server(0, lost=1):
+        assert serving.answers("127.0.0.9", "example.org")
 
 
 def test_a_name_server_that_is_not_there_does_not_answer() -> None:
