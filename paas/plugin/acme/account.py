@@ -65,8 +65,7 @@ class Account:
 
         Raises `AcmeFailed`, for all that goes wrong in the block too.
         """
-        with asking(self.directory, self.patience):
-            self._settle()
+        with asking(self.directory, self.patience), self._with_one_key():
             yield self._signed_in(self._key())
 
     def renewal_time(self, pem: bytes) -> tuple[float | None, float]:
@@ -96,9 +95,12 @@ class Account:
         """Give the account a new key and forget the old one. Raises `AcmeFailed`.
 
         The new key is kept before the authority hears of it: killed between the two, the
-        next session finds out which of them counts.
+        next session finds out which of them counts. Waits for the sessions that are open:
+        what they asked for under the old key, they could not finish.
         """
-        with self.session() as session:
+        with asking(self.directory, self.patience), self._alone():
+            self._settle()
+            session = self._signed_in(self._key())
             account: Any = session.net.account
             old: Any = session.net.key
             write_atomic(self._next, new_account_key(), 0o600)
@@ -110,6 +112,21 @@ class Account:
             inner = jws.JWS.sign(payload, key=new, alg=ES256, nonce=None, url=url)
             session.net.post(url, inner, new_nonce_url=session.directory["newNonce"])
             self._next.replace(self._path)
+
+    @contextmanager
+    def _with_one_key(self) -> Iterator[None]:
+        """The key of the account stays what it is, and is known, in the block."""
+        while True:
+            with FileLock(self._key_lock, shared=True):
+                if not self._next.exists():
+                    yield
+                    return
+            with self._alone():
+                self._settle()
+
+    def _alone(self) -> FileLock:
+        """Held while the account's key changes, when no session is open."""
+        return FileLock(self._key_lock)
 
     def _settle(self) -> None:
         """After a change of keys that was interrupted: keep the key that has the account."""
@@ -179,6 +196,10 @@ class Account:
     @property
     def _next(self) -> Path:
         return self._path.with_suffix(".next")
+
+    @property
+    def _key_lock(self) -> Path:
+        return self._path.with_suffix(".lock")
 
     def _key(self) -> bytes:
         """The key of the account; made when first asked for."""

@@ -156,6 +156,39 @@ def test_a_refusal_is_told_in_the_authority_s_words(tmp_path: Path) -> None:
         assert refused(strict).brief == "The authority refused: too many today"
 
 
+def test_a_change_of_keys_is_not_taken_for_one_that_was_interrupted(tmp_path: Path) -> None:
+    """Two commands at once: the second would throw the key away that the first brings."""
+    unknown = {"type": "urn:ietf:params:acme:error:accountDoesNotExist", "detail": "unknown"}
+    changing, sessions = threading.Event(), list[threading.Thread]()
+
+    def open_another() -> None:
+        with asked.session():
+            """It is signed in."""
+
+    def script(url: str, path: str) -> Answer:
+        if path == "/dir":
+            return directory(url)
+        if path == "/newAccount" and changing.is_set():
+            return 400, json.dumps(unknown).encode()
+        if path == "/keyChange":
+            changing.set()
+            sessions.append(threading.Thread(target=open_another))
+            sessions[0].start()
+            # Time for the harm; nothing waits for it that is as it should be.
+            sessions[0].join(0.5)
+            changing.clear()
+        return 201, b'{"status": "valid"}'
+
+    with authority(tmp_path, script) as asked:
+        with asked.session():
+            (key,) = (tmp_path / "accounts").glob("*.key")
+        before = key.read_bytes()
+        asked.roll_over()
+        sessions[0].join()
+        assert key.read_bytes() != before
+        assert not key.with_suffix(".next").exists()
+
+
 def test_the_account_key_is_made_once_and_root_s_alone(tmp_path: Path) -> None:
     with authority(tmp_path, ordering("../x")) as asked:
         refused(asked)
