@@ -216,7 +216,7 @@ def open_events(app: App) -> Iterator[list[tuple[float, bytes]]]:
 def test_streams_survive_a_deploy_whose_end_counts_the_requests(edge: App) -> None:
     """Until they close, or the time to drain is over."""
     done = threading.Event()
-    edge.ssh("checks:set {} drain-seconds 5").ok()
+    edge.ssh("checks:set {} drain-seconds 8").ok()
 
     def ask() -> None:
         while not done.is_set():

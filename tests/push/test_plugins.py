@@ -49,7 +49,7 @@ def test_one_without_a_veto_harms_no_deploy(server: Server, shop: App) -> None:
         for what, line in (
             ("refuse", "The plugin watch would refuse this: I would not"),
             ("fail", "The plugin watch (pre-build) failed: it exited with code 3"),
-            ("hang", "The plugin watch (pre-build) failed: it took longer than 2 s"),
+            ("hang", "The plugin watch (pre-build) failed: it took longer than 4 s"),
             ("garbage", "The plugin watch (pre-build) failed: its answer is not JSON"),
         ):
             assert line in shop.push({"WATCH": what}).ok().text
@@ -89,7 +89,7 @@ def test_commands_are_for_the_roles_that_they_name(server: Server, shop: App) ->
         failed = server.ssh("greeter:server fail").failed(42)
         assert (failed.out, failed.err) == ("", "no\n")
         assert (
-            "The plugin greeter was ended: it took longer than 2 s"
+            "The plugin greeter was ended: it took longer than 4 s"
             in server.ssh("greeter:server hang").failed().text
         )
     assert "greeter" not in server.ssh("help").ok().out
