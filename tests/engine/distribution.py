@@ -69,12 +69,12 @@ class Distribution:
         digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
         begin = f"http://{self.address}/v2/{repository}/blobs/uploads/"
         with urllib.request.urlopen(
-            urllib.request.Request(begin, b"", method="POST"), timeout=10
+            urllib.request.Request(begin, b"", method="POST"), timeout=60
         ) as answer:
             place = f"{answer.headers['Location']}&digest={quote(digest)}"
         kind = {"Content-Type": "application/octet-stream"}
         with urllib.request.urlopen(
-            urllib.request.Request(place, data, kind, method="PUT"), timeout=10
+            urllib.request.Request(place, data, kind, method="PUT"), timeout=60
         ):
             return digest
 
@@ -97,8 +97,21 @@ class Distribution:
     def fetched(self) -> list[str]:
         """Digests of the blobs that were downloaded since this was last asked."""
         text = (self.folder / "log").read_text()
-        new, self._read = text[self._read :], len(text)
+        end = text.rfind("\n") + 1  # a line may be written in two
+        new, self._read = text[self._read : end], end
         return FETCHED.findall(new)
+
+    def has_given(self, name: str) -> None:
+        """Wait until it has told of the download of an image's layers, as it does behind its
+        answer, and forget what was downloaded until then."""
+        seen: set[str] = set()
+        wanted = set(self.layers(name))
+
+        def told() -> bool:
+            seen.update(self.fetched())
+            return wanted <= seen
+
+        eventually(told)
 
     def _ask(
         self,
@@ -110,7 +123,7 @@ class Distribution:
     ) -> Any:
         url = f"http://{self.address}/v2/{repository}/manifests/{tag}"
         request = urllib.request.Request(url, data, dict(headers), method=method)
-        return urllib.request.urlopen(request, timeout=10)
+        return urllib.request.urlopen(request, timeout=60)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import select
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -60,6 +61,16 @@ class Output:
     @property
     def text(self) -> str:
         return self.stdout.decode()
+
+
+def end_sleep(cgroups: Cgroups, container: str) -> bool:
+    """Kill the `sleep` that a container's shell waits for, which then goes on; False if it has
+    not come to that yet."""
+    pids = cgroups.instance(container).processes()
+    sleeping = [pid for pid in pids if Path(f"/proc/{pid}/comm").read_text() == "sleep\n"]
+    for pid in sleeping:
+        os.kill(pid, signal.SIGKILL)
+    return bool(sleeping)
 
 
 class Machine:

@@ -47,7 +47,7 @@ def root(machine: Machine, tmp_path: Path) -> Iterator[Root]:
 
 
 def _spec(machine: Machine) -> ContainerSpec:
-    script = "echo up; echo x > /new; exec sleep 600"
+    script = "echo x > /new; echo up; exec sleep 600"
     return machine.spec("sh", "-c", script, hostname="shop-web-1", env={"TOKEN": "hunter2"})
 
 

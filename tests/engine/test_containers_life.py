@@ -27,10 +27,13 @@ from paas.engine.restarts import Restarts
 from paas.engine.runtime import RuntimeFailed
 from paas.engine.streams import set_window
 from paas.engine.top import Process
+from paas.host.clock import SystemClock
 from paas.host.terminal import Terminal
 from paas.host.waiting import wait_until
 from tests.engine.machine import SECONDS, Machine
 from tests.engine.test_foreground import Channel
+from tests.killing import forked
+from tests.push.outcome import eventually
 
 # -- pausing ---------------------------------------------------------------------------------
 
@@ -52,7 +55,7 @@ def test_paused_it_does_nothing_and_takes_nothing_in(machine: Machine) -> None:
         machine.wait_for_line(container.id, "3")
         machine.containers.pause(container.id)
         assert machine.containers.status(container.id).state is State.PAUSED
-        still = machine.log_of(container.id)
+        still = unchanging(machine, container.id)
         with pytest.raises(WrongState, match="paused"):
             machine.exec(container.id, "true")
         assert machine.log_of(container.id) == still
@@ -60,17 +63,30 @@ def test_paused_it_does_nothing_and_takes_nothing_in(machine: Machine) -> None:
         machine.wait_for_line(container.id, str(len(still) + 3))
 
 
+def unchanging(machine: Machine, container: str) -> list[str]:
+    """Its log, once the monitor, which goes on, has written what had been said."""
+    looks: list[list[str]] = []
+
+    def unchanged() -> bool:
+        looks.append(machine.log_of(container))
+        return looks[-3:] == [looks[-1]] * 3
+
+    eventually(unchanged)
+    return looks[-1]
+
+
 @pytest.mark.parametrize("end", ["stop", "kill", "remove"])
 def test_what_is_paused_can_be_ended(machine: Machine, end: str) -> None:
-    # Before the init listens, a signal means nothing to it (pid_namespaces(7)).
-    with machine.running("sh", "-c", "echo up; exec sleep 60") as container:
+    command = "echo up; exec sleep 600"
+    with machine.running("sh", "-c", command, stop_timeout=600.0) as container:
+        # Before the init listens, a signal means nothing to it (pid_namespaces(7)).
         machine.wait_for_line(container.id, "up")
         machine.containers.pause(container.id)
         before = time.monotonic()
         getattr(machine.containers, end)(container.id)
         if end != "remove":
             assert machine.containers.wait(container.id, SECONDS).state is State.EXITED
-        assert time.monotonic() - before < 5
+        assert time.monotonic() - before < 60
 
 
 # -- again -----------------------------------------------------------------------------------
@@ -154,16 +170,22 @@ def test_it_waits_longer_each_time_and_says_until_when(machine: Machine) -> None
     spec = machine.spec("sh", "-c", "exit 1", restart=RestartPolicy("always"))
     with machine.created(spec) as container:
         machine.containers.start(container.id)
-        restarts = Restarts(machine.bundler, machine.containers, machine.clock)
+        restarts = Restarts(machine.bundler, machine.containers, _Still())
         machine.ended(container.id)
         (due,) = restarts.look().due
         restarts.start(due)
         machine.ended(container.id)
         outlook = restarts.look()
         assert outlook.due == ()
-        assert outlook.next_due is not None
-        assert 0 < outlook.next_due - machine.clock.monotonic() <= 1
+        assert outlook.next_due == _Still().monotonic() + 1
         assert restarts.look() == outlook
+
+
+class _Still(SystemClock):
+    """It stands, however long the test takes."""
+
+    def monotonic(self) -> float:
+        return 1000.0
 
 
 class _Patient:
@@ -249,13 +271,18 @@ def test_the_hosts_devices_stay_the_hosts(machine: Machine, terminal: bool, stdi
 
 
 def test_what_has_no_input_is_only_watched(machine: Machine) -> None:
-    command = "sleep 0.3; echo later"
-    with machine.running("sh", "-c", command) as container:
+    def start() -> None:
+        eventually(lambda: machine.events("attach"))
+        machine.containers.start(container.id)
+
+    with machine.created(machine.spec("echo", "later")) as container:
+        starting = forked(start)
         output = machine.on_pipes(
             lambda *streams: _Code(
                 _attachments(machine).attach(container.id, Terminal(*streams, Channel())) is None
             )
         )
+        assert os.waitpid(starting, 0)[1] == 0
         assert (output.code, output.stdout) == (0, b"later\n")
 
 
@@ -276,7 +303,7 @@ class _Code(int):
     ],
 )
 def test_what_a_probe_finds(machine: Machine, test: tuple[str, ...], condition: Condition) -> None:
-    check = Healthcheck(test, timeout=0.3, retries=1)
+    check = Healthcheck(test, timeout=0.3 if "sleep 60" in test else SECONDS, retries=1)
     with machine.running("sleep", "60", healthcheck=check, env={"WORD": "w"}) as container:
         probes = Probes(machine.bundler, machine.containers, machine.foreground, machine.clock)
         assert [name for _, name in probes.due()] == [container.id]

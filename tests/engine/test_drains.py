@@ -117,9 +117,9 @@ def test_json_by_https_is_sent_again_and_what_is_never_taken_keeps_up_nothing(
         receiver.answers += [503, 500]
         receiver.largest = 20
         drain = added(world, app, f"https://me:p%40ss@localhost:{receiver.port}/logs")
+        wanted = say(world, app, 30)
+        receiver.poison = wanted[7]
         with world.supervised():
-            wanted = say(world, app, 30)
-            receiver.poison = wanted[7]
             wanted += say(world, app, 30)
             wanted.remove(receiver.poison)
             eventually(lambda: in_order([line["text"] for line in receiver.taken]) == wanted)

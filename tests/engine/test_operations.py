@@ -30,6 +30,7 @@ from paas.model.health import Healthcheck, Probe
 from paas.model.instance import InstanceState
 from paas.model.processes import RESTART_POLICY, STOP_TIMEOUT, UPDATE_ORDER
 from paas.model.report import Silent
+from tests.engine.machine import end_sleep
 from tests.engine.world import HANG, SERVE, World, killed_at, steps_of
 from tests.killing import Step, forked
 from tests.push.outcome import eventually
@@ -73,7 +74,7 @@ def answers(world: World, app: App, times: int = 16) -> set[str]:
     """Who answers that many requests in a row."""
     found = set()
     for _ in range(times):
-        connection = http.client.HTTPConnection("127.0.0.1", world.port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", world.port, timeout=30)
         connection.request("GET", "/index.html", headers={"Host": f"{app.name}.kill.test"})
         found.add(connection.getresponse().read().decode().strip())
         connection.close()
@@ -266,7 +267,7 @@ def test_what_was_unset_stays_away(world: World) -> None:
 
 def test_an_instance_that_is_not_ready_gets_no_requests_until_it_is(world: World) -> None:
     app = world.app("readiness")
-    check = Healthcheck(probe=Probe.READINESS, attempts=1, wait_s=0.1, path="/up", timeout_s=1)
+    check = Healthcheck(probe=Probe.READINESS, attempts=1, wait_s=0.1, path="/up", timeout_s=20)
     launch(world, app, FLAGGED, formation={"web": 2}, health={"web": (check,)})
     first, second = world.parts.store.instances.list(app.id)
     with world.supervised():
@@ -384,10 +385,21 @@ def test_a_restart_policy_is_kept(world: World) -> None:
         name = f"policy-{len(apps)}"
         apps[name] = world.app(name)
         world.parts.store.processes.set(apps[name].id, "", RESTART_POLICY.name, policy)
-        launch(world, apps[name], f"/bin/sleep 1.3; {command}", formation={"worker": 1})
+        launch(world, apps[name], f"/bin/sleep 600; {command}", formation={"worker": 1})
     with world.supervised():
         for name, restarts in zip(apps, (0, 1), strict=True):
+            for starts in range(restarts + 1):
+                eventually(partial(has_been_woken, world, apps[name], starts))
             eventually(partial(has_ended, world, apps[name], restarts))
+
+
+def has_been_woken(world: World, app: App, restarts: int) -> bool:
+    """Whether its instance, live after so many restarts, slept and does not any more."""
+    return any(
+        end_sleep(world.parts.engine.cgroups, one.container)
+        for one in world.parts.store.instances.list(app.id)
+        if one.state is InstanceState.LIVE and one.restarts == restarts
+    )
 
 
 def has_ended(world: World, app: App, restarts: int) -> bool:

@@ -227,7 +227,7 @@ def test_pulling_again_downloads_no_layer(
     ref = f"{server.address}/app"
     storage.registry.push(sample(storage), ref, Silent())
     first = other.registry.pull(ref, Silent())
-    server.fetched()
+    server.has_given("app:latest")
     assert other.registry.pull(ref, Silent()) == first
     assert not {*server.fetched()} & {*server.layers("app:latest")}
 
@@ -241,7 +241,7 @@ def test_a_shared_base_is_downloaded_and_kept_once(
     storage.registry.push(image, f"{server.address}/base", Silent())
     storage.registry.push(bigger, f"{server.address}/app", Silent())
     base = other.registry.pull(f"{server.address}/base", Silent())
-    server.fetched()
+    server.has_given("base:latest")
     app = other.registry.pull(f"{server.address}/app", Silent())
     assert app.layers[:2] == base.layers
     assert not {*server.fetched()} & {*server.layers("base:latest")}

@@ -34,7 +34,13 @@ from tests.push.residue import residue
 SERVE = "mkdir /w; echo $VERSION > /w/index.html; /bin/busybox httpd -f -p $PORT -h /w"
 HANG = "exec /bin/sleep 600"
 CONTAINER = re.compile(r"[0-9a-f]{32}")
-CRASH_SOON = f"{SERVE} & /bin/sleep 0.3; exit 7"
+CRASH_WHEN_ASKED = (
+    "mkdir -p /w/cgi-bin; printf '#!/bin/sh\\necho > /end\\n' > /w/cgi-bin/end;"
+    " /bin/busybox chmod +x /w/cgi-bin/end; /bin/busybox httpd -f -p $PORT -h /w &"
+    " until [ -e /end ]; do /bin/sleep 0.05; done; exit 7"
+)
+"""Ends when /cgi-bin/end is asked for: it has been found healthy by then, however long it took."""
+
 MODULES = re.compile(
     r"/paas/(deploy/(attempt|handover|heal|hosts|lifecycle|metrics|operations|pipeline"
     r"|route|running|sites|timeline|wake)"
@@ -66,7 +72,7 @@ class World:
             (HTTP_PORT, str(self.port)),
             (HTTP_ADDRESS, "127.0.0.1"),
             (DOMAIN, "kill.test"),
-            (BOOT_SECONDS, "5"),
+            (BOOT_SECONDS, "20"),
         ):
             self.parts.store.settings.set(None, setting.name, value)
         self.services.up(["network", "instances", "proxy"], Silent())
@@ -123,13 +129,17 @@ class World:
 
     def version(self, app: App) -> int:
         """What the app answers through nginx. Raises OSError when it does not answer."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        return int(self.get(app, "/index.html"))
+
+    def get(self, app: App, path: str) -> bytes:
+        """A page of the app through nginx. Raises OSError when it does not answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
-            connection.request("GET", "/index.html", headers={"Host": f"{app.name}.kill.test"})
+            connection.request("GET", path, headers={"Host": f"{app.name}.kill.test"})
             answer = connection.getresponse()
             if answer.status != http.HTTPStatus.OK:
                 raise ConnectionError(f"{app.name}: {answer.status}")
-            return int(answer.read())
+            return answer.read()
         finally:
             connection.close()
 

@@ -8,9 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from paas.host.commandgroups import CommandGroups
 from tests.engine.daemon.daemon import (
     CHECKOUT,
+    CLIENT,
     ENV,
     Daemon,
     alive,
@@ -29,7 +32,7 @@ def lives(daemon: Daemon) -> list[int]:
 def test_a_second_master_is_refused_and_the_first_serves_on(fresh: Daemon) -> None:
     second = subprocess.run(
         [sys.executable, "-m", "tests.engine.daemon.served", str(fresh.layout.root)],
-        capture_output=True, text=True, cwd=CHECKOUT, env=ENV, timeout=30,
+        capture_output=True, text=True, cwd=CHECKOUT, env=ENV, timeout=60,
     )  # fmt: skip
     assert second.returncode != 0
     assert f"A paasd serves {fresh.layout.root} already" in second.stderr
@@ -49,10 +52,10 @@ def test_a_killed_master_takes_its_commands_along_and_a_new_one_starts(
         left = int(other.stdout.readline())
         eventually(lambda: lives(fresh))
         fresh.process.kill()
-        assert client.wait(10) == 70
+        assert client.wait(60) == 70
         assert client.stderr is not None
         assert b"paasd stopped before the command was done" in client.stderr.read()
-        other.wait(10)
+        other.wait(60)
     eventually(lambda: not alive(pid) and not alive(lives(fresh)[0]))
     assert not (tmp_path / "end").exists()  # killed, not asked
     # Nobody was left to kill what the command had started: the next master does.
@@ -72,7 +75,14 @@ def test_a_file_in_the_place_of_the_socket_is_replaced(fresh: Daemon) -> None:
     assert fresh.run("echo").returncode == 0
 
 
-def test_a_client_waits_for_a_master_that_is_starting(fresh: Daemon) -> None:
+def test_a_client_waits_for_a_master_that_is_starting(
+    fresh: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Where the processor is busy Python alone may take longer than the time that it waits.
+    text, patient = CLIENT.read_text(), tmp_path / "client.py"
+    patient.write_text(text.replace("RESTART_SECONDS = 3.0", "RESTART_SECONDS = 100.0"))
+    assert patient.read_text() != text
+    monkeypatch.setattr("tests.engine.daemon.daemon.CLIENT", patient)
     fresh.process.kill()
     fresh.process.wait()
     with fresh.popen("echo", "patient") as client:
@@ -86,7 +96,7 @@ def test_stopping_asks_the_commands_and_leaves_no_process(fresh: Daemon, tmp_pat
     with fresh.popen("wait", str(tmp_path / "end")) as client:
         pid = running(client)
         assert fresh.stop() == 0
-        assert client.wait(10) == 143
+        assert client.wait(60) == 143
     assert (tmp_path / "end").read_text() == "SystemExit(143)"
     assert not alive(pid)
     assert not alive(lives(fresh)[0])

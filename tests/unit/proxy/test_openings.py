@@ -15,6 +15,7 @@ from paas.proxy.exposed import Exposed
 from paas.proxy.openings import Closed, Opening, opening, openings, without_refused
 from paas.proxy.render import Renderer, Server
 from paas.proxy.site import Listener, Site
+from tests.ports import free_port
 
 SERVER = Server(("0.0.0.0:80", "[::]:80"), "www-data", Path("/p"), Path("/r"), Path("/l"),
                 addresses=("0.0.0.0", "[::]"))  # fmt: skip
@@ -76,10 +77,11 @@ def test_what_cannot_be_had_is_left_out_and_told_but_what_we_have() -> None:
 def test_a_port_is_in_use_while_a_program_has_it(address: str, datagrams: bool) -> None:
     kind = socket.SOCK_DGRAM if datagrams else socket.SOCK_STREAM
     with closing(socket.socket(socket.AF_INET, kind)) as other:
-        other.bind(("127.0.0.1", 0))
+        # Not one that the kernel gives to the next connection of anybody.
+        port = free_port()
+        other.bind(("127.0.0.1", port))
         if not datagrams:
             other.listen()
-        port = other.getsockname()[1]
         error = bind_error(address, port, datagrams=datagrams)
         assert error is not None
         assert why_not(error) == "is in use by a program of this server"
