@@ -137,7 +137,7 @@ def ask(
     **headers: str,
 ) -> Answer:
     """One request through the proxy. Raises `RemoteDisconnected` for a closed connection."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request(method, path, body, {"Host": host, **headers})
     response = connection.getresponse()
     answer = Answer((response.status, response.read()))
@@ -157,6 +157,15 @@ def raw(data: bytes, *, port: int = PORT, seconds: float = 10) -> bytes:
         except (TimeoutError, ConnectionResetError):
             pass
         return got
+
+
+def refuses(port: int) -> bool:
+    """Whether nobody listens there. Old workers close what they have a moment after a reload."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=60).close()
+    except OSError as error:
+        return isinstance(error, ConnectionRefusedError)
+    return False
 
 
 def site(app: str = "hello", **changes: Any) -> Site:

@@ -82,7 +82,8 @@ action(type="omfile" file="{self._out}" template="t")
     def received(self) -> list[Received]:
         if not self._out.exists():
             return []
-        lines = self._out.read_text().splitlines()
+        # A character may be written in two.
+        lines = self._out.read_text(errors="replace").splitlines()
         return [Received(*line.split("|", 5)) for line in lines if line.count("|") >= 5]
 
 

@@ -61,7 +61,7 @@ def secure(proxy: Proxy) -> Site:
 def curl(*options: str) -> str:
     """What curl says of a page; it tells the version of HTTP last."""
     done = subprocess.run(
-        [newer("curl", "usr/bin/curl"), "-sSik", "--max-time", "10", "-w", "%{http_version}",
+        [newer("curl", "usr/bin/curl"), "-sSik", "--max-time", "60", "-w", "%{http_version}",
          "--resolve", f"hello.test:{TLS_PORT}:127.0.0.1", *options,
          f"https://hello.test:{TLS_PORT}/"],
         capture_output=True, text=True, check=True,
@@ -97,7 +97,7 @@ def test_a_session_is_resumed_by_a_ticket(proxy: Proxy) -> None:
     client.maximum_version = ssl.TLSVersion.TLSv1_2
     session: ssl.SSLSession | None = None
     for resumed in (False, True):
-        plain = socket.create_connection(("127.0.0.1", TLS_PORT), 10)
+        plain = socket.create_connection(("127.0.0.1", TLS_PORT), 60)
         with client.wrap_socket(plain, server_hostname="hello.test", session=session) as secured:
             assert secured.session_reused is resumed
             session = secured.session

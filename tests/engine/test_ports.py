@@ -42,7 +42,7 @@ def add(world: World, app: App, *ports: Port) -> None:
 
 
 def answers(number: int) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", number, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", number, timeout=60)
     connection.request("GET", "/index.html", headers={"Host": "x.test"})
     status = connection.getresponse().status
     connection.close()
@@ -60,7 +60,7 @@ def changes_are_served(world: World, name: str) -> bool:
     parts = Parts(world.layout)
     parts.edge.add_domains(other, routes, consent=consent, actor="ann", report=Silent())
     world.deploy(other, 2)
-    connection = http.client.HTTPConnection("127.0.0.1", world.port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", world.port, timeout=60)
     connection.request("GET", "/index.html", headers={"Host": f"{name}.test"})
     answer = connection.getresponse().read()
     connection.close()

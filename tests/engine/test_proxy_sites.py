@@ -33,6 +33,7 @@ from tests.engine.proxied import (
     own_network,
     own_root,
     raw,
+    refuses,
     running,
     site,
 )
@@ -157,9 +158,10 @@ def test_requests_above_the_rate_get_429(proxy: Proxy) -> None:
 def test_a_visitor_stays_at_one_slot(proxy: Proxy) -> None:
     slots = (SLOTS[0], OTHER_SLOTS[0])
     proxy.apply([site(slots=slots, options=SiteOptions(sticky=True))])
-    visitors = [ask("hello.test") for _ in range(12)]
+    # By chance; that all of so many come to the same one does not happen.
+    visitors = [ask("hello.test") for _ in range(40)]
     assert {visitor.told["name"] for visitor in visitors} == {"one", "two"}
-    for visitor in visitors:
+    for visitor in visitors[:12]:
         cookie = visitor.headers["Set-Cookie"].partition(";")[0]
         again = [ask("hello.test", Cookie=cookie) for _ in range(3)]
         assert {each.told["name"] for each in again} == {visitor.told["name"]}
@@ -178,7 +180,7 @@ def test_the_client_is_told_as_rfc_7239_says(proxy: Proxy) -> None:
     proxy.apply([site()])
     forwarded = ask(f"hello.test:{PORT}").told["headers"]["forwarded"]
     assert forwarded == f'for=127.0.0.1;host="hello.test:{PORT}";proto=http'
-    connection = http.client.HTTPConnection("::1", PORT, timeout=5)
+    connection = http.client.HTTPConnection("::1", PORT, timeout=60)
     connection.request("GET", "/", headers={"Host": "hello.test"})
     headers = json.loads(connection.getresponse().read())["headers"]
     connection.close()
@@ -236,7 +238,7 @@ def test_pages_are_in_the_client_s_language_and_name_the_request(
     request_id = answer.headers["X-Request-ID"]
     assert request_id.encode() in answer.body
     # nginx logs a request after its answer is out.
-    assert wait_until(lambda: request_id in proxy.logs.of("hello").read_text(), 5)
+    assert wait_until(lambda: request_id in proxy.logs.of("hello").read_text(), 60)
     if kind == "json":
         assert json.loads(answer.body)["error"]["request_id"] == request_id
 
@@ -342,7 +344,7 @@ def test_a_snippet_leads_to_no_file_but_our_pages(
     extra = rendered(snippet.format(folder=folder), "http://paas-hello", ("Host",))
     assert proxy.apply([victim, site(options=SiteOptions(extra=extra))]).quarantined == ()
     ask("victim.test")  # for its log
-    assert wait_until(lambda: "victim.test" in proxy.logs.of("victim").read_text(), 5)
+    assert wait_until(lambda: "victim.test" in proxy.logs.of("victim").read_text(), 60)
     with proxy.challenges.answered({"token": "thumb"}):
         for path in (*OUTSIDE, str(layout.proxy / "current/auth/victim"), "//etc/passwd"):
             answer = ask("hello.test", f"/x?p={path}")
@@ -390,7 +392,7 @@ def stream_event(self: object) -> None:
     handler.end_headers()  # type: ignore[attr-defined]
     handler.wfile.write(b"data: 1\n\n")  # type: ignore[attr-defined]
     handler.wfile.flush()  # type: ignore[attr-defined]
-    SEEN.wait(10)
+    SEEN.wait(60)
     handler.wfile.write(b"data: 2\n\n")  # type: ignore[attr-defined]
     handler.close_connection = True  # type: ignore[attr-defined]
 
@@ -402,7 +404,7 @@ def test_an_event_is_passed_on_when_it_is_made(proxy: Proxy) -> None:
     slots = ("127.0.3.1",)
     with backend("events", slots, do_GET=stream_event):
         proxy.apply([site(slots=slots)])
-        with socket.create_connection(("127.0.0.1", PORT), timeout=5) as client:
+        with socket.create_connection(("127.0.0.1", PORT), timeout=60) as client:
             client.sendall(
                 b"GET / HTTP/1.1\r\nHost: hello.test\r\nAccept: text/event-stream\r\n\r\n"
             )
@@ -440,16 +442,15 @@ def test_tcp_and_udp_ports_lead_to_the_app(proxy: Proxy) -> None:
             Listener(parse_port(text), (slot,)) for text in ("tcp:7000:7", "udp:7000:7")
         )
         assert proxy.apply([site(listeners=listeners)]).quarantined == ()
-        with socket.create_connection(("127.0.0.1", 7000), timeout=5) as client:
+        with socket.create_connection(("127.0.0.1", 7000), timeout=60) as client:
             client.sendall(b"tcp")
             assert client.recv(100) == b"tcptcp"
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-            client.settimeout(5)
+            client.settimeout(60)
             client.sendto(b"udp", ("127.0.0.1", 7000))
             assert client.recv(100) == b"udpudp"
     proxy.apply([site()])
-    with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", 7000), timeout=5)
+    assert wait_until(lambda: refuses(7000), 60)
 
 
 def test_an_app_without_a_domain_is_reached_at_its_port(proxy: Proxy) -> None:
@@ -500,14 +501,14 @@ def test_requests_are_counted(proxy: Proxy) -> None:
         parts = proxy.traffic.since(app, marks[app])[0].values()
         return [(part.requests, part.refused) for part in parts]
 
-    assert wait_until(lambda: counted("hello") == [(3, 0)], 5)
-    assert wait_until(lambda: counted("dead") == [(1, 1)], 5)
+    assert wait_until(lambda: counted("hello") == [(3, 0)], 60)
+    assert wait_until(lambda: counted("dead") == [(1, 1)], 60)
 
 
 def test_a_websocket_outlives_a_reload(proxy: Proxy) -> None:
     with socket.create_server(("127.0.5.1", 80)) as listener:
         proxy.apply([site(slots=("127.0.5.1",))])
-        with socket.create_connection(("127.0.0.1", PORT), timeout=5) as client:
+        with socket.create_connection(("127.0.0.1", PORT), timeout=60) as client:
             client.sendall(
                 b"GET /ws HTTP/1.1\r\nHost: hello.test\r\nUpgrade: websocket\r\n"
                 b"Connection: Upgrade\r\n\r\n"

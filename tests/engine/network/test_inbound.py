@@ -15,7 +15,7 @@ from tests.engine.network.firewalls import (
     iptables,
     iptables_restore,
 )
-from tests.engine.network.world import DROPPED_SECONDS, HOST, World, ask, connect, nft
+from tests.engine.network.world import DROPPED_SECONDS, HOST, SECONDS, World, ask, connect, nft
 
 HTTP, HTTPS = 80, 443
 
@@ -45,11 +45,15 @@ def rejecting(world: World) -> None:
 
 
 def shut(world: World) -> bool:
+    return not passes(world, DROPPED_SECONDS)
+
+
+def passes(world: World, seconds: float = SECONDS) -> bool:
     try:
-        connect(world.outside, HOST, HTTP, seconds=DROPPED_SECONDS).close()
+        connect(world.outside, HOST, HTTP, seconds=seconds).close()
     except OSError:
-        return True
-    return False
+        return False
+    return True
 
 
 @pytest.mark.parametrize(
@@ -94,7 +98,7 @@ def test_a_port_that_is_let_in_is_not_named(world: World) -> None:
     world.serve(world.host, "proxy", HTTP)
     iptables_restore(UFW)
     iptables("-A", "ufw-user-input", "-p", "tcp", "--dport", "80", "-j", "ACCEPT")
-    assert not shut(world)
+    assert passes(world)
     assert remedies(world, HTTP) == []
     assert remedies(world, HTTP, HTTPS) == ["ufw allow 443/tcp"]
     assert remedies(world, 8080) == ["ufw allow 8080/tcp"]
@@ -105,7 +109,7 @@ def test_the_remedy_of_a_plain_table_opens_the_ports(world: World) -> None:
     nft(world.host, PLAIN)
     [remedy] = remedies(world, HTTP, HTTPS)
     nft(world.host, remedy.partition(";")[0].removeprefix("nft ").replace("'", ""))
-    assert not shut(world)
+    assert passes(world)
     assert remedies(world, HTTP, HTTPS) == []
 
 

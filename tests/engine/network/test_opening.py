@@ -25,7 +25,15 @@ from tests.engine.network.firewalls import (
     iptables,
     iptables_restore,
 )
-from tests.engine.network.world import DROPPED_SECONDS, INTERNET, Instance, World, connect, nft
+from tests.engine.network.world import (
+    DROPPED_SECONDS,
+    INTERNET,
+    SECONDS,
+    Instance,
+    World,
+    connect,
+    nft,
+)
 
 
 @pytest.fixture
@@ -66,9 +74,9 @@ def rules() -> str:
     return done.stdout.decode()
 
 
-def passes(container: Instance) -> bool:
+def passes(container: Instance, seconds: float = SECONDS) -> bool:
     try:
-        with connect(container.namespace, INTERNET, 80, seconds=DROPPED_SECONDS):
+        with connect(container.namespace, INTERNET, 80, seconds=seconds):
             return True
     except OSError:
         return False
@@ -117,7 +125,7 @@ def test_where_it_is_allowed_the_way_is_opened_and_again_when_the_rules_are_gone
     world.serve(world.outside, "internet", 80)
     web = world.instance("web")
     shut(world)
-    assert not passes(web)
+    assert not passes(web, DROPPED_SECONDS)
     allow(care)
     care.look()
     assert passes(web)
@@ -126,7 +134,7 @@ def test_where_it_is_allowed_the_way_is_opened_and_again_when_the_rules_are_gone
     care.look()
     assert rules() == opened
     world.network.host_firewall.withdraw()
-    assert not passes(web)
+    assert not passes(web, DROPPED_SECONDS)
     care.look()
     assert passes(web)
     assert events(care) == [OPENED, OPENED]

@@ -48,7 +48,7 @@ def test_a_switch_keeps_connections_and_takes_every_new_one(world: World) -> Non
         assert talk(before).startswith("old")
         for slot in service.slots:
             assert ask(world.host, slot, 80).startswith("new")
-    assert world.network.drain(old.pid, seconds=2) == 0
+    assert world.network.drain(old.pid, seconds=30) == 0
 
 
 def test_two_services_move_in_one_call(world: World) -> None:
