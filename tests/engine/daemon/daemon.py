@@ -48,7 +48,7 @@ class Daemon:
 
     def stop(self) -> int:
         self.process.terminate()
-        return self.process.wait(30)
+        return self.process.wait(60)
 
     def argv(self, *words: str) -> list[str]:
         return [*PYTHON, str(CLIENT), "--root", str(self.layout.root), *words]

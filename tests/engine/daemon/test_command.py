@@ -160,7 +160,7 @@ def test_a_reader_that_left_ends_the_client(daemon: Daemon, tmp_path: Path) -> N
         assert client.stdout is not None
         client.stdout.readline()
         client.stdout.close()
-        assert client.wait(10) == 141
+        assert client.wait(60) == 141
         assert client.stderr is not None
         assert client.stderr.read() == b""
     eventually(lambda: (tmp_path / "end").exists() and (tmp_path / "end").read_text() == "closed")
