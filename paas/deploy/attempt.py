@@ -21,7 +21,6 @@ from paas.model.app import App
 from paas.model.deploy import Deploy, Stage
 from paas.model.layout import Layout
 from paas.model.report import Report
-from paas.store.apps import AppNotFound
 from paas.store.store import Store
 
 QUEUE_POLL_SECONDS = 0.1
@@ -118,7 +117,7 @@ class Attempts:
     def _enlist(self, app: App, actor: str, commit: str | None) -> tuple[Deploy, FileLock]:
         # The gate keeps `abandoned` from looking between the row and its lock.
         with self._gate():
-            self._existing(app)
+            self._store.apps.current(app)
             deploy = self._store.deploys.start(app.id, commit, actor)
             directory = self.directory(deploy.id)
             directory.mkdir(parents=True)
@@ -142,13 +141,6 @@ class Attempts:
             # What it stopped first may be started again.
             wake_supervisor(self._layout)
 
-    def _existing(self, app: App) -> App:
-        """The app as it is now. Raises `AppNotFound`."""
-        current = self._store.apps.by_id(app.id)
-        if current is None:
-            raise AppNotFound(app.name)
-        return current
-
     @contextmanager
     def _turn(self, app: App, deploy: Deploy, report: Report) -> Iterator[App]:
         lock = self.exclusive(app, f"deploy {deploy.id}")
@@ -160,7 +152,7 @@ class Attempts:
                 shown = ahead
             self._clock.sleep(QUEUE_POLL_SECONDS)
         try:
-            current = self._existing(app)
+            current = self._store.apps.current(app)
             if deploy.commit and self._newer_push(app, deploy):
                 raise Superseded(
                     "A newer push of this app is waiting, so this one is skipped",

@@ -36,10 +36,10 @@ class Lifecycle:
         parts.asking.pre_destroy(app, actor, report)
         with self.attempts.exclusive(app, f"destroyed by {actor}"):
             with parts.store.transaction():
-                parts.store.apps.destroy(app.name)
-                parts.store.events.add(actor, app.name, "destroyed")
-                # In here: behind it somebody else may have the name, and read them.
-                parts.router.forget_logs(app)
+                # Anew: it may have been renamed meanwhile, and another app have its name.
+                current = parts.store.apps.current(app)
+                parts.store.events.add(actor, current.name, "destroyed")
+                self._drop(current)
             while not self._clear(app.id, report):
                 parts.clock.sleep(USERS_POLL_SECONDS)
         wake_supervisor(parts.layout)
@@ -52,6 +52,12 @@ class Lifecycle:
                 self._clear(app_id, report)
             else:
                 Repository(self.pipeline.layout, app_id).sweep()
+
+    def _drop(self, app: App) -> None:
+        """Delete an app's row, in a transaction; the rest is `_clear`."""
+        self.pipeline.store.apps.destroy(app)
+        # In here: behind it somebody else may have the name, and read them.
+        self.pipeline.router.forget_logs(app)
 
     def _clear(self, app_id: int, report: Report) -> bool:
         """Remove all that belongs to an app without a row; again is harmless.
@@ -104,18 +110,18 @@ class Lifecycle:
             current, told = store.apps.by_id(app.id), store.events.tail(1, app.name)
             if current != app or [event.what for event in told] != ["created"]:
                 return
-            store.apps.destroy(app.name)
-            self.pipeline.router.forget_logs(app)
+            self._drop(current)
         self._clear(app.id, Silent())
 
     def rename(self, app: App, new: str, *, actor: str, report: Report) -> App:
         """Give an app another name and address at once; nothing is rebuilt or restarted."""
         parts = self.pipeline
         with parts.store.transaction():
-            renamed = parts.store.apps.rename(app.name, new)
-            parts.store.events.add(actor, new, "renamed", f"from {app.name}")
+            current = parts.store.apps.current(app)
+            renamed = parts.store.apps.rename(current, new)
+            parts.store.events.add(actor, new, "renamed", f"from {current.name}")
             # In here: nobody serves the new name yet, and nobody has the old one.
-            parts.router.rename_logs(app, new)
+            parts.router.rename_logs(current, new)
         parts.router.naming.publish()
         parts.router.publish(report)
         return renamed

@@ -34,7 +34,6 @@ from paas.model.app import App
 from paas.model.report import Lines, Report
 from paas.model.request import Channel
 from paas.model.settings import DEPLOY_BRANCH
-from paas.store.apps import AppNotFound
 
 HOOK_FD = "PAAS_HOOK_FD"
 LOG = "output.log"
@@ -119,9 +118,7 @@ class Receiving:
         since = time.strftime("%H:%M:%S UTC", time.gmtime(self._pipeline.clock.now()))
         holder = f"push of {actor} that began at {since}"
         with self._turns.take(app.id, holder, report):
-            current = self._pipeline.store.apps.by_id(app.id)
-            if current is None:
-                raise AppNotFound(app.name)
+            current = self._pipeline.store.apps.current(app)
             refuse_locked(self._pipeline.store, current)
             # What it is built in is asked for too: nobody uploads what cannot be built.
             self._pipeline.engine.layers.disk.admit("a push")

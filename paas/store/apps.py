@@ -60,22 +60,33 @@ class Apps:
         rows = self._db.execute("SELECT * FROM apps WHERE id = ?", (app_id,))
         return _app(rows[0]) if rows else None
 
+    def current(self, app: App) -> App:
+        """The app as it is now, whatever it is called. Raises `AppNotFound`."""
+        found = self.by_id(app.id)
+        if found is None:
+            raise AppNotFound(app.name)
+        return found
+
     def list(self) -> list[App]:
         """All apps by name."""
         return [_app(row) for row in self._db.execute("SELECT * FROM apps ORDER BY name")]
 
-    def rename(self, old: str, new: str) -> App:
+    def rename(self, app: App, new: str) -> App:
         """Give an app another name; its id stays. Raises `AppNotFound`, `NameTaken`."""
-        app = self.get(old)
+        self.current(app)
         try:
             self._db.execute("UPDATE apps SET name = ? WHERE id = ?", (new, app.id))
         except Unique:
             raise NameTaken(new) from None
         return self.get(new)
 
-    def destroy(self, name: str) -> None:
-        """Forget an app and all that belongs to it. Raises `AppNotFound`."""
-        self._db.execute("DELETE FROM apps WHERE id = ?", (self.get(name).id,))
+    def destroy(self, app: App) -> None:
+        """Forget an app and all that belongs to it, but no other that has its name by now.
+
+        Raises `AppNotFound`.
+        """
+        self.current(app)
+        self._db.execute("DELETE FROM apps WHERE id = ?", (app.id,))
 
     def set_live(self, app_id: int, release_number: int | None) -> None:
         """Make an existing release the live one: the commit point of a deploy."""

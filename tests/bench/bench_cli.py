@@ -101,7 +101,7 @@ def empty(server: Server) -> None:
     store = Store(server.layout)
     with store.transaction():
         for number in range(APPS):
-            store.apps.destroy(f"shop{number}")
+            store.apps.destroy(store.apps.get(f"shop{number}"))
     store.close()
 
 

@@ -81,7 +81,7 @@ def _by_commands(server: Server) -> list[Row]:
     secured = [timed("certs:generate", f"many{number}") for number in range(TIMES)]
     with store.transaction():
         for app in apps:
-            store.apps.destroy(app.name)
+            store.apps.destroy(app)
     store.close()
     return [
         row("domains:add, as a command", added, target=1.0),

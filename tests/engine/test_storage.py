@@ -217,5 +217,5 @@ def test_a_volume_that_grew_too_large_is_said_once_a_day(paas: Paas) -> None:
 def test_an_apps_mounts_end_with_it_and_its_volume_stays(paas: Paas) -> None:
     paas("storage:create", "data")
     paas("storage:mount", "shop", "data:/data")
-    paas.store.apps.destroy("shop")
+    paas.store.apps.destroy(paas.store.apps.get("shop"))
     assert paas("storage:destroy", "data", "--force").code == 0

@@ -112,9 +112,9 @@ def test_a_reason_is_one_line(paas: Paas, shop: App, reason: str) -> None:
 
 def test_the_lock_of_an_app_goes_with_it(paas: Paas, shop: App) -> None:
     paas("apps:lock", "shop")
-    paas.store.apps.rename("shop", "store")
+    paas.store.apps.rename(shop, "store")
     assert paas("apps:locked", "store").code == 0
-    paas.store.apps.destroy("store")
+    paas.store.apps.destroy(shop)
     assert paas.store.locks.find(shop.id) is None
 
 

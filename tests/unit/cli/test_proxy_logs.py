@@ -147,7 +147,7 @@ def test_it_follows_the_app_to_its_end_and_not_its_name(paas: Paas, app: App, co
     def rename() -> None:
         store = Store(paas.layout)
         with store.transaction():
-            store.apps.rename("x", "new")
+            store.apps.rename(store.apps.get("x"), "new")
             store.apps.create("x")
             log.replace(new)
         log.write_bytes(b"another's\n")
@@ -159,7 +159,7 @@ def test_it_follows_the_app_to_its_end_and_not_its_name(paas: Paas, app: App, co
         store = Store(paas.layout)
         with store.transaction():
             new.unlink()
-            store.apps.destroy("new")
+            store.apps.destroy(store.apps.get("new"))
             store.apps.create("new")
         new.write_bytes(b"another's\n")
         store.close()

@@ -123,7 +123,7 @@ def test_an_app_destroyed_meanwhile_is_no_longer_deployed(
     holder.acquire()
 
     def destroy() -> None:
-        store.apps.destroy(app.name)
+        store.apps.destroy(app)
         holder.release()
 
     with pytest.raises(AppNotFound), attempts(layout, destroy).begin(app, "dev", Silent()):

@@ -30,7 +30,7 @@ class Logs:
 
     def since(self, app: str, _: Mark) -> tuple[Mapping[int, Traffic], Mark]:
         if app == self.gone:
-            self.store.apps.destroy(app)
+            self.store.apps.destroy(self.store.apps.get(app))
         one = Traffic()
         one.count(200, 3, 10, by_app=True)
         return {60: one}, Mark(7, 100)

@@ -22,9 +22,13 @@ def test_a_missing_app_is_exit_20(store: Store) -> None:
     assert caught.value.code == 20
     assert store.apps.find("shop") is None
     assert store.apps.by_id(1) is None
-    for change in (store.apps.destroy, lambda name: store.apps.rename(name, "x")):
+    gone = store.apps.create("shop")
+    store.apps.destroy(gone)
+    store.apps.create("shop")
+    for change in (store.apps.destroy, lambda app: store.apps.rename(app, "x")):
         with pytest.raises(AppNotFound):
-            change("shop")
+            change(gone)
+    assert store.apps.find("shop") is not None
 
 
 def test_a_missing_app_with_control_characters_is_named_in_one_line() -> None:
@@ -33,25 +37,25 @@ def test_a_missing_app_with_control_characters_is_named_in_one_line() -> None:
 
 def test_a_name_is_given_once(store: Store) -> None:
     store.apps.create("shop")
-    store.apps.create("other")
+    other = store.apps.create("other")
     with pytest.raises(NameTaken, match="Name is already taken"):
         store.apps.create("shop")
     with pytest.raises(NameTaken):
-        store.apps.rename("other", "shop")
+        store.apps.rename(other, "shop")
     assert [app.name for app in store.apps.list()] == ["other", "shop"]
 
 
 def test_a_rename_keeps_the_id_and_everything_that_hangs_on_it(store: Store) -> None:
     app = store.apps.create("shop")
     store.domains.add(app.id, "a.example")
-    assert store.apps.rename("shop", "store").id == app.id
+    assert store.apps.rename(app, "store").id == app.id
     assert store.domains.list(app.id) == ["a.example"]
     assert store.apps.find("shop") is None
 
 
 def test_an_id_is_never_used_again(store: Store) -> None:
     first = store.apps.create("shop")
-    store.apps.destroy("shop")
+    store.apps.destroy(first)
     assert store.apps.create("shop").id > first.id
 
 
@@ -70,7 +74,7 @@ def test_destroying_an_app_leaves_no_row_of_it(store: Store) -> None:
         store.domains.add(each.id, f"{each.name}.example")
         store.settings.set(each.id, DRAIN_SECONDS.name, "3")
     store.events.add("ann", "shop", "destroyed")
-    store.apps.destroy("shop")
+    store.apps.destroy(app)
 
     assert store.releases.list(app.id) == []
     assert store.deploys.list(app.id) == []
@@ -114,7 +118,7 @@ def test_the_branch_of_a_first_push_is_the_app_s_unless_one_was_set(store: Store
     assert store.settings.deploy_branch(app.id) is None
     store.settings.adopt_branch(app.id, "master")
     store.settings.adopt_branch(app.id, "main")
-    assert store.settings.deploy_branch(store.apps.rename("shop", "store").id) == "master"
+    assert store.settings.deploy_branch(store.apps.rename(app, "store").id) == "master"
     store.settings.set(None, DEPLOY_BRANCH.name, "trunk")
     store.settings.adopt_branch(other.id, "main")
     assert store.settings.deploy_branch(other.id) == "trunk"

@@ -30,7 +30,7 @@ def test_two_apps_may_share_one_and_the_last_takes_it_away(store: Store) -> None
         store.certificates.add(app.id, known("f1", "*.example"))
     store.certificates.remove(apps[0].id, "f1")
     assert store.certificates.fingerprints() == {"f1"}
-    store.apps.destroy("two")
+    store.apps.destroy(apps[1])
     assert store.certificates.fingerprints() == set()
 
 
@@ -46,5 +46,5 @@ def test_failures_are_counted_until_it_works_again(store: Store) -> None:
     assert (found.failures, found.not_before, found.error) == (2, 9, "still no")
     store.renewals.enable(app.id)
     assert [each.failures for each in store.renewals.list()] == [0]
-    store.apps.destroy("app")
+    store.apps.destroy(app)
     assert store.renewals.list() == []

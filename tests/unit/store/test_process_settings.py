@@ -59,7 +59,7 @@ def test_an_app_takes_its_settings_along(store: Store) -> None:
     app = store.apps.create("shop")
     store.processes.set(app.id, "", CHECKS.name, "skipped")
     assert store.processes.value(CHECKS, app.id, "web") is Checks.SKIPPED
-    store.apps.destroy("shop")
+    store.apps.destroy(app)
     assert store.processes.list(app.id) == {}
 
 
