@@ -150,8 +150,7 @@ class Letsencrypt:
             if app.id in known or not self._store.settings.value(AUTO, app.id):
                 continue
             bare = public(name for name in self._nameable(app) if not self._covered(app, name))
-            if bare and app.live is not None:
-                self._store.renewals.enable(app.id)
+            if bare and app.live is not None and self._store.renewals.enable(app.id):
                 self._store.events.add("supervisor", app.name, "letsencrypt enabled", bare[0])
 
     def due(self) -> list[App]:

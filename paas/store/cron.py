@@ -148,11 +148,11 @@ class CronTables:
         )
 
     def mark(self, app_id: int, task_id: str, since: float) -> None:
-        """Of what was due until `since`, all is done."""
+        """Of what was due until `since`, all is done. Of an app that is gone nothing is kept."""
         self._db.execute(
-            "INSERT INTO cron_state (app_id, task, since) VALUES (?, ?, ?)"
+            "INSERT INTO cron_state (app_id, task, since) SELECT id, ?, ? FROM apps WHERE id = ?"
             " ON CONFLICT (app_id, task) DO UPDATE SET since = excluded.since",
-            (app_id, task_id, since),
+            (task_id, since, app_id),
         )
 
     def begin_anew(self, app_id: int | None) -> None:

@@ -28,13 +28,18 @@ class Renewals:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    def enable(self, app_id: int) -> None:
-        """Have an app's certificates renewed from now on; what was before is forgotten."""
-        self._db.execute(
-            "INSERT INTO renewals (app_id) VALUES (?) ON CONFLICT (app_id)"
-            " DO UPDATE SET failures = 0, not_before = 0, error = '',"
-            " suggested_at = NULL, ask_at = 0",
-            (app_id,),
+    def enable(self, app_id: int) -> bool:
+        """Have an app's certificates renewed from now on; what was before is forgotten.
+
+        Says whether there is such an app.
+        """
+        return bool(
+            self._db.execute(
+                "INSERT INTO renewals (app_id) SELECT id FROM apps WHERE id = ?"
+                " ON CONFLICT (app_id) DO UPDATE SET failures = 0, not_before = 0, error = '',"
+                " suggested_at = NULL, ask_at = 0 RETURNING app_id",
+                (app_id,),
+            )
         )
 
     def disable(self, app_id: int) -> None:

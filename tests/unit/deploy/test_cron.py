@@ -106,6 +106,33 @@ def test_two_who_look_at_the_same_moment_begin_one_run(world: World) -> None:
     assert not world.cron.is_due(second)
 
 
+@dataclass
+class Ends(HeldClock):
+    """One whose second look finds an app destroyed: by then all have been listed."""
+
+    world: World | None = None
+    looks: int = 0
+
+    def now(self) -> float:
+        self.looks += 1
+        if self.world is not None and self.looks == 2:
+            self.world.store.apps.destroy(self.world.app)
+        return self.at
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_an_app_that_is_destroyed_during_a_look_ends_nobody(world: World, *, stopped: bool) -> None:
+    world.app = world.released(world.app, HOURLY)
+    if stopped:
+        world.cron.outlook()
+        world.store.apps.set_stopped(world.app.id, stopped=True)
+    clock = Ends(world.clock.at + HOUR, world)
+    outlook = Cron(world.store, clock).outlook()
+    assert clock.looks > 1
+    assert outlook.due == []
+    assert world.store.cron.known() == set()
+
+
 @pytest.mark.parametrize("back", [1.0, 90.0, HOUR, 2.9 * HOUR])
 def test_a_clock_that_is_set_back_runs_nothing_twice(world: World, back: float) -> None:
     world.cron.add(world.app, HOURLY, actor="ann")

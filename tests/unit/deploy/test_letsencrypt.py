@@ -238,6 +238,20 @@ def test_a_domain_that_no_authority_could_find_is_left_alone(world: World, name:
     assert not adopted(world)
 
 
+def test_an_app_that_is_destroyed_during_a_look_ends_nobody(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_live(world)
+
+    def look(app: App) -> list[str]:
+        world.store.apps.destroy(app)
+        return ["www.shop.dev"]
+
+    monkeypatch.setattr(world.hands, "domains", look)
+    assert not adopted(world)
+    assert world.store.events.tail(10, world.app.name) == []
+
+
 def test_whoever_disabled_it_is_not_asked_again(world: World) -> None:
     go_live(world)
     world.hands.names = ["www.shop.dev"]
