@@ -40,6 +40,13 @@ def commit_of(repository: Path, members: Iterable[Member], message: str, when: f
         return commit.id.decode()
 
 
+def branch_at(repository: Path, branch: str) -> str | None:
+    """The commit that a branch is at, None when there is no such branch."""
+    with Repo(str(repository)) as repo:
+        found = repo.refs.read_ref(Ref(f"{HEADS}{branch}".encode("utf-8", "surrogateescape")))
+        return found.decode() if found else None
+
+
 def set_branch(repository: Path, branch: str, commit: str) -> None:
     """Let a branch be at a commit, as a push of it would."""
     with Repo(str(repository)) as repo:

@@ -80,7 +80,15 @@ class Delivery:
         repository = self._repository(app)
         commit = Fetcher(self.pipeline.layout, hosts).fetch(source, repository.path)
         report.detail(f"Commit {commit[:8]}")
-        repository.settle(self._branch(app), commit)
+        # Between pushes: git refuses one whose branch has moved, behind its hook and live.
+        pushes = repository.receiving(alone=True)
+        if not pushes.try_acquire():
+            report.step(f"Waiting for the push of {app.name} that goes on")
+            pushes.acquire()
+        try:
+            repository.settle(self._branch(app), commit)
+        finally:
+            pushes.release()
         return commit
 
     def deploy(self, app: App, commit: str, *, actor: str, report: Report) -> None:

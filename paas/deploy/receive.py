@@ -178,6 +178,7 @@ class Receiving:
                 with self._attempts.begin(app, actor, report, commit) as attempt:
                     self._timeline = attempt.timeline
                     output.keep(attempt.directory / LOG)
+                    self._refuse_moved(push)
                     self._run(attempt, push, commit, pushed)
             self._repository.settle(push.branch)
         except BaseException as error:  # noqa: BLE001 - told to the user, who sees no other stream
@@ -186,6 +187,20 @@ class Receiving:
             return 0
         finally:
             output.close()
+
+    def _refuse_moved(self, push: Push) -> None:
+        """Raise `PushRefused` when the branch is not where git found it, as git will do behind
+        its hook: something that is no push has moved it while this one waited for its turn.
+        """
+        now = self._repository.at(push.branch)
+        if now == push.before:
+            return
+        moved = f"was moved to {now[:8]}" if now else "was removed"
+        raise PushRefused(
+            f"{push.branch} {moved} while this push waited, so git would not take it",
+            resolution="Nothing was built. See what came: git fetch paas; then push again,"
+            " with --force to replace it.",
+        )
 
     def _target(self, app: App) -> Target:
         settings = self._pipeline.store.settings

@@ -21,16 +21,22 @@ class RefUpdate:
     name: str
 
     @property
+    def before(self) -> str | None:
+        """Where git found the branch, None when this update makes it."""
+        return None if set(self.old) == {"0"} else self.old
+
+    @property
     def deletes(self) -> bool:
         return set(self.new) == {"0"}
 
 
 @dataclass(frozen=True)
 class Push:
-    """The one branch of a push that is deployed."""
+    """The one branch of a push that is deployed, and where git found it."""
 
     branch: str
     commit: str
+    before: str | None
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,7 @@ def deployable(updates: Sequence[RefUpdate], target: Target) -> Push:
             _instead(pushed, target),
             f"To deploy it: git push paas {quote(f'{pushed}:{wanted}')}",
         )
-    return Push(pushed if branch else parse_branch(pushed), heads[0].new)
+    return Push(pushed if branch else parse_branch(pushed), heads[0].new, heads[0].before)
 
 
 def _instead(pushed: str, target: Target) -> list[str]:

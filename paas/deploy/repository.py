@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from paas.deploy.commits import only_branch, set_branch
+from paas.deploy.commits import branch_at, only_branch, set_branch
 from paas.deploy.tree import Objects
 from paas.errors import PaasError
 from paas.host import syscalls
@@ -141,6 +141,11 @@ class Repository:
         head, text = self.path / "HEAD", HEAD.format(branch)
         if head.read_text() != text:
             write_atomic(head, text, 0o644)
+
+    def at(self, branch: str) -> str | None:
+        """The commit that a branch is at, None when there is no such branch."""
+        with self.as_git():
+            return branch_at(self.path, branch)
 
     def as_git(self) -> AbstractContextManager[None]:
         """Files are opened as the git user in it."""

@@ -78,7 +78,7 @@ def test_two_branches_are_refused() -> None:
 
 def test_a_branch_with_its_tags_is_deployed() -> None:
     updates = [update("refs/tags/v1"), update("refs/heads/main")]
-    assert deployable(updates, target()) == Push("main", NEW)
+    assert deployable(updates, target()) == Push("main", NEW, OLD)
 
 
 def test_the_first_pushed_branch_becomes_the_deploy_branch() -> None:
