@@ -55,6 +55,8 @@ class Lifecycle:
 
     def _drop(self, app: App) -> None:
         """Delete an app's row, in a transaction; the rest is `_clear`."""
+        # By its directory `sweep` finds the rest, also of an app that was never pushed to.
+        Repository(self.pipeline.layout, app.id).make_directory()
         self.pipeline.store.apps.destroy(app)
         # In here: behind it somebody else may have the name, and read them.
         self.pipeline.router.forget_logs(app)

@@ -67,8 +67,7 @@ class Repository:
         if (self.path / "HEAD").exists():
             return
         git = pwd.getpwnam(self._layout.git_user)
-        self.path.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
-        self.path.mkdir(mode=0o755, exist_ok=True)
+        self.make_directory()
         # Sticky: git makes and renames its own lock files here, and cannot touch root's.
         os.chown(self.path, 0, git.pw_gid)
         self.path.chmod(0o1770)
@@ -78,6 +77,11 @@ class Repository:
         write_atomic(self.path / "config", CONFIG, 0o644)
         # Last, since git takes a directory without HEAD for no repository.
         write_atomic(self.path / "HEAD", HEAD.format("main"), 0o644)
+
+    def make_directory(self) -> None:
+        """Make where the repository is to be: `ensure` does the rest."""
+        self.path.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
+        self.path.mkdir(mode=0o755, exist_ok=True)
 
     def admit(self) -> int:
         """Bytes that a push may have. Raises `DiskFull` when there is no room for any."""

@@ -7,7 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from paas.deploy.asking import Asking
+from paas.deploy.lifecycle import Lifecycle
 from paas.deploy.parts import Parts
+from paas.deploy.running import log_directory, owner_of
 from paas.model.app import App
 from paas.model.report import Silent
 from paas.store.apps import AppNotFound
@@ -84,3 +86,37 @@ def test_a_rename_names_the_app_that_was_meant(world: World) -> None:
     assert store.events.tail(1, "third-name")[0].detail == "from second-name"
     for app in store.apps.get("third-name"), other:
         destroy(world, app)
+
+
+class Killed(BaseException):
+    """The end of a process, in which nobody puts anything right."""
+
+
+def test_an_app_of_an_image_that_was_destroyed_half_way_is_cleared_later(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It never had a repository, by which the rest of other apps is found."""
+    app, network = world.deployed("of-an-image"), world.parts.engine.network
+    assert not world.layout.repo(app.id).exists()
+    world.parts.networks.create("lan", actor="ann")
+    world.parts.networks.put(app, ["lan"], [], actor="ann")
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(Lifecycle, "_clear", raises(Killed()))
+        destroy(world, app)
+    assert world.parts.store.apps.by_id(app.id) is None
+    assert log_directory(world.layout, app.id).exists()
+
+    world.parts.lifecycle.sweep(Silent())
+    assert network.services_of(f"{owner_of(app.id)}/") == []
+    assert network.named.members() == []
+    assert world.parts.engine.ranges.find(owner_of(app.id)) is None
+    assert not log_directory(world.layout, app.id).exists()
+    assert not world.layout.repo(app.id).exists()
+    world.parts.networks.destroy("lan", actor="ann")
+
+
+def raises(error: BaseException) -> Callable[..., object]:
+    def function(*_: object) -> object:
+        raise error
+
+    return function
