@@ -238,6 +238,7 @@ class Operations:
         with self.attempts.begin(app, actor, report) as attempt:
             app = attempt.app
             target = store.releases.get(app.id, number) if number else self._previous(app)
+            before = store.config.get(app.id)
             draft = self.pipeline.drafts.back_to(app, target)
             # A password that was changed since is no part of what is rolled back.
             linked = self.linked(app)
@@ -247,7 +248,7 @@ class Operations:
             return self.pipeline.launch(
                 attempt,
                 draft,
-                also=lambda: store.config.replace(app.id, draft.own_config, actor),
+                also=lambda: store.config.replace(app.id, draft.own_config, actor, since=before),
             )
 
     def _previous(self, app: App) -> Release:

@@ -74,8 +74,11 @@ class Pipeline:
 
     def _push(self, attempt: Attempt, source: Source, branch: str | None, *, test: bool) -> Release:
         app, report, app_json = attempt.app, attempt.report, source.app_json
-        declared, snippet = self._declared(app, source), self._snippet(app, source)
-        self.asking.pre_build(attempt, source, branch, self.store.config.effective(app.id))
+        present = self.store.config.effective(app.id)
+        # Before anything is built: it raises `MissingConfig`.
+        declared = additions(app_json.env, present, generate_secret)
+        snippet = self._snippet(app, source)
+        self.asking.pre_build(attempt, source, branch, present)
         with attempt.timeline.stage(BUILD):
             self.store.deploys.advance(attempt.deploy.id, Stage.BUILDING)
             config = self.store.config.effective(app.id) | declared
@@ -96,7 +99,7 @@ class Pipeline:
             attempt,
             replace(draft, branch=branch, snippet=snippet),
             ready=lambda: self.phases.postdeploy(app, draft, app_json.scripts, report),
-            also=lambda: self.store.config.set(app.id, declared, attempt.deploy.actor),
+            also=lambda: self._store_declared(attempt, declared, present),
         )
 
     def _snippet(self, app: App, source: Source) -> str:
@@ -114,10 +117,14 @@ class Pipeline:
         same = live.commit == source.context.commit and live.config == config
         return live.image if same else None
 
-    def _declared(self, app: App, source: Source) -> dict[str, Secret]:
-        """The config vars that app.json adds. Raises `MissingConfig`, before anything is built."""
-        present = self.store.config.effective(app.id)
-        return additions(source.app_json.env, present, generate_secret)
+    def _store_declared(
+        self, attempt: Attempt, declared: Mapping[str, Secret], before: Mapping[str, Secret]
+    ) -> None:
+        """Store what a push adds, but for what is no longer as it was `before`."""
+        config, app_id = self.store.config, attempt.app.id
+        now = config.effective(app_id)
+        added = {key: value for key, value in declared.items() if now.get(key) == before.get(key)}
+        config.set(app_id, added, attempt.deploy.actor)
 
     def launch(
         self,

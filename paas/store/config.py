@@ -76,11 +76,24 @@ class Config:
                 self._remove(scope, key)
                 self._record(scope, actor, "unset", key)
 
-    def replace(self, app_id: int, values: Mapping[str, Secret], actor: str = "paas") -> None:
-        """Make `values` the whole config of an app: what a rollback does."""
+    def replace(
+        self,
+        app_id: int,
+        values: Mapping[str, Secret],
+        actor: str = "paas",
+        *,
+        since: Mapping[str, Secret],
+    ) -> None:
+        """Make `values` the whole config of an app: what a rollback does.
+
+        What was set, changed or unset since it was `since` stays as it is.
+        """
         with self._db.transaction():
-            self.unset(app_id, self._sealed(app_id).keys() - values.keys(), actor)
-            self.set(app_id, values, actor)
+            now = self.get(app_id)
+            touched = {key for key in {*now, *since} if now.get(key) != since.get(key)}
+            self.unset(app_id, now.keys() - values.keys() - touched, actor)
+            kept = {key: value for key, value in values.items() if key not in touched}
+            self.set(app_id, kept, actor)
 
     def history(self, scope: Scope, count: int) -> list[Change]:
         """The last `count` changes, the newest first."""

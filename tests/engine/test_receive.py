@@ -8,8 +8,6 @@ from threading import Thread
 
 import pytest
 
-from paas.deploy.archive import Member
-from paas.deploy.commits import commit_of
 from paas.deploy.delivery import Fetcher
 from paas.deploy.parts import Parts
 from paas.deploy.receive import Pushed
@@ -20,7 +18,7 @@ from paas.host.clock import SystemClock
 from paas.host.files import FileLock
 from paas.model.app import App
 from paas.model.report import Report, Silent
-from tests.engine.world import SERVE, World
+from tests.engine.world import BASE, SERVE, World
 
 NONE = "0" * 40
 REMOTE = "https://github.com/a/b"
@@ -42,19 +40,15 @@ class WhileItWaits(SystemClock):
 @pytest.fixture(scope="module")
 def app(world: World) -> App:
     """An app whose repository has no branch yet."""
-    world.parts.engine.images.tag("base:1", world.image)
     app = world.app("pushed")
     Repository(world.layout, app.id).ensure()
     return app
 
 
 def commit(world: World, app: App, version: int) -> str:
-    """A commit that serves that version, on no branch."""
-    place = Repository(world.layout, app.id)
-    text = f"FROM base:1\nENV VERSION={version}\nCMD {SERVE}\n"
-    with place.as_git():
-        members = [Member("Dockerfile", 0o100644, text.encode())]
-        return commit_of(place.path, members, str(version), 1e9)
+    """A commit that serves that version."""
+    text = f"FROM {BASE}\nENV VERSION={version}\nCMD {SERVE}\n"
+    return world.commit(app, {"Dockerfile": text})
 
 
 def told(error: BaseException, report: Report) -> int:

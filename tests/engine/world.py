@@ -16,8 +16,11 @@ from typing import Any
 
 from paas.daemon import supervisor
 from paas.daemon.services import Services
+from paas.deploy.archive import Member
+from paas.deploy.commits import commit_of
 from paas.deploy.draft import Draft
 from paas.deploy.parts import Parts
+from paas.deploy.repository import Repository
 from paas.engine.config import ImageConfig
 from paas.host.files import remove_tree
 from paas.model.app import App
@@ -32,6 +35,9 @@ from tests.ports import free_port
 from tests.push.residue import residue
 
 SERVE = "mkdir /w; echo $VERSION > /w/index.html; /bin/busybox httpd -f -p $PORT -h /w"
+BASE = "base:1"
+"""What a Dockerfile calls the image."""
+
 HANG = "exec /bin/sleep 600"
 CONTAINER = re.compile(r"[0-9a-f]{32}")
 CRASH_WHEN_ASKED = (
@@ -88,7 +94,9 @@ class World:
         for applet in ("sh", "mkdir", "sleep"):
             (upper / "bin" / applet).symlink_to("busybox")
         (upper / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
-        return engine.images.add(ImageConfig(), [engine.layers.commit(upper)]).id
+        image = engine.images.add(ImageConfig(), [engine.layers.commit(upper)]).id
+        engine.images.tag(BASE, image)
+        return image
 
     def destroy(self) -> None:
         self.services.down(self.services.names, Silent())
@@ -110,6 +118,14 @@ class World:
     def deploy(self, app: App, version: int, command: str = SERVE, **formation: int) -> None:
         """Deploy as a push does from its image on, in this process."""
         deploy(Parts(self.layout), app, self.image, version, command, formation or {"web": 1})
+
+    def commit(self, app: App, files: dict[str, str]) -> str:
+        """A commit of these files in the app's repository, on no branch; the same each time."""
+        place = Repository(self.layout, app.id)
+        place.ensure()
+        with place.as_git():
+            members = [Member(path, 0o100644, text.encode()) for path, text in files.items()]
+            return commit_of(place.path, members, "test", 1e9)
 
     @contextmanager
     def supervised(self) -> Iterator[int]:

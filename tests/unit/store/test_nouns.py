@@ -66,8 +66,11 @@ def test_config_is_changed_by_key(store: Store) -> None:
     store.config.set(app.id, {"A": "3"})
     store.config.unset(app.id, ["B", "NOWHERE"])
     assert store.config.get(app.id) == {"A": Secret("3")}
-    store.config.replace(app.id, {"C": Secret("4")})
+    before = store.config.get(app.id)
+    store.config.replace(app.id, {"C": Secret("4")}, since=before)
     assert store.config.get(app.id) == {"C": Secret("4")}
+    store.config.replace(app.id, {"A": Secret("5"), "B": Secret("5")}, since=before)
+    assert store.config.get(app.id) == {"B": Secret("5"), "C": Secret("4")}
     assert store.config.get(other.id) == {"A": Secret("other")}
 
 
