@@ -6,7 +6,7 @@ import json
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from paas.deploy.lock import refuse_locked
@@ -95,7 +95,7 @@ class Attempts:
                     refuse_locked(self._store, current)
                 yield Attempt(current, deploy, report, timeline, directory)
         except Superseded as error:
-            self._store.deploys.finish(deploy.id, Stage.SUPERSEDED, error.brief)
+            self._finish(deploy, Stage.SUPERSEDED, error.brief)
             raise
         except BaseException as error:
             brief = error.brief if isinstance(error, PaasError) else type(error).__name__
@@ -129,17 +129,27 @@ class Attempts:
         return deploy, alive
 
     def _settle(self, deploy: Deploy, stage: Stage, brief: str) -> None:
-        # Finished already when the block reached its commit point, whatever came after;
-        # gone with its app when that was destroyed.
-        if any(one.id == deploy.id for one in self._store.deploys.unfinished()):
-            with self._store.transaction():
-                self._store.deploys.finish(deploy.id, stage, brief)
-                app = self._store.apps.by_id(deploy.app_id)
-                if stage is Stage.FAILED and app is not None:
-                    detail = f"build {deploy.id}: {brief}"
-                    self._store.events.add(deploy.actor, app.name, "deploy failed", detail)
+        with self._store.transaction():
+            settled = self._finish(deploy, stage, brief)
+            app = self._store.apps.by_id(deploy.app_id)
+            if settled and stage is Stage.FAILED and app is not None:
+                detail = f"build {deploy.id}: {brief}"
+                self._store.events.add(deploy.actor, app.name, "deploy failed", detail)
+        if settled:
             # What it stopped first may be started again.
             wake_supervisor(self._layout)
+
+    def _finish(self, deploy: Deploy, stage: Stage, brief: str) -> bool:
+        """End the row of a deploy; says whether there was one to end.
+
+        Finished already when its block reached its commit point, whatever came after; gone
+        with its app when that was destroyed.
+        """
+        with self._store.transaction():
+            goes_on = any(one.id == deploy.id for one in self._store.deploys.unfinished())
+            if goes_on:
+                self._store.deploys.finish(deploy.id, stage, brief)
+        return goes_on
 
     @contextmanager
     def _turn(self, app: App, deploy: Deploy, report: Report) -> Iterator[App]:
@@ -215,12 +225,13 @@ class Attempts:
         with self._gate():
             for deploy in self._store.deploys.unfinished():
                 alive = self._alive(deploy.id, "cleaning up")
-                if alive.try_acquire():
-                    self._store.deploys.finish(
-                        deploy.id, Stage.ABANDONED, "its process ended before the commit point"
-                    )
-                    alive.release()
-                    found.append(self._store.deploys.get(deploy.id))
+                if not alive.try_acquire():
+                    continue
+                why = "its process ended before the commit point"
+                # It may also have come to its end by itself, a moment ago.
+                if self._finish(deploy, Stage.ABANDONED, why):
+                    found.append(replace(deploy, stage=Stage.ABANDONED, error=why))
+                alive.release()
         self.free()
         return found
 

@@ -12,6 +12,7 @@ import pytest
 from paas.deploy.attempt import Attempt, Attempts
 from paas.deploy.turns import Superseded
 from paas.host.clock import SystemClock
+from paas.host.files import FileLock
 from paas.model.app import App
 from paas.model.deploy import Stage
 from paas.model.layout import Layout
@@ -148,6 +149,36 @@ def test_a_killed_deploy_is_abandoned_and_one_that_goes_on_is_not(
         assert not objects.exists()
         assert going_on.objects.exists()
     assert not going_on.objects.exists()
+
+
+class SeesItEnd(Attempts):
+    """It finds a deploy under way whose process comes to its end a moment later."""
+
+    def __init__(self, layout: Layout, store: Store, end: Callable[[int], object]) -> None:
+        super().__init__(layout, store, SystemClock())
+        self._end: list[Callable[[int], object]] = [end]
+
+    def _alive(self, deploy_id: int, holder: str) -> FileLock:
+        if self._end:
+            self._end.pop()(deploy_id)
+        return super()._alive(deploy_id, holder)
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_deploy_that_ends_by_itself_meanwhile_was_not_abandoned(
+    layout: Layout, store: Store, app: App, *, gone: bool
+) -> None:
+    ending, killed = dead(layout, app), dead(layout, store.apps.create("other"))
+
+    def end(deploy_id: int) -> None:
+        assert deploy_id == ending
+        store.deploys.finish(deploy_id, Stage.LIVE)
+        if gone:
+            store.apps.destroy(app)
+
+    found = SeesItEnd(layout, store, end).abandoned()
+    assert [one.id for one in found] == [killed]
+    assert [one.stage for one in store.deploys.list(app.id)] == ([] if gone else [Stage.LIVE])
 
 
 def test_objects_of_a_deploy_killed_behind_its_commit_are_freed(
