@@ -9,9 +9,11 @@ from functools import partial
 from paas.deploy.route import Router
 from paas.errors import NotFound, PaasError
 from paas.host.clock import Clock
+from paas.host.files import FileLock
 from paas.host.waiting import wait_until
 from paas.model.app import App
 from paas.model.certificate import Certificate, Source
+from paas.model.layout import Layout
 from paas.model.report import Report
 from paas.proxy.certificates import Pair, read_pair, self_signed
 from paas.proxy.proxy import Proxy
@@ -48,7 +50,10 @@ class Served:
 class Certificates:
     """What commands and renewals do with certificates. Each method raises `PaasError`."""
 
-    def __init__(self, store: Store, proxy: Proxy, router: Router, clock: Clock) -> None:
+    def __init__(
+        self, layout: Layout, store: Store, proxy: Proxy, router: Router, clock: Clock
+    ) -> None:
+        self._layout = layout
         self._store = store
         self._proxy = proxy
         self._router = router
@@ -94,28 +99,40 @@ class Certificates:
     def install(self, app: App, pair: Pair, *, actor: str, report: Report) -> None:
         """Serve an app with a pair; what it replaces stays until clients are shown it.
 
-        Raises `NotCovered` or `NotServed`, and then nothing has changed.
+        Raises `NotCovered` or `NotServed`, and then nothing has changed; `NoCertificate` when
+        somebody has removed it meanwhile.
         """
-        new = pair.certificate
-        self._check_names(app, new)
+        self._check_names(app, pair.certificate)
         if not self._proxy.running():
             raise NotServed("The proxy is not running", resolution="Start it: paas up")
+        with self._turn(app):
+            self._install(app, pair, actor, report)
+        self._warn_of_uncovered(app, report)
+
+    def _turn(self, app: App) -> FileLock:
+        """Held by who installs a certificate: of two each would replace the other's."""
+        return FileLock(self._layout.locks / f"certificates-{app.id}")
+
+    def _install(self, app: App, pair: Pair, actor: str, report: Report) -> None:
+        new = pair.certificate
         with self._store.transaction():
-            before = self._store.certificates.list(app.id)
+            before = {each.fingerprint for each in self._store.certificates.list(app.id)}
             self._proxy.pairs.keep(pair)
             self._store.certificates.add(app.id, new)
         try:
             self._router.publish(report)
             self._await_served(app, new)
         except BaseException:
-            if new.fingerprint not in {each.fingerprint for each in before}:
+            if new.fingerprint not in before:
                 self._store.certificates.remove(app.id, new.fingerprint)
             self._router.publish(report)
             raise
         used = self._router.certified(app)
         with self._store.transaction():
-            known = self._store.certificates.list(app.id)
-            replaced = [old.fingerprint for old in known if _replaces(new, old)]
+            known = {each.fingerprint: each for each in self._store.certificates.list(app.id)}
+            if new.fingerprint not in known:
+                raise NoCertificate(f"The new certificate of {app.name} was removed meanwhile")
+            replaced = [one for one in before & known.keys() if _replaces(new, known[one])]
             for fingerprint in replaced:
                 self._store.certificates.remove(app.id, fingerprint)
             self._store.events.add(
@@ -126,7 +143,6 @@ class Certificates:
         else:
             # The sites are as they are: what was replaced served nobody any more.
             self._router.forget_pairs()
-        self._warn_of_uncovered(app, report)
 
     def remove(self, app: App, which: str | None, *, actor: str, report: Report) -> list[str]:
         """Take the certificate from an app whose fingerprint begins with `which`, or which

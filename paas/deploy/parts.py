@@ -105,7 +105,7 @@ class Parts:
     @cached_property
     def certificates(self) -> Certificates:
         """Adding, making and removing certificates."""
-        return Certificates(self.store, self.proxy, self.router, self.clock)
+        return Certificates(self.layout, self.store, self.proxy, self.router, self.clock)
 
     @cached_property
     def expiry(self) -> Expiry:

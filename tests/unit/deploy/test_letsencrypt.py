@@ -79,7 +79,7 @@ def world(tmp_path: Path) -> Iterator[World]:
     store.settings.set(None, SERVER.name, NOBODY)
     anybody = cast(Any, hands)
     proxy = Proxy(layout, Listening)
-    certificates = Certificates(store, proxy, anybody, anybody)
+    certificates = Certificates(layout, store, proxy, anybody, anybody)
     letsencrypt = Letsencrypt(layout, store, proxy, anybody, certificates, anybody)
     yield World(store, hands, letsencrypt, store.apps.create("app"))
     store.close()
