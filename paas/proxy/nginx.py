@@ -40,6 +40,7 @@ class Nginx:
         self._main_file = main_file
         self._prefix = prefix
         self._pid_file = run_directory / "nginx.pid"
+        self._old_pid_file = run_directory / "nginx.pid.oldbin"
         self._control = run_directory / "control.sock"
         self._builds = Builds(run_directory / "build")
         self._error_log = logs / "error.log"
@@ -74,11 +75,15 @@ class Nginx:
         Its title carries our main file, so neither a pid used again nor another nginx can
         be taken for it.
         """
-        try:
-            pid = int(self._pid_file.read_text())
-        except (FileNotFoundError, ValueError):
+        pid = _read(self._pid_file)
+        if pid is None:
             return self._lost()
         return pid if self._is_ours(pid) else None
+
+    def _predecessor(self) -> int | None:
+        """The master that the running one was started by to take over, until it has ended."""
+        pid = _read(self._old_pid_file)
+        return pid if pid is not None and self._is_ours(pid) else None
 
     def _lost(self) -> int | None:
         """A master without its pid file, which is made again.
@@ -86,7 +91,7 @@ class Nginx:
         systemd removes that of a unit whose start took too long, and then starts it again.
         """
         # Of two masters, during a change of the program, each moves its own file.
-        if self._pid_file.with_name(f"{self._pid_file.name}.oldbin").exists():
+        if self._old_pid_file.exists():
             return None
         pids = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
         found = next(filter(self._is_ours, pids), None)
@@ -184,32 +189,48 @@ class Nginx:
             # Removed without anything in its place, or between two steps of a package manager.
             return False
 
+    def half_upgraded(self) -> bool:
+        """Whether two masters serve, as an `upgrade` leaves them that was killed or took too
+        long: a reload is told to one of them alone."""
+        old = self._predecessor()
+        try:
+            return old is not None and any(map(accepts, children(old)))
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+
     def upgrade(self) -> None:
         """Let the installed program take over the sockets of the running one.
 
-        Raises `NginxFailed`, and then the old one serves on
+        What was begun comes to its end. Raises `NginxFailed`, and then the old one serves on
         (https://nginx.org/en/docs/control.html, "Upgrading Executable on the Fly").
         """
+        old = self._predecessor() if self.half_upgraded() else self._start_successor()
+        successor = self.running()
+        if old is None or successor is None:
+            return  # one of them has ended by itself
+        workers = children(old)
+        self._await(
+            lambda: any(map(accepts, children(successor))),
+            START_S,
+            "no worker of the new program runs",
+        )
+        os.kill(old, signal.SIGQUIT)
+        self._await(
+            lambda: self.generation() is not None and not any(map(accepts, workers)),
+            RELOAD_S,
+            "the old program's workers still accept",
+        )
+
+    def _start_successor(self) -> int:
+        """Have the master start the installed program beside itself; its own pid."""
         master = self.running()
         if master is None:
             raise NginxFailed("nginx is not running", resolution="Start it: paas up")
-        old, generation = children(master), self.generation()
         os.kill(master, signal.SIGUSR2)
         self._await(
             lambda: self.running() not in (None, master), START_S, "the new program does not run"
         )
-        successor = self.running()
-        self._await(
-            lambda: successor is not None and any(map(accepts, children(successor))),
-            START_S,
-            "no worker of the new program runs",
-        )
-        os.kill(master, signal.SIGQUIT)
-        self._await(
-            lambda: self.generation() == generation and not any(map(accepts, old)),
-            RELOAD_S,
-            "the old program's workers still accept",
-        )
+        return master
 
     def reopen_logs(self) -> None:
         """Have the log files opened anew, after they were renamed."""
@@ -219,22 +240,12 @@ class Nginx:
 
     def stop(self) -> None:
         """Stop gracefully, after `QUIT_S` at once; workers of a killed master too."""
-        master = self.running()
-        if master is None:
+        # The old one first: it would take the place of one that ends before it.
+        masters = [pid for pid in (self._predecessor(), self.running()) if pid is not None]
+        for master in masters:
+            _end(master)
+        if not masters:
             self.end_orphans()
-            return
-        pidfd = open_pid(master)
-        if pidfd is None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            try:
-                for number, seconds in ((signal.SIGQUIT, QUIT_S), (signal.SIGTERM, QUIT_S)):
-                    signal.pidfd_send_signal(pidfd, number)
-                    if select.select([pidfd], [], [], seconds)[0]:
-                        return
-                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-            finally:
-                os.close(pidfd)
 
     def end_orphans(self) -> None:
         """Have the workers of a killed master let go of the ports; they finish their requests."""
@@ -253,6 +264,28 @@ class Nginx:
                 self._error_log.read_text("utf-8", "replace").splitlines()[-5:],
                 f"Its log is {self._error_log}.",
             )
+
+
+def _read(pid_file: Path) -> int | None:
+    try:
+        return int(pid_file.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _end(master: int) -> None:
+    pidfd = open_pid(master)
+    if pidfd is None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        try:
+            for number, seconds in ((signal.SIGQUIT, QUIT_S), (signal.SIGTERM, QUIT_S)):
+                signal.pidfd_send_signal(pidfd, number)
+                if select.select([pidfd], [], [], seconds)[0]:
+                    return
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        finally:
+            os.close(pidfd)
 
 
 def runs_replaced(pid: int) -> bool:

@@ -143,8 +143,9 @@ class Proxy:
         return self._nginx.running() is not None and self._nginx.generation() is not None
 
     def outdated(self) -> bool:
-        """Whether another nginx is installed than the one that runs."""
-        return self._nginx.outdated()
+        """Whether another nginx is installed than the one that runs, or has not taken over
+        wholly."""
+        return self._nginx.outdated() or self._nginx.half_upgraded()
 
     def upgrade(self) -> None:
         """Have the installed nginx take over from the running one. Raises `NginxFailed`."""

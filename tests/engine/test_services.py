@@ -26,6 +26,7 @@ from paas.model.layout import Layout
 from paas.model.report import Silent
 from paas.model.settings import DOMAIN, HTTP_ADDRESS, HTTP_PORT
 from paas.proxy.nginx import NginxFailed
+from paas.proxy.workers import accepts, children
 from tests.ports import free_port
 from tests.push.outcome import eventually
 
@@ -220,6 +221,42 @@ def test_a_killed_nginx_is_mended_and_the_resolver_is_left_alone(
     assert parts.proxy.running()
     assert proxy_pid(parts) != killed
     assert parts.engine.network.resolver.running() == resolver
+
+
+def changing(parts: Parts) -> tuple[int, list[int]]:
+    """As a process leaves it that is killed while another nginx takes over: the old master, and
+    its workers, which accept on beside those of the new one."""
+    old = proxy_pid(parts)
+    workers = children(old)
+    os.kill(old, signal.SIGUSR2)
+    nginx = parts.proxy._nginx
+    eventually(lambda: nginx.running() not in (None, old) and nginx.generation() is not None)
+    assert any(map(accepts, workers))
+    return old, workers
+
+
+def test_a_change_of_nginx_that_was_killed_comes_to_its_end(
+    services: Services, parts: Parts
+) -> None:
+    services.up(["network", "instances", "proxy"], Silent())
+    old, workers = changing(parts)
+    new = proxy_pid(parts)
+    services.mend()
+    assert not any(map(accepts, workers))
+    eventually(lambda: Identity.of(old) is None)
+    services.mend()
+    assert proxy_pid(parts) == new
+    services.publish(Silent())
+    assert parts.proxy.running()
+
+
+def test_both_are_stopped_of_two_nginx(services: Services, parts: Parts) -> None:
+    services.up(["network", "instances", "proxy"], Silent())
+    old, workers = changing(parts)
+    new = proxy_pid(parts)
+    services.down(["proxy"], Silent())
+    assert not any(map(accepts, workers))
+    eventually(lambda: Identity.of(old) is None and Identity.of(new) is None)
 
 
 def test_a_resolver_whose_configuration_changed_is_started_again(
