@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from paas.deploy.lock import refuse_locked
+from paas.deploy.starting import deploying
 from paas.deploy.timeline import Timeline
 from paas.deploy.turns import Superseded
 from paas.deploy.wake import wake_supervisor
@@ -112,7 +113,7 @@ class Attempts:
 
     def exclusive(self, app: App, holder: str) -> FileLock:
         """The lock of an app's deploys: held by one at a time, and by who ends the app."""
-        return FileLock(self._layout.locks / f"app-{app.id}.deploy", holder)
+        return deploying(self._layout, app.id, holder)
 
     def _enlist(self, app: App, actor: str, commit: str | None) -> tuple[Deploy, FileLock]:
         # The gate keeps `abandoned` from looking between the row and its lock.

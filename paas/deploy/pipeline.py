@@ -23,6 +23,7 @@ from paas.deploy.phase import Phases, generate_secret
 from paas.deploy.plugin_builder import PluginBuilders
 from paas.deploy.route import Router
 from paas.deploy.running import Runner, Running
+from paas.deploy.starting import using
 from paas.deploy.tree import read_text
 from paas.deploy.wake import wake_supervisor
 from paas.engine.engine import Engine
@@ -188,7 +189,7 @@ class Pipeline:
         """Held by whoever runs containers of an app outside of a deploy, so that all of
         them are known to be over to the one who takes it `alone` and ends the app.
         """
-        return FileLock(self.layout.locks / f"app-{app_id}.use", shared=not alone)
+        return using(self.layout, app_id, alone=alone)
 
     def plan(
         self,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from paas.deploy.running import owner_of
+from paas.deploy.starting import deploying, using
 from paas.engine.engine import Engine
 from paas.engine.spec import Mount
 from paas.engine.volumes import Volumes
@@ -26,12 +28,12 @@ MountsOf = Callable[[App, str], tuple[Mount, ...]]
 
 
 class VolumeBusy(PaasError):
-    """Instances that run have the volume mounted."""
+    """Instances that run, or are being started, have the volume mounted."""
 
     def __init__(self, name: str, apps: Sequence[str]) -> None:
         super().__init__(
-            f"Instances of {', '.join(apps)} have the volume {name} open",
-            resolution=f"Stop them first: paas ps:stop {apps[0]}",
+            f"Instances of {', '.join(apps)} have the volume {name} open, or may in a moment",
+            resolution=f"Stop them first, and deploy later: paas ps:stop {apps[0]}",
         )
 
 
@@ -169,11 +171,32 @@ class Storage:
             raise VolumeBusy(name, running)
 
     def replace(self, name: str, source: int, *, actor: str) -> None:
-        """Make a tar stream all that is in a volume. Raises `VolumeBusy`."""
+        """Make a tar stream all that is in a volume.
+
+        Raises `VolumeBusy`, also when an instance was started while the stream came.
+        """
         self.store.storage.get(name)
         self.check_idle(name)
-        self._volumes.replace(_kept(name), source)
+        self._volumes.replace(_kept(name), source, self._idle(name))
         self.store.events.add(actor, "", "volume imported", name)
+
+    @contextmanager
+    def _idle(self, name: str) -> Iterator[None]:
+        """For a moment nobody has the volume, and nobody is let start what has it.
+
+        Raises `VolumeBusy`, `VolumeUnknown`.
+        """
+        layout, holder = self.engine.layout, f"importing the volume {name}"
+        # In a transaction: no other app begins to mount it meanwhile.
+        with self.store.transaction(), ExitStack() as held:
+            self.store.storage.get(name)
+            for app_id, app in self.store.storage.users(name):
+                for lock in (deploying(layout, app_id, holder), using(layout, app_id, alone=True)):
+                    if not lock.try_acquire():
+                        raise VolumeBusy(name, [app])
+                    held.callback(lock.release)
+            self.check_idle(name)
+            yield
 
     def mounts(self, app: App, process_type: str) -> tuple[Mount, ...]:
         """What a container has mounted, outer directories first."""

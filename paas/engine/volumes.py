@@ -10,7 +10,7 @@ import fcntl
 import os
 import re
 import secrets
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 
@@ -146,10 +146,13 @@ class Volumes:
         """Write all of a volume as a tar stream, its owners by number. Raises `CopyFailed`."""
         Child(self._ground(self._existing(name)), partial(pack, "/", target)).wait()
 
-    def replace(self, name: str, source: int) -> None:
+    def replace(
+        self, name: str, source: int, unused: AbstractContextManager[None] | None = None
+    ) -> None:
         """Make the files of a tar stream all that a volume has, or leave it as it was.
 
-        No container may have it mounted: it would keep what was there. Raises `CopyFailed`.
+        No container may have it mounted: it would keep what was there. A stream may take long:
+        `unused` is entered behind it, to look again. Raises `CopyFailed`, and what that raises.
         """
         path = self._existing(name)
         beside, held = self._beside(name)
@@ -161,7 +164,8 @@ class Volumes:
             Child(self._ground(beside), partial(unpack, source, "/", keep_owner=True)).wait()
             mark(beside)
             files.sync_filesystem(beside)
-            syscalls.renameat2(beside, path, syscalls.RENAME_EXCHANGE)
+            with unused or nullcontext():
+                syscalls.renameat2(beside, path, syscalls.RENAME_EXCHANGE)
         finally:
             self._delete(beside)
             os.close(held)
