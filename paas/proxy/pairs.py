@@ -12,7 +12,7 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
-from paas.host.files import write_atomic
+from paas.host.files import forget_unfinished, write_atomic
 from paas.proxy.certificates import Pair
 
 ROW = "{} '{}';\n"
@@ -67,9 +67,11 @@ class Pairs:
 
     def others(self, fingerprints: Collection[str]) -> list[Path]:
         """The files that belong to none of `fingerprints`."""
-        return [path for path in self._folder.glob("*") if path.stem not in fingerprints]
+        # What begins with a dot is being written, whosever it will be.
+        return [path for path in self._folder.glob("[!.]*") if path.stem not in fingerprints]
 
     def forget_others(self, fingerprints: Collection[str]) -> None:
         """Remove the pairs that are none of `fingerprints`."""
         for path in self.others(fingerprints):
             path.unlink(missing_ok=True)
+        forget_unfinished(self._folder)
