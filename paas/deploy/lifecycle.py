@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from paas.deploy.attempt import Attempts
@@ -118,12 +119,15 @@ class Lifecycle:
     def rename(self, app: App, new: str, *, actor: str, report: Report) -> App:
         """Give an app another name and address at once; nothing is rebuilt or restarted."""
         parts = self.pipeline
-        with parts.store.transaction():
-            current = parts.store.apps.current(app)
-            renamed = parts.store.apps.rename(current, new)
-            parts.store.events.add(actor, new, "renamed", f"from {current.name}")
-            # In here: nobody serves the new name yet, and nobody has the old one.
-            parts.router.rename_logs(current, new)
+        with ExitStack() as undo:
+            with parts.store.transaction():
+                current = parts.store.apps.current(app)
+                renamed = parts.store.apps.rename(current, new)
+                parts.store.events.add(actor, new, "renamed", f"from {current.name}")
+                # In here: nobody serves the new name yet, and nobody has the old one.
+                parts.router.rename_logs(current, new)
+                undo.callback(parts.router.rename_logs, renamed, current.name)
+            undo.pop_all()
         parts.router.naming.publish()
         parts.router.publish(report)
         return renamed

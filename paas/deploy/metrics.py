@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from paas.host.clock import Clock
@@ -27,7 +28,13 @@ class Metrics:
             counted, after = self.proxy.traffic.since(app.name, before)
             if after != before:
                 self._add(app.id, counted, after)
-        self.proxy.rotate_logs(lambda: {app.name for app in self.store.apps.list()})
+        self.proxy.rotate_logs(self._apps())
+
+    @contextmanager
+    def _apps(self) -> Iterator[set[str]]:
+        """The names of all apps. None gets another meanwhile, which moves its logs."""
+        with self.store.transaction():
+            yield {app.name for app in self.store.apps.list()}
 
     def _add(self, app_id: int, counted: Mapping[int, Traffic], after: Mark) -> None:
         # In one transaction: an app that is destroyed meanwhile would fail the next rows.

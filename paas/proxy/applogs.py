@@ -38,6 +38,8 @@ class AppLogs:
 
     def rename(self, app: str, new: str) -> None:
         """Let an app have its logs under its new name; nginx writes on to the same files."""
+        if new == app:
+            return
         self.forget(new)
         for log, renamed in zip(self._all_of(app), self._all_of(new), strict=True):
             for old, now in ((rotated(log), rotated(renamed)), (log, renamed)):

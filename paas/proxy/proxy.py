@@ -162,14 +162,17 @@ class Proxy:
         place = self._listening()
         return presented(place.address or LOOPBACK, place.https_port, domain) == fingerprint
 
-    def rotate_logs(self, apps: Callable[[], Collection[str]]) -> None:
+    def rotate_logs(self, apps: contextlib.AbstractContextManager[Collection[str]]) -> None:
         """Begin anew what has grown too long, forget what is of no app any more.
 
-        `apps` is asked under the lock: of whatever is served by then it knows. nginx writes to
-        files that are renamed or gone until it is told.
+        `apps` is entered under the lock: of whatever is served by then it knows. None of them
+        is renamed until it is left. nginx writes to files that are renamed or gone until it is
+        told.
         """
         with self._lock():
-            if self.logs.rotate(apps()):
+            with apps as known:
+                moved = self.logs.rotate(known)
+            if moved:
                 self._nginx.reopen_logs()
 
     def _lock(self) -> FileLock:

@@ -8,6 +8,7 @@ import re
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 
 import pytest
 
@@ -256,7 +257,7 @@ def test_a_follower_sees_each_request_once_over_rotations(
         for asked in left[:5]:
             assert ask("hello.test", asked).status == 502
         del left[:5]
-        proxy.rotate_logs(lambda: ["hello"])
+        proxy.rotate_logs(nullcontext(["hello"]))
         if older.exists():
             rotated.add(older.stat().st_ino)
         time.sleep(0 if left else seconds)
@@ -279,7 +280,7 @@ def test_the_logs_of_an_app_that_is_gone_go(proxy: Proxy) -> None:
     proxy.apply([site(), site("gone")])
     assert ask("gone.test").status == 502
     proxy.apply([site()])
-    proxy.rotate_logs(lambda: ["hello"])
+    proxy.rotate_logs(nullcontext(["hello"]))
     assert not proxy.logs.errors_of("gone").exists()
     assert proxy.logs.errors_of("hello").exists()
 
@@ -290,11 +291,12 @@ def test_whose_logs_stay_is_asked_when_nobody_can_be_served_anew(
     """An app that was served behind the question lost its log."""
     proxy.apply([site()])
 
-    def names() -> list[str]:
+    @contextmanager
+    def names() -> Iterator[list[str]]:
         assert not FileLock(layout.locks / "proxy.lock").try_acquire()
-        return ["hello"]
+        yield ["hello"]
 
-    proxy.rotate_logs(names)
+    proxy.rotate_logs(names())
     assert proxy.logs.errors_of("hello").exists()
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -35,9 +36,10 @@ class Logs:
         one.count(200, 3, 10, by_app=True)
         return {60: one}, Mark(7, 100)
 
-    def rotate_logs(self, apps: Callable[[], Collection[str]]) -> None:
+    def rotate_logs(self, apps: AbstractContextManager[Collection[str]]) -> None:
         self.store.apps.create("new")
-        self.rotated += sorted(apps())
+        with apps as known:
+            self.rotated += sorted(known)
 
 
 @pytest.fixture
