@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from paas.deploy.route import Router
@@ -25,7 +26,7 @@ from paas.proxy.openings import Opening
 from paas.proxy.proxy import Applied
 from paas.proxy.render import STREAM_MODULE
 from paas.store.domains import DomainNotFound, DomainTaken
-from paas.store.ports import SHARED
+from paas.store.ports import SHARED, PortTaken
 from paas.store.store import Store
 
 MAX_PAGE_BYTES = 256 * 1024
@@ -205,20 +206,22 @@ class Edge:
 
     def add_ports(self, app: App, ports: Sequence[Port], *, actor: str, report: Report) -> None:
         """Lead ports of the server to an app, all or none. Raises `PortTaken`, `PortUnusable`."""
-        before = self.store.ports.list(app.id)
         with self.store.transaction():
+            before = self.store.ports.list(app.id)
             self._add_ports(app, ports, before)
             self._note(actor, app, "ports added", ports)
-        self._follow_or_undo(app, ports, before, report)
+            after = self.store.ports.list(app.id)
+        self._follow_or_undo(app, before, after, report)
 
     def set_ports(self, app: App, ports: Sequence[Port], *, actor: str, report: Report) -> None:
         """Lead these ports to an app and no others; without any, none."""
-        before = self.store.ports.list(app.id)
         with self.store.transaction():
+            before = self.store.ports.list(app.id)
             self.store.ports.clear(app.id)
             self._add_ports(app, ports, before)
             self._note(actor, app, "ports set", ports)
-        self._follow_or_undo(app, ports, before, report)
+            after = self.store.ports.list(app.id)
+        self._follow_or_undo(app, before, after, report)
 
     def remove_ports(self, app: App, ports: Sequence[Port], *, actor: str, report: Report) -> None:
         """No longer lead ports to an app, all or none. Raises `PortNotFound`."""
@@ -275,27 +278,32 @@ class Edge:
         return applied
 
     def _follow_or_undo(
-        self, app: App, ports: Sequence[Port], before: Sequence[Port], report: Report
+        self, app: App, before: Sequence[Port], after: Sequence[Port], report: Report
     ) -> None:
         """Have the proxy open what was added, or lead the ports where they led before."""
-        added = {Opening.of(each) for each in ports} - set(map(Opening.of, before))
+        added = {Opening.of(each) for each in after} - set(map(Opening.of, before))
         try:
             closed = self._follow(app, report).closed
         except BaseException:
             # The proxy is as it was; what else it lacks the supervisor makes up for.
-            self._undo(app, before)
+            self._undo(app, before, after)
             raise
         for each in closed:
             if each.app == app.name and each.opening in added:
-                self._undo(app, before)
+                self._undo(app, before, after)
                 self._follow(app, report)
                 raise PortUnusable(each.reason, resolution=SEE_BY_WHOM)
 
-    def _undo(self, app: App, before: Sequence[Port]) -> None:
+    def _undo(self, app: App, before: Sequence[Port], after: Sequence[Port]) -> None:
+        """Take a change back, and nothing that somebody else has changed since."""
+        ports = self.store.ports
         with self.store.transaction():
-            self.store.ports.clear(app.id)
-            self.store.ports.add(app.id, before)
-            self._note("proxy", app, "ports taken back", before)
+            now = ports.list(app.id)
+            ports.remove(app.id, [each for each in after if each in now and each not in before])
+            for each in before if set(after) <= set(now) else ():
+                with suppress(PortTaken):
+                    ports.add(app.id, [each])
+            self._note("proxy", app, "ports taken back", ports.list(app.id))
 
     # -- maintenance and tuning ------------------------------------------------------------
 

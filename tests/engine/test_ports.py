@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -114,6 +115,60 @@ def test_a_port_that_is_taken_behind_the_trial_is_given_back(
         assert changes_are_served(world, f"ports-late-{expected.__name__.lower()}")
     finally:
         Parts(world.layout).edge.set_ports(shop, (), actor="ann", report=Silent())
+
+
+@pytest.mark.parametrize("change", ["add_ports", "set_ports"])
+@pytest.mark.parametrize("moment", ["store.transaction", "router.switch"])
+def test_what_is_taken_back_is_not_what_somebody_else_has_added(
+    world: World, shop: App, change: str, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Just before it is written down, and while nginx is told."""
+    kept, wanted, other = sorted(port(f"http:{free_port()}:5000") for _ in range(3))
+    add(world, shop, kept)
+    parts = Parts(world.layout)
+    part = getattr(parts, moment.split(".")[0])
+    real, happened = getattr(part, moment.split(".")[1]), []
+
+    def meanwhile(*arguments: object) -> object:
+        if not happened:
+            happened.append(add(world, shop, other))
+        return real(*arguments)
+
+    def fail(_: object) -> None:
+        raise NginxFailed("no")
+
+    monkeypatch.setattr(part, moment.split(".")[1], meanwhile)
+    monkeypatch.setattr(parts.router, "publish", fail)
+    try:
+        with pytest.raises(NginxFailed):
+            getattr(parts.edge, change)(shop, [wanted], actor="ann", report=Silent())
+        assert world.parts.store.ports.list(shop.id) == [kept, other]
+        assert world.parts.store.events.tail(1, shop.name)[0].what == "ports taken back"
+    finally:
+        Parts(world.layout).edge.set_ports(shop, (), actor="ann", report=Silent())
+
+
+@pytest.mark.parametrize("change", ["another", "none"])
+def test_what_somebody_else_has_set_meanwhile_stays(
+    world: World, shop: App, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, wanted = (port(f"http:{free_port()}:5000") for _ in range(2))
+    other = replace(first, target=6000)
+    add(world, shop, first)
+    parts, others = Parts(world.layout), Parts(world.layout)
+
+    def fail(_: object) -> None:
+        others.edge.set_ports(shop, [other], actor="ben", report=Silent())
+        raise NginxFailed("no")
+
+    monkeypatch.setattr(parts.router, "publish", fail)
+    try:
+        with pytest.raises(NginxFailed):
+            wants = [wanted] if change == "another" else []
+            parts.edge.set_ports(shop, wants, actor="ann", report=Silent())
+        assert world.parts.store.ports.list(shop.id) == [other]
+    finally:
+        others.edge.set_ports(shop, (), actor="ann", report=Silent())
 
 
 def test_a_port_that_is_taken_at_a_boot_is_told_and_opened_when_it_is_free(
