@@ -11,6 +11,7 @@ from paas.deploy.repository import Repository
 from paas.deploy.running import log_directory
 from paas.engine.engine import Engine
 from paas.engine.gc import Collected
+from paas.engine.layers import LayerId
 from paas.host.files import remove_tree
 from paas.model.app import App
 from paas.model.cron import RETAIN_RUNS
@@ -98,14 +99,11 @@ class Housekeeping:
         """Remove images and layers that nothing needs, and others' buildpacks that no build used
         for long; None when the engine was busy.
         """
-        cache = self.engine.builder.tools.cache
-        cache.prune(CACHE_SECONDS)
+        self.engine.builder.tools.cache.prune(CACHE_SECONDS)
         self.engine.caches.prune(unused_s=CACHE_SECONDS)
         self.prune_downloads(CACHE_SECONDS)
         freed = BuildpackClones(self.layout).prune(CACHE_SECONDS, self.engine.clock.now())
-        done = self.engine.collector.collect(
-            images=self.needed, layers=lambda: cache.layers(CACHE_SECONDS)
-        )
+        done = self.engine.collector.collect(images=self.needed, layers=self.needed_layers)
         return replace(done, bytes=done.bytes + freed) if done is not None else None
 
     def prune_downloads(self, unused_s: float) -> int:
@@ -121,3 +119,8 @@ class Housekeeping:
         used = {container.image for container in self.engine.containers.list()}
         kept = self.store.services.images() | self.store.plugins.images()
         return self.store.releases.images() | kept | used
+
+    def needed_layers(self) -> set[LayerId]:
+        """The layers of the build cache, and those that containers stand on."""
+        cached = self.engine.builder.tools.cache.layers(CACHE_SECONDS)
+        return cached | self.engine.rootfs.stood_on()

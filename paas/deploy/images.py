@@ -152,7 +152,9 @@ class ServerImages:
         pulls = {_pull(name) for image in images for name in names[image]} - {""}
         builds = {f"paas ps:rebuild {app}" for app in apps}
         steps = sorted(pulls) + sorted(builds)
-        return Damaged(layer, problem, tuple(images), "; ".join(steps) or "paas gc")
+        in_use = not images and layer in self.engine.rootfs.stood_on()
+        rest = "restart what runs since before its repair; paas gc" if in_use else "paas gc"
+        return Damaged(layer, problem, tuple(images), "; ".join(steps) or rest)
 
     def _listed(self, image: Image, users: Mapping[str, Sequence[str]]) -> Listed:
         size = sum(map(self.engine.layers.size, dict.fromkeys(image.layers)))

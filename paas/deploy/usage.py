@@ -73,12 +73,12 @@ def _images(engine: Engine, housekeeping: Housekeeping) -> Iterator[Usage]:
     needed = {*images.refs().values(), *housekeeping.needed()}
     everything = images.list()
     kept = {layer for image in everything if image.id in needed for layer in image.layers}
-    cached = engine.builder.tools.cache.layers(CACHE_SECONDS)
+    needed_layers = housekeeping.needed_layers()
     of_images = images.layers()
     rest = {layer for layer in layers.list() if layer not in of_images}
-    dead = sum(layers.size(layer) for layer in of_images - kept - cached)
+    dead = sum(layers.size(layer) for layer in of_images - kept - needed_layers)
     yield Usage("images", len(everything), sum(map(layers.size, of_images)), dead)
-    stale = sum(layers.size(layer) for layer in rest - cached)
+    stale = sum(layers.size(layer) for layer in rest - needed_layers)
     yield Usage("build cache", len(rest), sum(map(layers.size, rest)), stale)
 
 

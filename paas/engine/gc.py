@@ -41,9 +41,9 @@ class Collector:
         """Remove all but the images with a name and those given, their layers and those given.
 
         `images` gives the ids that releases and containers need, `layers` those of the build
-        cache. They are asked under the lock: what a build made and a release came to need
-        while this waited its turn is among them. None while something is being built or
-        pulled: another time then.
+        cache and those that containers stand on. They are asked under the lock: what a build
+        made and a release came to need while this waited its turn is among them. None while
+        something is being built or pulled: another time then.
         """
         lock = self._layers.sweep_lock()
         if not _taken(lock):

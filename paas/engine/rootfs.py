@@ -15,7 +15,7 @@ from paas.engine.disks import Disks
 from paas.engine.layers import LayerId, Layers
 from paas.engine.mounting import CannotMount, clone, detach
 from paas.engine.userns import UserRange
-from paas.host import files, syscalls
+from paas.host import files, mounts, syscalls
 from paas.model.layout import Layout
 
 # Layers must mean the same under every engine and kernel: no redirects, no metadata-only
@@ -128,6 +128,17 @@ class Rootfs:
         mounted = {entry.name for base in self._children(self._mounts) for entry in base.iterdir()}
         written = {entry.name for entry in self._children(self._fs / "u")}
         return mounted | written | self._disks.names()
+
+    def stood_on(self) -> set[LayerId]:
+        """The layers that are mounted, also those that no image is made of any more: an image
+        that was repaired has others than what was started from it before.
+        """
+        names = (
+            name
+            for mounted in mounts.options("overlay", self._run)
+            for name in mounted.get("lowerdir", "").split(":")
+        )
+        return {LayerId(name.removeprefix("l/")) for name in names if name.startswith("l/")}
 
     def idmapped(self, user_range: UserRange) -> Path:
         """The tree of layers with the ids of a range, mounted when first asked for.

@@ -1,4 +1,4 @@
-"""What is mounted where: the file system that a path is on.
+"""What is mounted where: the file system that a path is on, and how those below one are mounted.
 
 Source: proc(5), mountinfo.
 """
@@ -6,6 +6,7 @@ Source: proc(5), mountinfo.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,19 @@ def of(path: Path, table: str | None = None) -> Mounted:
             kind, device = tail.split(" ")[:2]
             found = Mounted(kind, _plain(device), point)
     return found
+
+
+def options(kind: str, below: Path, table: str | None = None) -> Iterator[dict[str, str]]:
+    """The options of each file system of a kind that is mounted below a path, as the file system
+    itself tells them; "" is what one without a value has.
+    """
+    place = below.resolve()
+    for line in (table or TABLE.read_text()).splitlines():
+        fields, _, tail = line.partition(" - ")
+        found, _, own = tail.split(" ", 2)
+        if found == kind and Path(_plain(fields.split(" ")[4])).is_relative_to(place):
+            pairs = (option.partition("=") for option in own.split(","))
+            yield {name: _plain(value) for name, _, value in pairs}
 
 
 def _plain(text: str) -> str:

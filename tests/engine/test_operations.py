@@ -20,8 +20,10 @@ from paas.deploy.explain import Unhealthy
 from paas.deploy.heal import Healing
 from paas.deploy.parts import Parts
 from paas.deploy.services_route import OWNER as SERVICES
+from paas.deploy.usage import usage
 from paas.engine.config import ImageConfig
 from paas.engine.images import ImageNotFound
+from paas.engine.layers import LayerId
 from paas.engine.spec import ContainerSpec
 from paas.model.app import App
 from paas.model.caller import Caller
@@ -99,6 +101,37 @@ def test_the_image_of_a_container_is_kept_for_as_long_as_it_is_there(world: Worl
     assert world.parts.housekeeping.collect() is not None
     with pytest.raises(ImageNotFound):
         engine.images.get(image)
+
+
+def test_layers_that_a_container_stands_on_outlive_the_repair_of_its_image(world: World) -> None:
+    engine, container = world.parts.engine, secrets.token_hex(16)
+
+    def layer(text: str) -> LayerId:
+        upper = engine.layers.new_upper()
+        (upper / "file").write_text(text)
+        return engine.layers.commit(upper)
+
+    below = engine.images.get(world.image).layers
+    damaged, mended = layer("half"), layer("whole")
+    image = engine.images.add(ImageConfig(env={"NAMED": "damaged"}), [*below, damaged]).id
+    spec = ContainerSpec(id=container, image=image, owner="hand", args=("/bin/sleep", "600"))
+    engine.containers.create(spec)
+    try:
+        engine.containers.start(container)
+        # As `images:verify --repair` does.
+        engine.layers.condemn(damaged)
+        engine.images.mend(image, [*below, mended])
+        assert world.parts.housekeeping.collect() is not None
+        assert engine.layers.path(damaged).is_dir()
+        left = usage(world.layout, engine, world.parts.housekeeping)
+        assert {one.kind: one.reclaimable for one in left}["build cache"] == 0
+        (engine.layers.path(damaged) / "file").unlink()
+        (found,) = world.parts.images.verify()
+        assert found.remedy == "restart what runs since before its repair; paas gc"
+    finally:
+        engine.containers.remove(container)
+    assert world.parts.housekeeping.collect() is not None
+    assert damaged not in engine.layers.list()
 
 
 def test_what_a_push_made_and_did_not_fill_is_gone_unless_somebody_set_it_up(world: World) -> None:

@@ -31,5 +31,15 @@ def test_the_innermost_and_last_counts(path: str, found: Mounted) -> None:
     assert mounts.of(Path(path), TABLE) == found
 
 
+def test_the_options_of_those_of_a_kind_below_a_path() -> None:
+    table = TABLE + (
+        "40 30 0:40 / /run/p/1 rw,nodev - overlay paas rw,lowerdir=l/b:l/a,workdir=u/1,volatile\n"
+        "41 30 0:41 / /run/other rw - overlay paas rw,lowerdir=l/c\n"
+    )
+    assert [*mounts.options("overlay", Path("/run/p"), table)] == [
+        {"rw": "", "lowerdir": "l/b:l/a", "workdir": "u/1", "volatile": ""}
+    ]
+
+
 def test_of_this_machine() -> None:
     assert mounts.of(Path("/proc/self")).kind == "proc"
