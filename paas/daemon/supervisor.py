@@ -11,7 +11,6 @@ import os
 import select
 import socket
 import sys
-import traceback
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -19,6 +18,8 @@ from functools import partial
 from paas.daemon.authorized_keys import mend_authorized_keys
 from paas.daemon.cron_watch import CronWatch
 from paas.daemon.duties import BackUp, Clean, Heal, HealService, Probe, Renew, Retire, Tidy
+from paas.daemon.guard import Guard
+from paas.daemon.instance_watch import InstanceWatch, reason
 from paas.daemon.jobs import Jobs
 from paas.daemon.keeping import Keeping
 from paas.daemon.plugin_watch import TELLS, PluginWatch
@@ -42,6 +43,9 @@ from paas.model.report import Silent
 from paas.model.service import Service
 
 TIDY_SECONDS = 10.0
+REST_SECONDS = 1.0
+"""Behind a look of which something failed."""
+
 HOUSEKEEPING_SECONDS = 3600.0
 HEALS = 8 * (os.cpu_count() or 1)
 """Instances that are started at once, and as many servers of services."""
@@ -80,6 +84,7 @@ class Supervisor:
         self._healing = Healing(self._parts.pipeline)
         self._clock = self._parts.clock
         self._backoff = Backoff()
+        self._guard = Guard(log)
         self._heals = Jobs(HEALS, lock.release_after_fork)
         self._service_heals = Jobs(HEALS, lock.release_after_fork)
         self._retires = Jobs(RETIRES, lock.release_after_fork)
@@ -97,7 +102,7 @@ class Supervisor:
         )
         self._probes = Jobs(PROBES, lock.release_after_fork)
         self._prober = Prober(self._parts.pipeline)
-        self._exits: dict[str, int] = {}
+        self._live = InstanceWatch(self._parts.engine.containers)
         self._retiring = Retiring(self._clock)
         self._servers = ServiceWatch(self._parts)
         self._tidied = self._cleaned = self._clock.monotonic()
@@ -181,13 +186,7 @@ class Supervisor:
             parts.metrics.collect,
             Services(parts).mend,
         )
-        for step in steps:
-            try:
-                step()
-            except (PaasError, OSError) as error:
-                log(f"tidying: {error}")
-            except Exception:  # noqa: BLE001 - a bug in one step stops none of the others
-                log(f"tidying: {traceback.format_exc()}")
+        self._guard.tries("tidying", *steps)
 
     def _settle_abandoned(self) -> None:
         for deploy in self._parts.attempts.abandoned():
@@ -237,27 +236,36 @@ class Supervisor:
 
     def _look(self) -> None:
         """Start the jobs that what runs and what should run differ by, those that are due."""
-        store, self._due = self._parts.store, []
-        instances = store.instances.list()
-        self._watch(instances)
+        self._due = []
+        self._guard.tries("instances", self._look_at_instances)
+        self._guard.tries("services", self._look_at_servers)
+        self._guard.tries("apps", self._look_at_apps)
+        for watch in self._watches:
+            if self._guard.tries(type(watch).__name__, watch.look):
+                self._due += watch.due
+        self._look_at_clock(self._clock.monotonic())
+
+    def _look_at_instances(self) -> None:
+        instances = self._parts.store.instances.list()
+        for gone in self._live.look(instances):
+            self._guard.tries(f"the end of {gone.container}", partial(self._ended, gone))
         old, later = self._retiring.due(instances)
         self._due += later
         for instance in old:
-            retire = partial(self._retire, instance)
-            self._start(self._retires, Retire(instance.id), retire)
+            self._start(self._retires, Retire(instance.id), partial(self._retire, instance))
+
+    def _look_at_servers(self) -> None:
         for service in self._servers.look():
             heal_service = partial(self._heal_service, service)
             self._start(self._service_heals, HealService(service.id), heal_service)
-        apps = [app for app in store.apps.list() if not self._awaits_service(app)]
+
+    def _look_at_apps(self) -> None:
+        apps = [app for app in self._parts.store.apps.list() if not self._awaits_service(app)]
         self._fill(apps)
         for app in apps:
             if self._prober.concerns(app):
                 probe = Probe(app.id, app.live or 0)
                 self._start(self._probes, probe, partial(self._prober.run, app))
-        for watch in self._watches:
-            watch.look()
-            self._due += watch.due
-        self._look_at_clock(self._clock.monotonic())
 
     def _fill(self, apps: Sequence[App]) -> None:
         """Start what apps lack. None takes all the room, not even one that lacks more than that."""
@@ -273,19 +281,25 @@ class Supervisor:
     def _look_at_clock(self, now: float) -> None:
         """Start the jobs whose time has come."""
         if now - self._tidied >= TIDY_SECONDS:
-            self._parts.expiry.warn()
-            self._parts.letsencrypt.adopt()
-            for app in self._parts.letsencrypt.due():
-                renew = partial(self._parts.letsencrypt.renew_due, app)
-                self._start(self._renewals, Renew(app.id), renew)
-            for schedule in self._parts.service_backups.due():
-                back_up = partial(self._back_up, schedule)
-                self._start(self._renewals, BackUp(schedule.service_id), back_up)
+            expiry, letsencrypt = self._parts.expiry, self._parts.letsencrypt
+            self._guard.tries(
+                "what is due", expiry.warn, letsencrypt.adopt, self._renew, self._begin_backups
+            )
             # Last: a job closes the databases, and what is asked behind it opens them again.
             self._tidy_up()
         if now - self._cleaned >= HOUSEKEEPING_SECONDS:
             self._cleaned = now
             self._upkeep.start(Clean(), self._clean)
+
+    def _renew(self) -> None:
+        for app in self._parts.letsencrypt.due():
+            renew = partial(self._parts.letsencrypt.renew_due, app)
+            self._start(self._renewals, Renew(app.id), renew)
+
+    def _begin_backups(self) -> None:
+        for schedule in self._parts.service_backups.due():
+            back_up = partial(self._back_up, schedule)
+            self._start(self._renewals, BackUp(schedule.service_id), back_up)
 
     def _start(self, jobs: Jobs, key: Hashable, work: Callable[[], object]) -> bool:
         due = self._backoff.due(key)
@@ -294,18 +308,6 @@ class Supervisor:
             return False
         # Without room, or while it runs already: the end of a job brings the next look.
         return jobs.start(key, work)
-
-    def _watch(self, instances: Sequence[Instance]) -> None:
-        """Hold one pidfd for every live instance's monitor."""
-        live = {one.container: one for one in instances if one.state.can_serve}
-        for container in self._exits.keys() - live.keys():
-            os.close(self._exits.pop(container))
-        for container, instance in live.items():
-            if container not in self._exits:
-                try:
-                    self._exits[container] = self._parts.engine.containers.watch(container)
-                except ContainerNotFound:
-                    self._ended(instance)
 
     def _ended(self, instance: Instance) -> None:
         """An instance's container has ended on its own."""
@@ -328,27 +330,38 @@ class Supervisor:
             return None
 
     def _wait(self) -> None:
+        if self._guard.failed:
+            # What failed is there again at once: not as often as a processor can.
+            self._guard.failed = False
+            self._clock.sleep(REST_SECONDS)
         poller = select.poll()
         poller.register(self._wake, select.POLLIN)
-        watched = {pidfd: container for container, pidfd in self._exits.items()}
         jobs = [job for pool in self._pools for job in pool.descriptors]
-        ours = [one for each in (*self._watches, self._servers) for one in each.descriptors]
-        for descriptor in (*watched, *jobs, *ours):
+        ours = [
+            one for each in (*self._watches, self._servers, self._live) for one in each.descriptors
+        ]
+        for descriptor in (*jobs, *ours):
             poller.register(descriptor, select.POLLIN)
         ready = [descriptor for descriptor, _ in poller.poll(self._patience_ms())]
         # First who started, then who ended: an instance may crash behind its start.
         self._collect()
-        for descriptor in ready:
-            if descriptor in watched:
-                self._exited(watched[descriptor])
-        for service in self._servers.ended(ready):
-            wait = self._backoff.failed(HealService(service.id), self._clock.monotonic())
-            why = reason(self._status(service.container or ""))
-            what = f"{service.plugin} {service.name}: {why}; starts again in {wait:g} s"
-            self._event(0, "crashed", what)
+        for container in self._live.ended(ready):
+            self._guard.tries(f"the end of {container}", partial(self._exited, container))
+        self._guard.tries("services that ended", partial(self._servers_ended, ready))
         with suppress(BlockingIOError):
             while self._wake.recv(1):
                 continue
+
+    def _servers_ended(self, ready: Sequence[int]) -> None:
+        for service in self._servers.ended(ready):
+            ended = partial(self._server_ended, service)
+            self._guard.tries(f"the end of {service.plugin} {service.name}", ended)
+
+    def _server_ended(self, service: Service) -> None:
+        wait = self._backoff.failed(HealService(service.id), self._clock.monotonic())
+        why = reason(self._status(service.container or ""))
+        what = f"{service.plugin} {service.name}: {why}; starts again in {wait:g} s"
+        self._event(0, "crashed", what)
 
     def _patience_ms(self) -> float:
         next_due = min(self._due, default=self._tidied + TIDY_SECONDS)
@@ -356,7 +369,6 @@ class Supervisor:
         return 1000 * max(0.0, until - self._clock.monotonic())
 
     def _exited(self, container: str) -> None:
-        os.close(self._exits.pop(container))
         instance = self._parts.store.instances.by_container(container)
         if instance is not None and instance.state.can_serve:
             self._ended(instance)
@@ -376,19 +388,8 @@ class Supervisor:
     def _event(self, app_id: int, what: str, detail: str) -> None:
         app = self._parts.store.apps.by_id(app_id)
         name = app.name if app is not None else ""
-        self._parts.store.events.add("supervisor", name, what, detail)
         log(f"{name}: {what}: {detail}")
-
-
-def reason(status: Status | None) -> str:
-    """Why a container ended."""
-    if status is None:
-        return "its container is gone"
-    if status.oom_killed:
-        return "out of memory"
-    if status.exit_code is None:
-        return "its monitor was killed"
-    return f"exit code {status.exit_code}"
+        self._parts.store.events.add("supervisor", name, what, detail)
 
 
 def log(line: str) -> None:

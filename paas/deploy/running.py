@@ -175,7 +175,10 @@ class Runner:
                 one.log.unlink()
 
     def stop(self, container: str, timeout_s: float) -> None:
-        """Stop a container by its StopSignal, then remove it; it may be gone already."""
-        with suppress(PaasError):
+        """Stop a container by its StopSignal, then remove it; it may be gone already.
+
+        One that cannot be stopped is removed all the same, which kills it.
+        """
+        with suppress(PaasError, OSError):
             self._engine.containers.stop(container, timeout_s)
         self._engine.containers.remove(container)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from paas.host.clock import Clock
-from paas.host.files import FileLock
+from paas.host.files import FileLock, as_far_as_fits
 from paas.model.layout import Layout
 
 MOST_BYTES = 4 * 1024 * 1024
@@ -58,7 +58,14 @@ class Journal:
         self._most_bytes = most_bytes
 
     def add(self, action: str, container: str, **attributes: str) -> None:
-        """Record that something happened. Raises `OSError` (ENOSPC)."""
+        """Record that something happened; on a full disk it is not.
+
+        A record must not decide whether a container is stopped or removed: that frees room.
+        """
+        with as_far_as_fits():
+            self._add(action, container, attributes)
+
+    def _add(self, action: str, container: str, attributes: Mapping[str, str]) -> None:
         event = Event(self._clock.now(), action, container, attributes)
         line = f"{json.dumps(event.to_json())}\n".encode()
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC

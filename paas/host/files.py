@@ -6,8 +6,8 @@ import errno
 import fcntl
 import os
 import re
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -48,6 +48,18 @@ def write_atomic(
         beside.unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
+
+
+@contextmanager
+def as_far_as_fits() -> Iterator[None]:
+    """What is written in here does without room on the disk: it is for people to read, and must
+    not keep from what it tells of, least of all from what frees some.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
 
 
 def forget_unfinished(*directories: Path) -> None:
@@ -261,7 +273,8 @@ class FileLock:
             fcntl.flock(fd, operation)
             if self._kind == fcntl.LOCK_EX:
                 os.ftruncate(fd, 0)
-                os.write(fd, f"{self._holder or os.getpid()}\n".encode())
+                with as_far_as_fits():
+                    os.write(fd, f"{self._holder or os.getpid()}\n".encode())
         except BaseException:
             os.close(fd)
             raise

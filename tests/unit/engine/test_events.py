@@ -29,6 +29,16 @@ def test_what_a_power_cut_tore_is_passed_over(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_full_disk_keeps_nobody_from_what_was_to_be_recorded(tmp_path: Path) -> None:
+    one = journal(tmp_path)
+    path = tmp_path / "engine/events.log"
+    path.symlink_to("/dev/full")
+    one.add("die", "c1")
+    path.unlink()
+    one.add("die", "c2")
+    assert [event.container for event in one.read()] == ["c2"]
+
+
 def test_an_empty_journal_has_no_events(tmp_path: Path) -> None:
     assert journal(tmp_path).read() == []
 

@@ -154,6 +154,20 @@ def test_a_held_lock_is_refused_and_names_its_holder(tmp_path: Path) -> None:
     assert path.exists()
 
 
+def test_a_lock_is_held_though_the_disk_has_no_room_for_the_name_of_its_holder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    one, two = (FileLock(tmp_path / "lock", name) for name in ("one", "two"))
+    with monkeypatch.context() as patch:
+        patch.setattr("paas.host.files.os.write", full)
+        assert one.try_acquire()
+    assert not two.try_acquire()
+    one.release()
+
+
 def test_a_lock_object_is_taken_once(tmp_path: Path) -> None:
     lock = FileLock(tmp_path / "lock")
     with lock, pytest.raises(OSError) as caught:
