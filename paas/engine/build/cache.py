@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from paas.engine.layers import LayerId, LayerMissing, Layers
@@ -98,17 +98,15 @@ class Cache:
 
     @contextmanager
     def making(
-        self, key: str, waiting: Callable[[], AbstractContextManager[None]] = nullcontext
+        self, key: str, take: Callable[[FileLock], object] = FileLock.acquire
     ) -> Iterator[None]:
         """Held while a step is made: who comes second waits, and then finds it.
 
-        `waiting` is entered around a wait. Two other steps may share a lock by chance and
+        `take` takes a lock that somebody may have. Two other steps may share a lock by chance and
         wait for nothing; as nobody holds one and wants another, nobody waits forever.
         """
         lock = FileLock(self._locks / key[:LOCK_DIGITS])
-        if not lock.try_acquire():
-            with waiting():
-                lock.acquire()
+        take(lock)
         try:
             yield
         finally:

@@ -57,7 +57,7 @@ class Maker:
         if known is not None:
             return self.cached(state, step, known)
         cache = self.tools.cache
-        with cache.making(key, self.rules.waiting):
+        with cache.making(key, self.rules.take):
             # Looked at again under the lock: another build may have made it meanwhile.
             known = self.find(key)
             if known is not None:

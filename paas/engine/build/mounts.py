@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 import secrets
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from paas.engine.build.agents import AgentSocket, offered
 from paas.engine.build.caches import CacheDirectory, CacheMounts
 from paas.engine.build.copy import Order, copy
 from paas.engine.build.errors import Location
-from paas.engine.build.read_mount import BIND, CACHE, LOCKED, PRIVATE, TMPFS, MountFlag
+from paas.engine.build.read_mount import BIND, CACHE, LOCKED, PRIVATE, SHARED, TMPFS, MountFlag
 from paas.engine.build.rules import Rules
 from paas.engine.build.select import Selected, select
 from paas.engine.build.sources import Source, TreeSource, resolve
@@ -26,6 +27,8 @@ from paas.engine.userns import UserRange, UserRanges
 from paas.host import files
 from paas.model.env import Secret
 from paas.model.layout import Layout
+
+STRICTNESS = ("", SHARED, PRIVATE, LOCKED)
 
 MAX_PRIVATE = 64
 """Directories of one private cache, each used by one step at a time."""
@@ -99,10 +102,13 @@ class StepMounts:
         user_range = self._ranges.range_for(rules.owner)
         with ExitStack() as stack:
             mounts = [self._bind(stack, one, user_range) for one in wanted if one.flag.kind == BIND]
-            caches = [one for one in wanted if one.flag.kind == CACHE]
+            caches: dict[str, list[Wanted]] = defaultdict(list)
+            for one in wanted:
+                if one.flag.kind == CACHE:
+                    caches[one.flag.id].append(one)
             # In one order for all builds: no two wait for each other.
-            caches.sort(key=lambda each: each.flag.id)
-            mounts += [self._cache(stack, one, user_range, rules) for one in caches]
+            for _, same in sorted(caches.items()):
+                mounts += self._cache(stack, same, user_range, rules)
             if secret_files or agents:
                 folder = self._folder(stack)
                 for number, secret in enumerate(secret_files):
@@ -116,12 +122,18 @@ class StepMounts:
             # What is mounted in another mount comes after it.
             yield Provided(tuple(sorted(mounts, key=_depth)), tmpfs)
 
-    def _cache(self, stack: ExitStack, one: Wanted, user_range: UserRange, rules: Rules) -> Mount:
-        directory = self._claim(stack, one.flag, rules)
-        self._fill(one, directory)
+    def _cache(
+        self, stack: ExitStack, same: Sequence[Wanted], user_range: UserRange, rules: Rules
+    ) -> list[Mount]:
+        """The mounts of one cache: claimed once, as a step that came second to it in itself
+        would wait for ever, and by the strictest of them.
+        """
+        strictest = max((one.flag for one in same), key=lambda flag: STRICTNESS.index(flag.sharing))
+        directory = self._claim(stack, strictest, rules)
+        self._fill(same[0], directory)
         below = self.caches.path(directory).relative_to(self._tree)
         tree = self._rootfs.idmapped(user_range)
-        return Mount(tree / below, one.flag.target, bool(one.flag.read_only))
+        return [Mount(tree / below, one.flag.target, bool(one.flag.read_only)) for one in same]
 
     def _folder(self, stack: ExitStack) -> Path:
         """A directory on a tmpfs; passed by the container's root, listed by nobody."""
@@ -167,8 +179,7 @@ class StepMounts:
             taken = lock.try_acquire()
         if not taken:
             # Somebody has it alone: his turn first. Nobody removes what is in use.
-            with rules.waiting():
-                lock.acquire()
+            rules.take(lock)
         stack.callback(lock.release)
         return directory
 

@@ -8,11 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from paas.engine.build.errors import BuildError
+from paas.host.files import FileLock
+from paas.host.waiting import wait_until
 from paas.model.env import Secret
 from paas.model.limits import Limits
 
 SHARED_SCOPE = "build"
 """Whose cache mounts a build uses that is nobody's in particular."""
+
+LOOK_SECONDS = 0.05
+"""Between two looks whether what somebody else has is free: builds hold it for seconds."""
 
 
 class BuildTimedOut(BuildError):
@@ -53,3 +58,10 @@ class Rules:
     waiting: Callable[[], AbstractContextManager[None]] = nullcontext
     """Entered around what takes long without this process doing anything: other stages
     of the build go on meanwhile."""
+
+    def take(self, lock: FileLock) -> None:
+        """Take what another step or build may have. Raises `BuildTimedOut`."""
+        if not lock.try_acquire():
+            with self.waiting():
+                while not wait_until(lock.try_acquire, self.seconds_left(), LOOK_SECONDS):
+                    continue

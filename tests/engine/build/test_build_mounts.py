@@ -19,12 +19,14 @@ import pytest
 
 from paas.deploy.sshagent import NoAgent, holding
 from paas.engine.build.errors import DockerfileError, StepFailed
-from paas.engine.build.rules import Offer
+from paas.engine.build.rules import BuildTimedOut, Offer
 from paas.model.env import Secret
 from tests.engine.build.rig import Rig, Told
 
 FROM = "FROM paas/test-base:1\n"
 TOKEN = "s3cret-t0ken"
+SECONDS = 60.0
+"""Longer than any build in here takes."""
 
 
 def failure(rig: Rig, lines: str, **options: object) -> StepFailed | DockerfileError:
@@ -158,6 +160,35 @@ def test_a_cache_has_the_owner_and_the_beginning_it_is_given(rig: Rig) -> None:
     )
     assert told.raw.startswith(b"1000:50 700\nold\n")
     assert b"Read-only" in told.raw
+
+
+@pytest.mark.parametrize("sharing", ["locked,locked", "shared,locked", "private,private"])
+def test_a_step_that_names_a_cache_twice_has_it_twice(rig: Rig, sharing: str) -> None:
+    told = Told()
+    mounts = [
+        f"--mount=type=cache,id=twice,sharing={one},target=/{place}"
+        for one, place in zip(sharing.split(","), "ab", strict=True)
+    ]
+    rig.build(
+        f"{FROM}RUN {' '.join(mounts)} echo {sharing} > /a/x; cat /b/x\n",
+        {},
+        told,
+        offer=Offer(scope="app-twice"),
+        deadline_s=SECONDS,
+    )
+    assert told.raw == f"{sharing}\n".encode()
+
+
+def test_the_wait_for_a_cache_ends_with_the_time_of_the_build(rig: Rig) -> None:
+    offer = Offer(scope="app-waits")
+    with rig.caches.find(offer.scope, "held") as directory:
+        pass
+    with rig.caches.lock(directory, shared=False), pytest.raises(BuildTimedOut):
+        rig.build(
+            f"{FROM}RUN --mount=type=cache,id=held,sharing=locked,target=/a true\n",
+            offer=offer,
+            deadline_s=1.0,
+        )
 
 
 def test_a_cache_in_use_is_not_pruned(rig: Rig) -> None:
