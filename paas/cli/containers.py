@@ -16,6 +16,7 @@ from paas.cli.run import Plain
 from paas.cli.session import Session
 from paas.engine.attach import DETACH_KEYS
 from paas.engine.engine import Engine
+from paas.engine.reference import parse_reference
 from paas.engine.signals import signal_number
 from paas.host.terminal import Terminal
 
@@ -128,11 +129,9 @@ def commit(
     """Make an image of one, and print its id."""
     engine = session.platform.engine
     image = engine.commits.commit(
-        engine.observer.find(container),
+        engine.observer.find(container), parse_reference(ref) if ref else None,
         changes=changes, author=author, message=message, pause=not no_pause,
     )  # fmt: skip
-    if ref:
-        engine.images.tag(ref, image.id)
     session.output.line(image.id)
 
 

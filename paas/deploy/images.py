@@ -119,13 +119,17 @@ class ServerImages:
         return replace(done, bytes=done.bytes + self._housekeeping.prune_downloads(0))
 
     def verify(self) -> Sequence[Damaged]:
-        """Look at every layer; those that are damaged are used for nothing new."""
+        """Look at every layer; those that are damaged are used for nothing new.
+
+        Nothing is collected meanwhile: what is gone was not damaged.
+        """
         found = []
-        for layer in self.engine.layers.list():
-            problem = self.engine.layers.damage(layer)
-            if problem is not None:
-                self.engine.layers.condemn(layer)
-                found.append(self._damaged(layer, problem))
+        with self.engine.layers.lease():
+            for layer in self.engine.layers.list():
+                problem = self.engine.layers.damage(layer)
+                if problem is not None:
+                    self.engine.layers.condemn(layer)
+                    found.append(self._damaged(layer, problem))
         return found
 
     def repair(self, damaged: Sequence[Damaged], report: Report) -> Sequence[str]:

@@ -22,6 +22,7 @@ from paas.engine.containers import Containers, WrongState
 from paas.engine.diff import Change
 from paas.engine.images import Image, Images
 from paas.engine.layers import LayerId, Layers
+from paas.engine.reference import Reference
 from paas.engine.rootfs import Rootfs
 from paas.errors import PaasError
 from paas.host import files, processes
@@ -60,13 +61,15 @@ class Commits:
     def commit(
         self,
         container_id: str,
+        ref: Reference | None = None,
         *,
         changes: Sequence[str] = (),
         author: str = "",
         message: str = "",
         pause: bool = True,
     ) -> Image:
-        """Make an image of it; a running one stands still meanwhile, unless not `pause`.
+        """Make an image of it, that has a name from its beginning on if one is given; a running
+        one stands still meanwhile, unless not `pause`.
 
         `changes` are Dockerfile instructions about the configuration. Volumes and other
         mounts are no part of it. Raises `ContainerNotFound`, `InvalidChange`,
@@ -86,6 +89,8 @@ class Commits:
                 history=(*config.history, entry),
             )
             image = self.images.add(config, [*base.layers, layer])
+            if ref is not None:
+                self.images.tag(ref, image.id)
         self.bundler.events.add("commit", container_id, image=image.id)
         return image
 

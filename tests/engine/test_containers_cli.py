@@ -199,3 +199,25 @@ def test_each_looks_and_acts(root: Root, machine: Machine, tmp_path: Path) -> No
         ]
         assert {"create", "start", "pause", "commit", "kill", "die", "destroy"} <= set(told)
     machine.storage.images.untag("shop:mine")
+
+
+def test_the_image_of_a_container_has_its_name_when_the_collector_comes_by(
+    root: Root, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, layers = machine.storage.images, machine.storage.layers
+    kept, kept_layers = {image.id for image in images.list()}, layers.list()
+    add = machine.bundler.events.add
+
+    def collecting(action: str, container: str, **attributes: str) -> None:
+        if action == "commit":
+            collected = machine.storage.collector.collect(
+                images=lambda: kept, layers=lambda: kept_layers
+            )
+            assert collected is not None
+        add(action, container, **attributes)
+
+    with machine.created(_spec(machine)) as container:
+        monkeypatch.setattr(machine.bundler.events, "add", collecting)
+        image = root.text("containers:commit", container.id, "shop:named").strip()
+    assert images.find("shop:named").id == image
+    images.untag("shop:named")

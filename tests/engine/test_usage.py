@@ -11,6 +11,7 @@ import pytest
 from paas.deploy.parts import Parts
 from paas.deploy.usage import Usage, space, usage
 from paas.engine.config import ImageConfig
+from paas.host.files import FileLock, remove_tree
 from paas.model.layout import Layout
 
 MIB = 1 << 20
@@ -80,3 +81,19 @@ def test_downloads_are_counted_and_gc_drops_those_that_nobody_uses(parts: Parts)
         assert [*downloads.directory.iterdir()] == folders[:1]
     assert MIB <= parts.images.collect().bytes < 2 * MIB
     assert found(parts)["downloads"].bytes == 0
+
+
+def test_a_download_that_another_removes_first_is_passed_over(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    downloads = parts.engine.builder.tools.remotes.downloads
+    folder = downloads.directory / ("a" * 64)
+    folder.mkdir(parents=True)
+    lock = downloads.lock
+
+    def behind_another(folder: Path) -> FileLock:
+        remove_tree(folder)
+        return lock(folder)
+
+    monkeypatch.setattr(downloads, "lock", behind_another)
+    assert downloads.prune(0, parts.clock.now()) == 0

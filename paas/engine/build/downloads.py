@@ -61,6 +61,9 @@ class Downloads:
             if not lock.try_acquire():
                 continue
             try:
+                # Looked at again: another may have removed it until the lock was had.
+                if not folder.is_dir():
+                    continue
                 before = tree_size(folder)
                 old = folder.stat().st_mtime <= now - unused_s
                 for path in (folder,) if old else _unfinished(folder):

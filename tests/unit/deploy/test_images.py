@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from paas.deploy.attempt import Attempts
 from paas.deploy.housekeeping import Housekeeping
 from paas.deploy.images import ServerImages
@@ -30,3 +32,24 @@ def test_the_remedy_is_a_command_that_makes_or_pulls_what_is_named(tmp_path: Pat
     assert damaged.remedy == (
         "paas images:pull docker.io/library/busybox:latest; paas stack:update heroku-24"
     )
+
+
+def test_a_layer_that_nobody_needs_is_not_collected_under_its_examination(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout = Layout.at(tmp_path)
+    store, engine = Store(layout), Engine(layout)
+    attempts = Attempts(layout, store, engine.clock)
+    images = ServerImages(store, engine, Housekeeping(layout, store, engine, attempts))
+    engine.layers.commit(engine.layers.new_upper())
+    damage, collected = engine.layers.damage, []
+
+    def meanwhile(layer: LayerId) -> str | None:
+        collected.append(engine.collector.collect())
+        return damage(layer)
+
+    monkeypatch.setattr(engine.layers, "damage", meanwhile)
+    assert images.verify() == []
+    assert collected == [None]
+    store.close()
+    engine.database.close()
