@@ -145,7 +145,7 @@ class Supervisor:
         forget_unfinished(layout.root, layout.engine, layout.ssh, layout.run)
         parts.engine.network.ensure()
         parts.engine.recover()
-        self._healing.forget_lost()
+        self._guard.tries("instances that are gone", self._healing.forget_lost)
         parts.router.switch(parts.store.apps.list())
         self._tidy_up()
 

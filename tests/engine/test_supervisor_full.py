@@ -109,6 +109,19 @@ def test_ends_that_the_database_has_no_room_for_keep_nothing_from_its_turn(
     assert slept
 
 
+def test_a_supervisor_begins_that_cannot_drop_what_a_reboot_ended(
+    supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: Healing) -> None:
+        raise DatabaseUnwritable("The disk is full")
+
+    monkeypatch.setattr(Healing, "forget_lost", full)
+    tidied: list[bool] = []
+    monkeypatch.setattr(supervisor, "_tidy_up", lambda: tidied.append(True))
+    supervisor._settle()
+    assert tidied
+
+
 def test_what_cannot_be_stopped_is_removed(
     world: World, fleet: list[Instance], monkeypatch: pytest.MonkeyPatch
 ) -> None:
