@@ -103,7 +103,8 @@ class BackingUp:
         session.report.step(f"The next backup of {service} is on {moment(made.next_at)}")
 
     def _show_schedule(self, session: Session, service_id: int, form: str) -> None:
-        found = [one for one in session.store.backups.schedules() if one.service_id == service_id]
+        schedule = session.store.backups.schedule_of(service_id)
+        found = [schedule] if schedule is not None else []
         if form == "json":
             session.output.json([_plan(one) for one in found])
             return

@@ -14,6 +14,7 @@ from paas.deploy.services_candidate import Candidates, DumpRefused
 from paas.deploy.services_copy import ServiceCopies, summary
 from paas.errors import PaasError
 from paas.host.clock import Clock
+from paas.host.waiting import wait_until
 from paas.model.backup import Backup, Schedule, Verdict
 from paas.model.report import Report, Silent
 from paas.model.schedule import next_after
@@ -22,6 +23,10 @@ from paas.plugin.backup_target import Target, open_target, parse_target
 
 CHUNK = 1 << 20
 DAY_SECONDS = 86400.0
+
+AWAY_SECONDS = 300.0
+"""That a due backup waits for a server which is being started again."""
+AWAY_STEP_S = 0.1
 
 SCHEDULE = "the schedule"
 """Who acts when nobody is there."""
@@ -271,27 +276,36 @@ class ServiceBackups:
         """Make the backup that is due, then forget those beyond what is kept.
 
         The next time is set first: one that fails, or kills its process, is not repeated
-        at once. Raises what `backup` raises. Old ones that cannot be removed are an event.
+        at once. A schedule that was changed meanwhile is due when it says so itself. Raises what
+        `backup` raises. Old ones that cannot be removed are an event.
         """
         services = self.copies.services
-        now = self.clock.now()
-        services.store.backups.schedule(replace(schedule, next_at=next_after(schedule.cron, now)))
+        backups = services.store.backups
+        if not backups.put_off(schedule, next_after(schedule.cron, self.clock.now())):
+            return None
         service = services.store.services.by_id(schedule.service_id)
-        if service is None or service.container is None:
+        if service is None or not service.state.should_run:
+            return None
+        # A restart or an upgrade takes its server away for a while.
+        wait_until(lambda: services.is_up(services.existing(service)), AWAY_SECONDS, AWAY_STEP_S)
+        current = backups.schedule_of(service.id)
+        if current is None:
             return None
         try:
             return self.backup(
                 service,
-                schedule.target,
-                verify=schedule.verify,
+                current.target,
+                verify=current.verify,
                 actor=SCHEDULE,
                 report=Silent(),
                 scheduled=True,
             )
         finally:
+            # What is kept may have been changed while it was made.
+            now = backups.schedule_of(service.id)
             # One that could not be stored takes nobody's place.
-            if any(one.sha256 for one in services.store.backups.scheduled(service)[:1]):
-                self.prune(service, schedule)
+            if now is not None and any(one.sha256 for one in backups.scheduled(service)[:1]):
+                self.prune(service, now)
 
     def prune(self, service: Service, schedule: Schedule) -> list[Backup]:
         """Forget scheduled backups beyond count and age; never the newest that can be restored.

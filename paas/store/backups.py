@@ -113,6 +113,15 @@ class Backups:
             ),
         )
 
+    def put_off(self, schedule: Schedule, next_at: float) -> bool:
+        """Set the next time of a schedule, unless it was changed since it was read; whether."""
+        rows = self._db.execute(
+            "UPDATE backup_schedules SET next_at = ? WHERE service_id = ? AND next_at = ?"
+            " RETURNING next_at",
+            (next_at, schedule.service_id, schedule.next_at),
+        )
+        return bool(rows)
+
     def unschedule(self, service_id: int) -> None:
         """Back up a service no more by itself."""
         self._db.execute("DELETE FROM backup_schedules WHERE service_id = ?", (service_id,))
@@ -121,6 +130,10 @@ class Backups:
         """All schedules."""
         rows = self._db.execute("SELECT * FROM backup_schedules ORDER BY service_id")
         return [_schedule(row) for row in rows]
+
+    def schedule_of(self, service_id: int) -> Schedule | None:
+        """When a service is backed up by itself, if it is."""
+        return next((one for one in self.schedules() if one.service_id == service_id), None)
 
     # -- the keys of buckets ---------------------------------------------------------------
 

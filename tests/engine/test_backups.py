@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,11 +24,14 @@ from paas.model.app import App
 from paas.model.backup import Backup, Schedule, Verdict
 from paas.model.report import Silent
 from paas.model.service import Service
-from paas.plugin.backup_target import TargetUnusable
+from paas.plugin.backup_target import Folder, TargetUnusable
 from paas.plugin.catalog import Catalog
 from paas.plugin.s3 import BucketFailed
+from paas.plugin.service_runner import NotRunning
 from tests.engine.build.rig import Told
 from tests.engine.world import SERVE, World
+from tests.killing import forked
+from tests.push.outcome import eventually
 from tests.s3 import KEY, SECRET, ObjectStorage, object_storage
 
 pytestmark = pytest.mark.turns(2)
@@ -317,6 +321,114 @@ def test_a_service_of_the_same_name_prunes_only_its_own(parts: Parts, tmp_path: 
         assert {path.name for path in tmp_path.iterdir()} == {one.file for one in kept}
         # It can be restored by the new one all the same.
         restored(parts, second, kept[1].id)
+
+
+# -- that become due -------------------------------------------------------------------------------
+
+
+def due(parts: Parts, service: Service, target: Path, *, keep: int = 1) -> Schedule:
+    """A schedule whose time has come, as the supervisor reads it."""
+    parts.service_backups.schedule(
+        service, "@daily", str(target), (keep, 0), verify=False, actor="test"
+    )
+    parts.store.backups._db.execute(
+        "UPDATE backup_schedules SET next_at = 1 WHERE service_id = ?", (service.id,)
+    )
+    [found] = parts.service_backups.due()
+    return found
+
+
+def test_what_is_unscheduled_meanwhile_is_not_backed_up(
+    parts: Parts, service: Service, tmp_path: Path
+) -> None:
+    read = due(parts, service, tmp_path)
+    parts.store.backups.unschedule(service.id)
+    assert parts.service_backups.run_due(read) is None
+    assert parts.store.backups.schedules() == []
+    assert parts.store.backups.of(service) == []
+
+
+def test_what_is_scheduled_meanwhile_is_not_taken_back(
+    parts: Parts, service: Service, tmp_path: Path
+) -> None:
+    read = due(parts, service, tmp_path / "old")
+    wanted = parts.service_backups.schedule(
+        service, "@weekly", str(tmp_path / "new"), (30, 0), verify=False, actor="test"
+    )
+    assert parts.service_backups.run_due(read) is None
+    assert parts.store.backups.schedules() == [wanted]
+    assert parts.store.backups.of(service) == []
+
+
+@pytest.mark.parametrize(("keep", "kept"), [(30, 3), (None, 3), (1, 1)])
+def test_what_is_kept_is_what_is_wanted_when_the_backup_is_made(
+    parts: Parts,
+    service: Service,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    keep: int | None,
+    kept: int,
+) -> None:
+    for _ in range(2):
+        parts.service_backups.run_due(due(parts, service, tmp_path, keep=2))
+    assert len(parts.store.backups.of(service)) == 2
+    read, store = due(parts, service, tmp_path, keep=1 if keep != 1 else 2), Folder.store
+
+    def change(folder: Folder, name: str, source: int, size: int, sha256: str) -> None:
+        if keep is None:
+            parts.store.backups.unschedule(service.id)
+        else:
+            parts.service_backups.schedule(
+                service, "@daily", str(tmp_path), (keep, 0), verify=False, actor="test"
+            )
+        store(folder, name, source, size, sha256)
+
+    monkeypatch.setattr(Folder, "store", change)
+    assert parts.service_backups.run_due(read) is not None
+    assert len(parts.store.backups.of(service)) == len(list(tmp_path.iterdir())) == kept
+
+
+def test_a_server_that_is_being_restarted_is_waited_for(
+    parts: Parts, service: Service, tmp_path: Path
+) -> None:
+    read = due(parts, service, tmp_path)
+    # As `restart` has it until the next one answers.
+    parts.store.services.set_container(service.id, None)
+    pid = forked(lambda: parts.service_backups.run_due(read))
+    try:
+        eventually(lambda: parts.service_backups.due() == [])
+    finally:
+        parts.store.services.set_container(service.id, service.container)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert [one.verdict for one in parts.store.backups.of(service)] == [Verdict.UNCHECKED]
+
+
+def test_a_server_that_does_not_come_back_has_no_backup_and_says_so(
+    parts: Parts, service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("paas.deploy.services_backup.AWAY_SECONDS", 0.0)
+    read = due(parts, service, tmp_path)
+    parts.store.services.set_container(service.id, None)
+    try:
+        with pytest.raises(NotRunning):
+            parts.service_backups.run_due(read)
+    finally:
+        parts.store.services.set_container(service.id, service.container)
+    [bad] = parts.store.backups.of(service)
+    assert (bad.verdict, bad.detail) == (
+        Verdict.BAD,
+        f"shelf service {service.name} is not running",
+    )
+
+
+def test_one_that_is_stopped_is_not_backed_up(
+    parts: Parts, service: Service, tmp_path: Path
+) -> None:
+    read = due(parts, service, tmp_path)
+    parts.services.stop(service, actor="test")
+    assert parts.service_backups.run_due(read) is None
+    assert parts.service_backups.due() == []
+    assert parts.store.backups.of(service) == []
 
 
 # -- into a service of another name ----------------------------------------------------------------
