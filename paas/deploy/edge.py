@@ -265,11 +265,17 @@ class Edge:
             )
         if port.scheme.raw:
             check_stream_module()
+        name = self._exposed(port)
+        if name:
+            raise PortUnusable(f"Port {port.port} leads to {name}, which is exposed there")
+
+    def _exposed(self, port: Port) -> str:
+        """The service that a port leads to; empty for none."""
         for exposure in self.store.exposures.list():
             if exposure.port == port.port and port.scheme is not Scheme.UDP:
                 service = self.store.services.by_id(exposure.service_id)
-                name = service.hostname if service is not None else "a service"
-                raise PortUnusable(f"Port {port.port} leads to {name}, which is exposed there")
+                return service.hostname if service is not None else "a service"
+        return ""
 
     def _follow(self, app: App, report: Report) -> Applied:
         self.router.switch([app])
@@ -301,8 +307,10 @@ class Edge:
             now = ports.list(app.id)
             ports.remove(app.id, [each for each in after if each in now and each not in before])
             for each in before if set(after) <= set(now) else ():
-                with suppress(PortTaken):
-                    ports.add(app.id, [each])
+                # What a service was given meanwhile is the service's.
+                if not self._exposed(each):
+                    with suppress(PortTaken):
+                        ports.add(app.id, [each])
             self._note("proxy", app, "ports taken back", ports.list(app.id))
 
     # -- maintenance and tuning ------------------------------------------------------------

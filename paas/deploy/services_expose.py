@@ -64,20 +64,20 @@ class ServiceExposures:
         check_stream_module()
         with self.services.exclusive(service, f"being exposed by {actor}"):
             current = self.services.existing(service)
-            before = store.exposures.of(service.id)
+            before, spoken = store.exposures.of(service.id), self._spoken(current)
             exposure = self._checked(current, wanted, before)
             if exposure.tls is not Tls.NOBODY:
                 self._certify(current)
-            if exposure.tls is Tls.SERVER:
-                # First: no port leads to a server that still takes what is not encrypted.
-                self._speak(current, self.certificate(current), report)
-            store.exposures.put(exposure)
             try:
+                if exposure.tls is Tls.SERVER:
+                    # First: no port leads to a server that still takes what is not encrypted.
+                    self._speak(current, self.certificate(current), report)
+                exposure = self._put(current, wanted, exposure)
                 if exposure.tls is Tls.NOBODY:
                     self._speak(current, None, report)
                 self._publish(current, report)
             except BaseException:
-                self._take_back(current, before)
+                self._take_back(current, before, spoken)
                 raise
             store.events.add(actor, "", f"{service.plugin}:expose", f"{service.name}: {exposure}")
         return exposure
@@ -135,12 +135,25 @@ class ServiceExposures:
             return Exposure(service.id, wanted.port, allow, tls)
         return Exposure(service.id, held or self._free(manifest.port), allow, tls)
 
+    def _put(self, service: Service, wanted: Wanted, exposure: Exposure) -> Exposure:
+        """Lead the port to the service unless somebody was given it meanwhile: then another one,
+        where none was asked for. Raises `PortUnusable`.
+        """
+        store = self.services.store
+        with store.transaction():
+            why = self._led(exposure.port, but=service)
+            if why and wanted.port:
+                raise _unusable(exposure.port, why)
+            if why:
+                port = self._free(self.services.manifest(service).port)
+                exposure = replace(exposure, port=port)
+            store.exposures.put(exposure)
+        return exposure
+
     def _check_port(self, port: int) -> None:
         why = self._in_use(port)
         if why:
-            raise PortUnusable(
-                f"Port {port} {why}", resolution="Choose another one, or none for a free one."
-            )
+            raise _unusable(port, why)
 
     def _free(self, usual: int) -> int:
         for port in range(usual, LAST_PORT):
@@ -153,14 +166,22 @@ class ServiceExposures:
         store = self.services.store
         if port in {*SHARED, store.settings.value(HTTP_PORT), store.settings.value(HTTPS_PORT)}:
             return "is where apps are served"
-        if any(one.port == port for one in store.exposures.list()):
+        if why := self._led(port):
+            return why
+        reason = self.router.refused(Port(Scheme.TCP, port, port))
+        return reason.removeprefix(f"Port {port} ") if reason is not None else ""
+
+    def _led(self, port: int, but: Service | None = None) -> str:
+        """To whom a port leads, but to this service; empty for nobody."""
+        store = self.services.store
+        own = but.id if but is not None else None
+        if any(one.port == port and one.service_id != own for one in store.exposures.list()):
             return "leads to another service"
         for app_id, ports in store.ports.all().items():
             if any(one.port == port and one.scheme is not Scheme.UDP for one in ports):
                 app = store.apps.by_id(app_id)
                 return f"leads to {app.name if app is not None else 'an app'}"
-        reason = self.router.refused(Port(Scheme.TCP, port, port))
-        return reason.removeprefix(f"Port {port} ") if reason is not None else ""
+        return ""
 
     def _certify(self, service: Service) -> None:
         exposures = self.services.store.exposures
@@ -186,7 +207,7 @@ class ServiceExposures:
         container = service.container
         if container is None or not self.services.is_up(service):
             return
-        spoken = self.services.runner.certificate_of(container)
+        spoken = self._spoken(service)
         if spoken == (certificate.fingerprint if certificate is not None else ""):
             return
         how = "speaks TLS" if certificate is not None else "does not speak TLS"
@@ -208,16 +229,31 @@ class ServiceExposures:
             raise PortUnusable(f"The proxy does not listen there: {why}")
         report.detail("The proxy listens")
 
-    def _take_back(self, service: Service, before: Exposure | None) -> None:
-        exposures = self.services.store.exposures
-        if before is None:
-            exposures.remove(service.id)
-        else:
-            current = self.services.existing(service)
-            if before.tls is Tls.SERVER:
-                # First: no port leads to a server that still takes what is not encrypted.
-                self._speak(current, self.certificate(service), Silent())
-            exposures.put(before)
-            if before.tls is Tls.NOBODY:
-                self._speak(current, None, Silent())
+    def _spoken(self, service: Service) -> str:
+        """The fingerprint of the certificate that its server has; empty without, and when it does
+        not run.
+        """
+        if service.container is None or not self.services.is_up(service):
+            return ""
+        return self.services.runner.certificate_of(service.container)
+
+    def _take_back(self, service: Service, before: Exposure | None, spoken: str) -> None:
+        current = self.services.existing(service)
+        if spoken:
+            # First: no port leads to a server that still takes what is not encrypted.
+            self._speak(current, self.certificate(service), Silent())
+        with self.services.store.transaction():
+            # What it was exposed on may be somebody else's by now.
+            if before is not None and not self._led(before.port, but=service):
+                self.services.store.exposures.put(before)
+            else:
+                self.services.store.exposures.remove(service.id)
         self.router.publish(Silent())
+        if not spoken:
+            self._speak(current, None, Silent())
+
+
+def _unusable(port: int, why: str) -> PortUnusable:
+    return PortUnusable(
+        f"Port {port} {why}", resolution="Choose another one, or none for a free one."
+    )

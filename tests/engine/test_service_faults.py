@@ -6,18 +6,23 @@ import os
 import shutil
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from typing import Any
 from urllib.request import urlopen
 
 import pytest
 
+from paas.deploy.edge import Edge, PortUnusable
+from paas.deploy.services_expose import ServiceExposures, Wanted
 from paas.deploy.services_route import NAMES
 from paas.model.env import Secret
+from paas.model.port import Port, Scheme
 from paas.model.processes import STOP_TIMEOUT
+from paas.model.report import Silent
 from paas.model.service import Link, Service, ServiceState
 from paas.model.settings import DRAIN_SECONDS
 from paas.plugin.installed import folder_of
@@ -446,6 +451,108 @@ def test_a_port_that_is_taken_meanwhile_leaves_the_server_as_it_was(
     assert "The proxy does not listen there" in said
     assert vault.parts.service_exposures.of(vault.row) == exposure
     assert vault.spoken() == spoken
+
+
+# -- ports -------------------------------------------------------------------------------------
+
+
+@contextmanager
+def led(shop: Shop, app: str, port: int) -> Iterator[Callable[[], None]]:
+    """What leads a port to an app, which is taken back behind the block."""
+    parts = shop.world.parts
+    row = parts.store.apps.get(app)
+    ports = [Port(Scheme.HTTP, port, 5000)]
+    try:
+        yield partial(parts.edge.add_ports, row, ports, actor="test", report=Silent())
+    finally:
+        parts.edge.set_ports(row, (), actor="test", report=Silent())
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, do: Callable[[], object]) -> None:
+    """Do it once behind the next restart of a server that is to speak TLS."""
+    speak, left = ServiceExposures._speak, [do]
+
+    def speaking(self: ServiceExposures, *args: Any) -> None:
+        speak(self, *args)
+        if left:
+            left.pop()()
+
+    monkeypatch.setattr(ServiceExposures, "_speak", speaking)
+
+
+def test_a_port_that_an_app_is_given_meanwhile_stays_the_apps(
+    shop: Shop, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    with led(shop, "shop", port) as lead:
+        meanwhile(monkeypatch, lead)
+        said = shop.refused(f"vault:expose v {port} --allow 127.0.0.0/8")
+        assert f"Port {port} leads to shop" in said
+        shop.tidied()
+        with urlopen(f"http://127.0.0.1:{port}/") as answer:
+            assert answer.read().strip() == b"1"
+    # On failure nothing is changed.
+    assert vault.parts.service_exposures.of(vault.row) is None
+    assert vault.parts.services.is_up(vault.row)
+    assert vault.parts.services.runner.certificate_of(vault.row.container or "") == ""
+
+
+def test_a_free_port_is_chosen_again_when_it_is_not_free_any_more(
+    shop: Shop, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts, wanted = shop.world.parts, Wanted(allow=("127.0.0.0/8",))
+    shop.run("vault:create second")
+    second = parts.store.services.get("vault", "second")
+    try:
+        meanwhile(
+            monkeypatch,
+            lambda: parts.service_exposures.expose(second, wanted, actor="test", report=Silent()),
+        )
+        shop.run("vault:expose v --allow 127.0.0.0/8")
+        ports = {one.port for one in parts.store.exposures.list()}
+        assert len(ports) == 2
+        assert vault.spoken() == "tls"
+    finally:
+        shop.run("vault:destroy second --force")
+
+
+def test_a_port_that_a_service_is_given_meanwhile_is_not_given_back_to_an_app(
+    shop: Shop, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new, parts = free_port(), free_port(), shop.world.parts
+    row, follow = parts.store.apps.get("shop"), Edge._follow
+    with led(shop, "shop", old) as lead:
+        lead()
+
+        def fail(*_: object) -> None:
+            monkeypatch.setattr(Edge, "_follow", follow)
+            shop.run(f"vault:expose v {old} --allow 127.0.0.0/8")
+            raise PortUnusable("It is one that nginx refuses")
+
+        monkeypatch.setattr(Edge, "_follow", fail)
+        with pytest.raises(PortUnusable, match="that nginx refuses"):
+            parts.edge.set_ports(row, [Port(Scheme.HTTP, new, 5000)], actor="test", report=Silent())
+        assert parts.store.ports.list(row.id) == []
+        assert vault.spoken() == "tls"
+
+
+def test_a_service_that_lost_its_port_meanwhile_is_not_led_to_there_again(
+    shop: Shop, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new, publish = free_port(), free_port(), ServiceExposures._publish
+    shop.run(f"vault:expose v {old} --allow 127.0.0.0/8")
+    with led(shop, "shop", old) as lead:
+
+        def fail(*_: object) -> None:
+            monkeypatch.setattr(ServiceExposures, "_publish", publish)
+            lead()
+            raise PortUnusable("It is one that nginx refuses")
+
+        monkeypatch.setattr(ServiceExposures, "_publish", fail)
+        assert "that nginx refuses" in shop.refused(f"vault:expose v {new} --allow 127.0.0.0/8")
+        assert vault.parts.service_exposures.of(vault.row) is None
+        with urlopen(f"http://127.0.0.1:{old}/") as answer:
+            assert answer.read().strip() == b"1"
 
 
 # -- plugins -----------------------------------------------------------------------------------
