@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from paas.deploy.attempt import Attempts
+from paas.deploy.attempt import Attempt, Attempts
 from paas.deploy.draft import ANY, Draft
 from paas.deploy.drafts import NotDeployed
 from paas.deploy.fleet import Member, place_of
@@ -60,6 +61,20 @@ class Operations:
         Without `restart`, before the first deploy and while the app is stopped, the values
         wait for the next release and None is returned.
         """
+        with self.turn(app, actor=actor, report=report, restart=restart) as attempt:
+            return self.set_config(attempt, app, values, unset, actor=actor, also=also)
+
+    def set_config(
+        self,
+        attempt: Attempt | None,
+        app: App,
+        values: Mapping[str, str],
+        unset: Iterable[str],
+        *,
+        actor: str,
+        also: Callable[[], None] = lambda: None,
+    ) -> Release | None:
+        """`apply_config` in a `turn` of the app."""
         config = self.pipeline.store.config
         changes: dict[str, Secret | None] = dict.fromkeys(unset)
         changes |= {key: Secret(value) for key, value in values.items()}
@@ -79,7 +94,7 @@ class Operations:
 
         done = "Set" if values else "Unset"
         reason = f"{done} {', '.join(sorted(changes)) or 'nothing'}"
-        return self.change(app, reason, changed, store, actor=actor, report=report, restart=restart)
+        return self._release(attempt, reason, changed, store)
 
     def change(
         self,
@@ -94,25 +109,42 @@ class Operations:
     ) -> Release | None:
         """Make a release of the app with what is `changed`, and `store` it as it goes live.
 
-        Where nothing can run it is only stored, for the next release. A first deploy, or one
-        that starts what was stopped, has read what there was: its turn is waited for.
+        Where nothing can run it is only stored, for the next release.
+        """
+        with self.turn(app, actor=actor, report=report, restart=restart) as attempt:
+            return self._release(attempt, reason, changed, store)
+
+    @contextmanager
+    def turn(
+        self, app: App, *, actor: str, report: Report, restart: bool
+    ) -> Iterator[Attempt | None]:
+        """Wait for the app's turn to be deployed; None, at once, where nothing can run.
+
+        A first deploy, or one that starts what was stopped, has read what there was: its turn
+        is waited for.
         """
         if restart and (app.can_run or self._is_deployed(app)):
             with self.attempts.begin(app, actor, report) as attempt:
-                if attempt.app.can_run:
-                    draft = changed(self.pipeline.drafts.next(attempt.app, reason))
-                    return self.pipeline.launch(attempt, draft, also=store)
-                self._only(store)
-            return None
-        self._only(store)
+                yield attempt
+        else:
+            yield None
+
+    def _release(
+        self,
+        attempt: Attempt | None,
+        reason: str,
+        changed: Callable[[Draft], Draft],
+        store: Callable[[], None],
+    ) -> Release | None:
+        if attempt is not None and attempt.app.can_run:
+            draft = changed(self.pipeline.drafts.next(attempt.app, reason))
+            return self.pipeline.launch(attempt, draft, also=store)
+        with self.pipeline.store.transaction():
+            store()
         return None
 
     def _is_deployed(self, app: App) -> bool:
         return any(one.app_id == app.id for one in self.pipeline.store.deploys.unfinished())
-
-    def _only(self, store: Callable[[], None]) -> None:
-        with self.pipeline.store.transaction():
-            store()
 
     def scale(
         self,

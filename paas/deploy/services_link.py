@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from paas.deploy.attempt import Attempt
 from paas.deploy.operations import Operations
 from paas.deploy.services import ServiceOperations
 from paas.errors import PaasError
@@ -86,24 +88,31 @@ class ServiceLinks:
         An app that does not come up with it has no link.
         """
         wish.check()
-        # Until it is one, whoever tidies leaves what it has opened alone.
-        with self.services.linking(app):
-            return self._link(service, app, wish, actor, report, restart)
+        # Refused at once; and again in the app's turn, behind those that change its links before.
+        self._wished(service, app, wish)
+        with self._turn(app, actor, report, restart) as attempt:
+            service = self.services.existing(service)
+            link = self._wished(service, app, wish)
 
-    def _link(
-        self,
-        service: Service,
-        app: App,
-        wish: LinkWish,
-        actor: str,
-        report: Report,
-        restart: bool,  # noqa: FBT001 - handed on
-    ) -> str:
-        service = self.services.existing(service)
+            def add() -> None:
+                # Killed before this there is neither a link nor a variable.
+                self._check(service)
+                self.services.store.links.add(link)
+                self._note(actor, app, "link", service)
+
+            # Its first instances ask the service before the link is one.
+            self.services.router.allow(service.id, app.id)
+            try:
+                self._set(attempt, app, {link.variable: self.url(service, link)}, (), actor, add)
+            finally:
+                self.services.router.settle(service.id, app.id)
+        return link.variable
+
+    def _wished(self, service: Service, app: App, wish: LinkWish) -> Link:
         known = self._between(service, app)
         if known and not wish.alias:
             raise AlreadyLinked(f"Already linked as {known[0].variable}")
-        link = Link(
+        return Link(
             app.id,
             self._variable(service, app, wish.alias),
             service.id,
@@ -111,21 +120,6 @@ class ServiceLinks:
             wish.query,
             wish.database,
         )
-
-        def add() -> None:
-            # Killed before this there is neither a link nor a variable.
-            self._check(service)
-            self.services.store.links.add(link)
-            self._note(actor, app, "link", service)
-
-        # Its first instances ask the service before the link is one.
-        self.services.router.allow(service.id, app.id)
-        try:
-            values = {link.variable: self.url(service, link)}
-            self._apply(app, values, (), actor, report, restart, add)
-        finally:
-            self.services.router.settle(service.id, app.id)
-        return link.variable
 
     def unlink(
         self, service: Service, app: App, *, actor: str, report: Report, restart: bool
@@ -136,20 +130,20 @@ class ServiceLinks:
         `ServiceCare.close` ends that too.
         """
         store = self.services.store
-        links = self._between(service, app)
-        if not links:
-            raise NotLinked(service, app)
-        ours = self._ours(service, app)
+        self._linked(service, app)
+        begins = restart and bool(self._ours(service, app))
+        with self._turn(app, actor, report, begins) as attempt:
+            links, ours = self._linked(service, app), self._ours(service, app)
 
-        def remove() -> None:
-            for link in links:
-                store.links.remove(link)
-            self._note(actor, app, "unlink", service)
+            def remove() -> None:
+                for link in links:
+                    store.links.remove(link)
+                self._note(actor, app, "unlink", service)
 
-        # With the variables: an app that does not come up without keeps the links.
-        self._apply(app, {}, ours, actor, report, restart, remove)
-        if not (restart and leavers(store, [app])):
-            self.services.router.settle(service.id, app.id)
+            # With the variables: an app that does not come up without keeps the links.
+            self._set(attempt, app, {}, ours, actor, remove)
+            if not (restart and leavers(store, [app])):
+                self.services.router.settle(service.id, app.id)
         return ours
 
     def promote(
@@ -159,24 +153,47 @@ class ServiceLinks:
         name. Raises `NotLinked`, and `AlreadyLinked` when it is the first.
         """
         store = self.services.store
-        links = self._between(service, app)
+        self._promoted(service, app)
+        with self._turn(app, actor, report, restart) as attempt:
+            service = self.services.existing(service)
+            changed = self._promoted(service, app)
+            first = changed[0].variable
+            values = {link.variable: self._url(link) for link in changed}
+            values |= self._by_hand(app, first)
+
+            def add() -> None:
+                self._check(service)
+                for link in changed:
+                    store.links.add(link)
+                self._note(actor, app, "promote", service)
+
+            self._set(attempt, app, values, (), actor, add)
+        return first
+
+    def _promoted(self, service: Service, app: App) -> list[Link]:
+        """The links that a promotion makes, that of the service first."""
+        links = self._linked(service, app)
         first = self.services.manifest(service).link.variable
-        if not links:
-            raise NotLinked(service, app)
         if any(link.variable == first for link in links):
             raise AlreadyLinked(f"{service.name} is the first already, as {first}")
-        changed = [replace(links[0], variable=first), *self._displaced(service, app, first)]
-        values = {link.variable: self._url(link) for link in changed}
-        values |= self._by_hand(app, first)
+        return [replace(links[0], variable=first), *self._displaced(service, app, first)]
 
-        def add() -> None:
-            self._check(service)
-            for link in changed:
-                store.links.add(link)
-            self._note(actor, app, "promote", service)
+    @contextmanager
+    def _turn(
+        self,
+        app: App,
+        actor: str,
+        report: Report,
+        restart: bool,  # noqa: FBT001 - handed on
+    ) -> Iterator[Attempt | None]:
+        """The app's turn, in which nobody else changes its links.
 
-        self._apply(app, values, (), actor, report, restart, add)
-        return first
+        In this order: a push links its add-ons in its own turn. Whoever tidies leaves alone what
+        is opened meanwhile.
+        """
+        turn = self.operations.turn(app, actor=actor, report=report, restart=restart)
+        with turn as attempt, self.services.linking(app):
+            yield attempt
 
     def _check(self, service: Service) -> None:
         """See to it, in the transaction that links it, that the service is what it was when its
@@ -217,21 +234,32 @@ class ServiceLinks:
         does not start, and why: for them it waits for the next one.
         """
         failed = []
+
+        def give(app: App, *, restart: bool) -> None:
+            with self._turn(app, actor, report, restart) as attempt:
+                # As they are now: one that was taken away meanwhile is not given back.
+                values = self._values(service, app, whatever_database=whatever_database)
+                if values:
+                    self._set(attempt, app, values, (), actor)
+
         for app in self.apps_of(service):
-            ours = self._ours(service, app, whatever_database=whatever_database)
-            links = [link for link in self._between(service, app) if link.variable in ours]
-            values = {link.variable: self.url(service, link) for link in links}
-            if not values:
+            if not self._values(service, app, whatever_database=whatever_database):
                 report.detail(f"{app.name} has been given another URL, which it keeps")
                 continue
             report.step(f"Giving {app.name} the new credentials")
             try:
-                self._apply(app, values, (), actor, report, restart=True)
+                give(app, restart=True)
             except PaasError as error:
                 failed.append((app, error))
                 if self.services.store.apps.by_id(app.id) is not None:
-                    self._apply(app, values, (), actor, report, restart=False)
+                    give(app, restart=False)
         return failed
+
+    def _values(self, service: Service, app: App, *, whatever_database: bool) -> dict[str, str]:
+        """The variables of an app that hold a URL of the service's, with that of now."""
+        ours = self._ours(service, app, whatever_database=whatever_database)
+        links = [link for link in self._between(service, app) if link.variable in ours]
+        return {link.variable: self.url(service, link) for link in links}
 
     def misleads(self, service: Service) -> bool:
         """Whether a linked app has the service's URL with another database than its own."""
@@ -293,6 +321,13 @@ class ServiceLinks:
     def _between(self, service: Service, app: App) -> list[Link]:
         return [link for link in self._of_app(app) if link.service_id == service.id]
 
+    def _linked(self, service: Service, app: App) -> list[Link]:
+        """Their links. Raises `NotLinked`."""
+        links = self._between(service, app)
+        if not links:
+            raise NotLinked(service, app)
+        return links
+
     def _variable(self, service: Service, app: App, alias: str) -> str:
         taken = {*self.services.store.config.get(app.id), *(x.variable for x in self._of_app(app))}
         if alias:
@@ -317,20 +352,17 @@ class ServiceLinks:
         prefix = self.services.manifest(service).link.prefix
         return f"{prefix}_{service.name.upper().replace('-', '_')}_URL"
 
-    def _apply(
+    def _set(
         self,
+        attempt: Attempt | None,
         app: App,
         values: Mapping[str, str],
         unset: Sequence[str],
         actor: str,
-        report: Report,
-        restart: bool,  # noqa: FBT001 - handed on
         also: Callable[[], None] = lambda: None,
     ) -> None:
         if values or unset:
-            self.operations.apply_config(
-                app, values, unset, actor=actor, report=report, restart=restart, also=also
-            )
+            self.operations.set_config(attempt, app, values, unset, actor=actor, also=also)
         else:
             with self.services.store.transaction():
                 also()

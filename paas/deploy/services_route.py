@@ -72,9 +72,11 @@ class ServiceRouter:
         return [int(number) for number in found if int(number) not in linked]
 
     def settle(self, service_id: int, app_id: int) -> None:
-        """Take that back unless a link of theirs is left."""
+        """Let the app reach the service if there is a link of theirs, and not otherwise."""
         links = self._store.links.of_service(service_id)
-        if not any(link.app_id == app_id for link in links):
+        if any(link.app_id == app_id for link in links):
+            self.allow(service_id, app_id)
+        else:
             self._engine.network.forbid(owner_of_app(app_id), owner_of(service_id))
 
     def _backends(self, service: Service, manifest: ServiceManifest) -> list[Backend]:

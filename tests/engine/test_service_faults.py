@@ -17,8 +17,11 @@ from urllib.request import urlopen
 import pytest
 
 from paas.deploy.edge import Edge, PortUnusable
+from paas.deploy.running import owner_of as owner_of_app
 from paas.deploy.services_expose import ServiceExposures, Wanted
+from paas.deploy.services_link import LinkWish
 from paas.deploy.services_route import NAMES
+from paas.host.waiting import at_most
 from paas.model.env import Secret
 from paas.model.port import Port, Scheme
 from paas.model.processes import STOP_TIMEOUT
@@ -26,6 +29,7 @@ from paas.model.report import Silent
 from paas.model.service import Link, Service, ServiceState
 from paas.model.settings import DRAIN_SECONDS
 from paas.plugin.installed import folder_of
+from paas.plugin.service_runner import owner_of
 from tests.engine.shop import PLUGINS, Shop
 from tests.engine.world import World
 from tests.killing import counted_effects, dies_before, forked, moments
@@ -283,6 +287,98 @@ def test_a_service_that_is_being_ended_meanwhile_gets_no_link(shop: Shop) -> Non
     assert URL not in parts.store.config.get(app.id)
     shop.tidied()
     assert parts.store.services.by_id(service.id) is None
+
+
+@contextmanager
+def waiting(shop: Shop, line: str) -> Iterator[None]:
+    """A command that waits for the turn of the app `shop`, and has it behind the block."""
+    parts = shop.world.parts
+    lock = parts.attempts.exclusive(parts.store.apps.get("shop"), "test")
+
+    def run() -> None:
+        lock.release_after_fork()
+        shop.run(line)
+
+    with lock:
+        pid = forked(run)
+        eventually(parts.store.deploys.unfinished)
+        yield
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+def reaches(vault: Vault, app: str = "shop") -> bool:
+    """Whether the instances of an app are let through to the service."""
+    row = vault.parts.store.apps.get(app)
+    links = vault.parts.engine.network.links
+    return owner_of(vault.row.id) in links.targets_of(owner_of_app(row.id))
+
+
+def test_an_older_link_that_ends_meanwhile_leaves_the_newer_one_its_network(
+    shop: Shop, vault: Vault
+) -> None:
+    shop.run("vault:link v shop")
+    with waiting(shop, "vault:link v shop --alias blue"):
+        shop.run("vault:unlink v shop --no-restart")
+        assert not reaches(vault)
+    links = vault.parts.store.links.of_service(vault.row.id)
+    assert [link.variable for link in links] == ["BLUE_URL"]
+    assert reaches(vault)
+
+
+def test_a_link_that_is_there_is_let_through_whoever_forbade_it(shop: Shop, vault: Vault) -> None:
+    app = vault.parts.store.apps.get("shop")
+    shop.run("vault:link v shop --no-restart")
+    vault.parts.engine.network.forbid(owner_of_app(app.id), owner_of(vault.row.id))
+    vault.parts.services.router.settle(vault.row.id, app.id)
+    assert reaches(vault)
+
+
+def test_a_promotion_brings_no_link_back_that_ended_meanwhile(shop: Shop, vault: Vault) -> None:
+    parts = vault.parts
+    shop.run("vault:link v shop --no-restart")
+    shop.run("vault:create next")
+    try:
+        shop.run("vault:link next shop --no-restart")
+        with waiting(shop, "vault:promote next shop"):
+            shop.run("vault:unlink v shop --no-restart")
+        assert parts.store.links.of_service(vault.row.id) == []
+        second = parts.store.services.get("vault", "next")
+        assert vault.url("shop") == parts.service_links.url(second)
+        config = parts.store.config.get(parts.store.apps.get("shop").id)
+        assert "VAULT_V_URL" not in config
+        shop.run("vault:unlink next shop --no-restart")
+    finally:
+        shop.run("vault:destroy next --force")
+
+
+def test_a_rotation_gives_no_url_to_an_app_that_is_unlinked_meanwhile(
+    shop: Shop, vault: Vault
+) -> None:
+    shop.run("vault:link v shop")
+    with waiting(shop, "vault:rotate v"):
+        shop.run("vault:unlink v shop --no-restart")
+    assert vault.url("shop") is None
+
+
+def test_what_is_ours_is_what_is_there_in_the_turn_of_an_unlink(shop: Shop, vault: Vault) -> None:
+    shop.run("vault:link v shop")
+    with waiting(shop, "vault:unlink v shop"):
+        shop.run(f"config:set shop {URL}={ELSEWHERE} --no-restart")
+    assert vault.parts.store.links.of_service(vault.row.id) == []
+    assert vault.url("shop") == ELSEWHERE
+
+
+def test_a_push_links_its_add_ons_while_a_link_waits_for_its_end(shop: Shop, vault: Vault) -> None:
+    parts = vault.parts
+    shop.run("vault:create addon")
+    addon, app = parts.store.services.get("vault", "addon"), parts.store.apps.get("shop")
+    with waiting(shop, "vault:link v shop"), at_most(60):
+        parts.service_links.link(
+            addon, app, LinkWish("addon"), actor="test", report=Silent(), restart=False
+        )
+    assert vault.given("shop") == vault.current_url
+    shop.run("vault:unlink addon shop --no-restart")
+    shop.run("vault:destroy addon --force")
 
 
 def test_one_that_was_linked_while_it_was_ended_is_ended_all_the_same(shop: Shop) -> None:
