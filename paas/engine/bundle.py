@@ -154,13 +154,16 @@ class Bundle:
             return False
         return True
 
+    def unmark(self, name: str) -> None:
+        (self.path / name).unlink(missing_ok=True)
+
     def marked(self, name: str) -> bool:
         return (self.path / name).exists()
 
     def forget_run(self) -> None:
-        """Forget all of the run that ended: the container is about to run again."""
+        """Forget all of the run that ended; not that it was told to, until it runs again."""
         (self.exits / self.id).unlink(missing_ok=True)
-        for name in ("live.json", "health.json", "stopped", "died", "oom", "attach", "ctl"):
+        for name in ("live.json", "health.json", "died", "oom", "attach", "ctl"):
             (self.path / name).unlink(missing_ok=True)
 
     def ended_at(self) -> float | None:

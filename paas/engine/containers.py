@@ -13,14 +13,7 @@ from functools import partial
 from paas.engine import logs, monitor
 from paas.engine.bundle import Bundle
 from paas.engine.bundler import Bundler, Content
-from paas.engine.container import (
-    Container,
-    ContainerNotFound,
-    ExitStatus,
-    Restarts,
-    State,
-    Status,
-)
+from paas.engine.container import Container, ContainerNotFound, ExitStatus, State, Status
 from paas.engine.events import Journal
 from paas.engine.images import Images
 from paas.engine.launch import Launcher, is_abandoned, unseen
@@ -63,11 +56,11 @@ class Containers:
 
         What it wrote and its address are kept. Raises `WrongState`, `RuntimeFailed`.
         """
-        bundle = self._existing(container_id)
-        state = self._must(container_id, "started", lambda state: state.can_start)
-        if state.has_ended:
-            self._create_again(bundle, replace(bundle.restarts(), failures=0))
-        self._launcher.run(bundle)
+        with self._starting(container_id) as bundle:
+            state = self._must(container_id, "started", lambda state: state.can_start)
+            if state.has_ended:
+                self._launcher.create_again(bundle, replace(bundle.restarts(), failures=0))
+            self._launcher.run(bundle)
 
     def restart(self, container_id: str, timeout_s: float | None = None) -> None:
         """Stop it if it runs, and start it. Raises as `stop` and `start`."""
@@ -79,12 +72,17 @@ class Containers:
     def start_again(self, container_id: str, failures: int) -> None:
         """Start what ended on its own, for the `failures`th time in a row.
 
-        Raises `WrongState` when it was started meanwhile, `RuntimeFailed`.
+        Raises `WrongState` when it was started or stopped meanwhile, `RuntimeFailed`.
         """
-        bundle = self._existing(container_id)
-        self._must(container_id, "started again", lambda state: state.has_ended)
-        self._create_again(bundle, replace(bundle.restarts(), failures=failures))
-        self._launcher.run(bundle)
+        with self._starting(container_id) as bundle:
+            self._must(container_id, "started again", lambda state: state.has_ended)
+            if bundle.marked("stopped"):
+                raise WrongState(
+                    f"The container {container_id} was stopped",
+                    resolution=f"Start it: paas containers:start {container_id}",
+                )
+            self._launcher.create_again(bundle, replace(bundle.restarts(), failures=failures))
+            self._launcher.run(bundle)
 
     def stop(self, container_id: str, timeout_s: float | None = None) -> ExitStatus:
         """Its stop signal, then SIGKILL after `timeout_s` (its own grace unless given).
@@ -92,9 +90,10 @@ class Containers:
         No restart policy starts it again.
         """
         bundle = self._existing(container_id)
-        record, live = bundle.record(), bundle.live()
+        with bundle.alone():
+            self._mark(bundle, "stopped")
+            record, live = bundle.record(), bundle.live()
         forced = False
-        bundle.mark("stopped")
         if record is not None and live is not None:
             grace = record.stop_timeout if timeout_s is None else timeout_s
             live.init.signal(signal_number(record.stop_signal))
@@ -117,12 +116,15 @@ class Containers:
         SIGKILL and its stop signal end it on purpose: no restart policy starts it again.
         """
         bundle = self._existing(container_id)
-        record, live = bundle.record(), bundle.live()
-        if record is None or live is None:
+        with bundle.alone():
+            record, live = bundle.record(), bundle.live()
+            if record is None:
+                return
+            ends = number in (signal.SIGKILL, signal_number(record.stop_signal))
+            if ends:
+                self._mark(bundle, "stopped")
+        if live is None:
             return
-        ends = number in (signal.SIGKILL, signal_number(record.stop_signal))
-        if ends:
-            bundle.mark("stopped")
         if live.init.signal(number):
             self._events.add("kill", container_id, signal=str(int(number)))
         if ends:
@@ -228,13 +230,9 @@ class Containers:
         status = self.status(container_id)
         live = bundle.live()
         # A one-off's end is its caller's to see.
-        if status.state.has_ended and live is not None and live.monitor is not None:
-            try:
-                first = bundle.mark("died")
-            except FileNotFoundError:
-                raise ContainerNotFound(container_id) from None
-            if first:
-                record_end(self._events, container_id, status.exit_code, oom=status.oom_killed)
+        seen = status.state.has_ended and live is not None and live.monitor is not None
+        if seen and self._mark(bundle, "died"):
+            record_end(self._events, container_id, status.exit_code, oom=status.oom_killed)
         return status
 
     def watch(self, container_id: str) -> int:
@@ -299,12 +297,20 @@ class Containers:
             )
         return state
 
-    def _create_again(self, bundle: Bundle, restarts: Restarts) -> None:
-        self.settle(bundle.id)
-        # Who removes it, or starts it too, waits.
+    @contextmanager
+    def _starting(self, container_id: str) -> Iterator[Bundle]:
+        """Who ends or removes it, or starts it too, waits until it runs."""
+        bundle = self._existing(container_id)
         with bundle.alone():
-            self._must(bundle.id, "started", lambda state: state.has_ended)
-            self._launcher.create_again(bundle, restarts)
+            self.settle(container_id)
+            yield bundle
+
+    def _mark(self, bundle: Bundle, name: str) -> bool:
+        try:
+            return bundle.mark(name)
+        except FileNotFoundError:
+            # Removed meanwhile.
+            raise ContainerNotFound(bundle.id) from None
 
     def _existing(self, container_id: str) -> Bundle:
         bundle = self._bundler.bundles.of(container_id)

@@ -50,6 +50,7 @@ class Launcher:
         again = replace(restarts, count=restarts.count + 1, keeper=Identity.current())
         bundle.write_restarts(again)
         self._bundler.end_run(bundle)
+        bundle.unmark("stopped")
         try:
             self.create(bundle)
         except BaseException:

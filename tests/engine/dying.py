@@ -34,6 +34,7 @@ DOORS = {
         "Bundle.create",
         "Bundle._replace",
         "Bundle.mark",
+        "Bundle.unmark",
         "Bundle.forget_run",
         "Bundle.write_bound",
     },
