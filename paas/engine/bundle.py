@@ -8,7 +8,8 @@
     restarts.json                  `Restarts`, once it was started again
     health.json                    what its health checks found
     still.json                     who holds it still for a moment, and lets it go on
-    stopped, died                  empty: it was told to end; its end is in the journal
+    stopped, died, again           empty: it was told to end; its end is in the journal; it is
+                                   being started again
     conmon.pid, init.pid, attach, ctl, winsz, oom    conmon's
 
 It is on a tmpfs, below a 0700 directory, and gone after a restart of the machine.
@@ -163,7 +164,7 @@ class Bundle:
     def forget_run(self) -> None:
         """Forget all of the run that ended; not that it was told to, until it runs again."""
         (self.exits / self.id).unlink(missing_ok=True)
-        for name in ("live.json", "health.json", "died", "oom", "attach", "ctl"):
+        for name in ("live.json", "health.json", "died", "again", "oom", "attach", "ctl"):
             (self.path / name).unlink(missing_ok=True)
 
     def ended_at(self) -> float | None:

@@ -24,7 +24,8 @@ class ContainerNotFound(NotFound):
 
 
 class State(Enum):
-    """CREATING → CREATED → RUNNING ⇄ PAUSED, → EXITED; LOST when nobody saw how it ended."""
+    """CREATING → CREATED → RUNNING ⇄ PAUSED, → EXITED; LOST when nobody saw how it ended,
+    or it did not come to run again."""
 
     CREATING = "creating"
     CREATED = "created"

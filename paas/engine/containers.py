@@ -16,7 +16,7 @@ from paas.engine.bundler import Bundler, Content
 from paas.engine.container import Container, ContainerNotFound, ExitStatus, State, Status
 from paas.engine.events import Journal
 from paas.engine.images import Images
-from paas.engine.launch import Launcher, is_abandoned, unseen
+from paas.engine.launch import Launcher, is_abandoned, is_cut_short
 from paas.engine.signals import signal_number
 from paas.engine.spec import ContainerSpec
 from paas.errors import PaasError
@@ -207,7 +207,7 @@ class Containers:
         bundle = self._existing(container_id)
         live = bundle.live()
         if live is None:
-            return Status(unseen(bundle))
+            return Status(State.LOST if is_cut_short(bundle) else State.CREATING)
         # Looked at before the exit code: the monitor writes that and then ends.
         watched = not (live.monitor or live.init).wait(0)
         code = bundle.exit_code()
@@ -216,6 +216,8 @@ class Containers:
             return Status(State.EXITED, code, killed, started_at=live.started_at)
         if not watched or (Identity.of(live.init.pid) is None and live.monitor is None):
             return Status(State.LOST, started_at=live.started_at)
+        if is_cut_short(bundle):
+            return Status(State.LOST)
         state = State.CREATED if live.started_at is None else State.RUNNING
         if state is State.RUNNING and self._bundler.cgroups.instance(container_id).frozen:
             state = State.PAUSED
@@ -280,10 +282,10 @@ class Containers:
         for container_id in found:
             self.remove(container_id)
         self.release()
-        for bundle in self._bundler.bundles:
-            if unseen(bundle) is State.LOST:
-                # Killed while it was started again: what it wrote is worth another start.
-                with bundle.alone():
+        for bundle in filter(is_cut_short, self._bundler.bundles):
+            with bundle.alone():
+                # Somebody may have started it since.
+                if is_cut_short(bundle):
                     self._bundler.end_run(bundle)
         return found
 

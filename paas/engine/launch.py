@@ -9,7 +9,7 @@ from dataclasses import replace
 from paas.engine import monitor
 from paas.engine.bundle import Bundle
 from paas.engine.bundler import Bundler
-from paas.engine.container import ContainerNotFound, Live, Restarts, State
+from paas.engine.container import ContainerNotFound, Live, Restarts
 from paas.engine.runtime import invoke
 from paas.host.clock import Clock
 from paas.host.identity import Identity
@@ -51,6 +51,7 @@ class Launcher:
         bundle.write_restarts(again)
         self._bundler.end_run(bundle)
         bundle.unmark("stopped")
+        bundle.mark("again")
         try:
             self.create(bundle)
         except BaseException:
@@ -66,6 +67,7 @@ class Launcher:
             raise ContainerNotFound(bundle.id)
         bundle.write_live(replace(live, started_at=self._clock.now()))
         invoke(self._bundler.runtime, "start", bundle.id)
+        bundle.unmark("again")
         self._bundler.events.add("start", bundle.id)
 
 
@@ -92,13 +94,12 @@ def is_abandoned(bundle: Bundle) -> bool:
     return not monitored and not bundle.restarts().count and record.keeper.wait(0)
 
 
-def unseen(bundle: Bundle) -> State:
-    """The state of a container without a process that is known.
-
-    LOST is one whose restart failed or was killed: what it wrote is there, and it can start again.
-    """
+def is_cut_short(bundle: Bundle) -> bool:
+    """Whether its restart failed, or was killed, before it ran: what it wrote is there, and it
+    can start again."""
     restarts = bundle.restarts()
-    if bundle.live() is not None or not restarts.count:
-        return State.CREATING
-    failed = restarts.keeper is None or restarts.keeper.wait(0)
-    return State.LOST if failed else State.CREATING
+    if not restarts.count or (restarts.keeper is not None and not restarts.keeper.wait(0)):
+        return False
+    unfinished = bundle.live() is None or bundle.marked("again")
+    # Not of somebody's who has begun since: he says so there before he changes anything.
+    return unfinished and bundle.restarts() == restarts

@@ -1,4 +1,4 @@
-"""Restarts beside people: what was ended on purpose stays so."""
+"""Restarts beside people and deaths: what was stopped stays so, and no policy is lost."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from paas.engine.container import Container, State
+from paas.engine.container import Container, Restarts, State
 from paas.engine.policy import RestartPolicy
 from paas.engine.restarts import Restarts as Keeper
 from paas.engine.runtime import RuntimeFailed
 from paas.host.waiting import wait_until
 from tests.engine.machine import SECONDS, Machine
 from tests.engine.test_containers_life import _broken, _Patient
+from tests.killing import die, forked
 
 ONCE = "[ -e /again ] && exec sleep 600; touch /again; exit 1"
 """Ends by itself, and would not the next time."""
@@ -101,3 +102,48 @@ def test_what_was_stopped_when_it_could_not_start_stays_so_behind_a_recovery(
         assert keeper_of(machine).look().due == ()
         machine.containers.start(container.id)
         assert keeper_of(machine).look().running == (container.id,)
+
+
+# -- killed ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("recovered", [False, True])
+@pytest.mark.parametrize("step", ["Launcher.run", "invoke"])
+def test_a_policy_survives_who_is_killed_before_it_runs(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, step: str, recovered: bool
+) -> None:
+    """When the runtime has created it, and when that is about to start it."""
+
+    def restart() -> None:
+        monkeypatch.setattr(f"paas.engine.launch.{step}", lambda *_: die())
+        machine.containers.start_again(container.id, 1)
+
+    with ended(machine) as container:
+        assert os.WIFSIGNALED(os.waitpid(forked(restart), 0)[1])
+        if recovered:
+            machine.containers.recover()
+            assert machine.bundler.bundles.of(container.id).live() is None
+        keeper = keeper_of(machine)
+        assert keeper.look().due == (container.id,)
+        keeper.start(container.id)
+        assert keeper.look().running == (container.id,)
+        assert machine.containers.status(container.id).state is State.RUNNING
+
+
+def test_what_runs_again_is_left_alone_when_who_started_it_is_gone(machine: Machine) -> None:
+    with ended(machine) as container:
+        starting = forked(lambda: machine.containers.start_again(container.id, 1))
+        assert os.waitpid(starting, 0)[1] == 0
+        before = machine.containers.status(container.id)
+        machine.containers.recover()
+        assert before.state is State.RUNNING
+        assert machine.containers.status(container.id) == before
+
+
+def test_what_is_being_started_again_is_left_to_who_does_it(machine: Machine) -> None:
+    with ended(machine) as container:
+        bundle = machine.bundler.bundles.of(container.id)
+        machine.containers._launcher.create_again(bundle, Restarts())
+        machine.containers.recover()
+        assert machine.containers.status(container.id).state is State.CREATED
+        assert keeper_of(machine).look().due == ()
