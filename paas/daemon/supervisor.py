@@ -146,6 +146,8 @@ class Supervisor:
         parts.engine.network.ensure()
         parts.engine.recover()
         self._guard.tries("instances that are gone", self._healing.forget_lost)
+        # Before what ends holds its place: some may not run beside what takes it.
+        self._guard.tries("what killed deploys left", self._healing.reap)
         parts.router.switch(parts.store.apps.list())
         self._tidy_up()
 
@@ -164,10 +166,10 @@ class Supervisor:
         steps: Sequence[Callable[[], object]] = (
             parts.engine.network.ensure,
             lambda: parts.egress.look(),
+            self._healing.reap,
             self._settle_abandoned,
             parts.router.mend,
             lambda: mend_authorized_keys(self._layout, parts.store),
-            self._healing.reap,
             parts.detached.settle,
             parts.cron_runs.sweep,
             parts.drains.sweep,

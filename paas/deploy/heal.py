@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from paas.deploy.draft import of
 from paas.deploy.fleet import Member, members, place_of
+from paas.deploy.orphans import reap
 from paas.deploy.pipeline import Pipeline
-from paas.deploy.running import DETACHED, Running
-from paas.deploy.services_route import OWNER as SERVICES
-from paas.engine.container import BY_HAND, ContainerNotFound
+from paas.deploy.running import Running, owner_of
+from paas.engine.container import ContainerNotFound
 from paas.model.app import App
 from paas.model.instance import Instance, InstanceState
 from paas.model.processes import RESTART_POLICY, STOP_TIMEOUT
@@ -68,6 +68,8 @@ class Healing:
 
     def _start(self, app: App, member: Member) -> bool:
         parts = self.pipeline
+        # A heal of the same place that was killed may have left one, and both may not overlap.
+        reap(parts.store, parts.engine, owner_of(app.id))
         draft = of(parts.store.releases.get(app.id, app.live or 0))
         started = parts.runner.start_all(app, draft, [member])
         adopted = False
@@ -141,26 +143,9 @@ class Healing:
             return 0
         return 0 if status.state.has_ended else status.pid
 
-    def reap(self) -> list[str]:
-        """Remove containers that no row names and whose maker is gone.
-
-        What has a restart policy or was made by hand is meant to stay until somebody removes
-        it; what is detached until it has ended.
-        """
-        store, engine = self.pipeline.store, self.pipeline.engine
-        garbage = []
-        for container in engine.containers.list():
-            if container.owner.startswith(SERVICES):
-                continue
-            # In this order: a maker that commits and ends in between has left a row.
-            if container.restarts or container.keeper.alive:
-                continue
-            if not container.labels.keys().isdisjoint((BY_HAND, DETACHED)):
-                continue
-            if store.instances.by_container(container.id) is None:
-                engine.containers.remove(container.id)
-                garbage.append(container.id)
-        return garbage
+    def reap(self) -> None:
+        """Remove what killed deploys and heals left."""
+        reap(self.pipeline.store, self.pipeline.engine)
 
     def forget_lost(self) -> None:
         """Drop rows whose container is gone altogether, as all are after a reboot."""

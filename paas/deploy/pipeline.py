@@ -19,10 +19,11 @@ from paas.deploy.drafts import Drafts
 from paas.deploy.fleet import Member, Plan, place_of, plan
 from paas.deploy.handover import Handover
 from paas.deploy.health import Boot, Health
+from paas.deploy.orphans import reap
 from paas.deploy.phase import Phases, generate_secret
 from paas.deploy.plugin_builder import PluginBuilders
 from paas.deploy.route import Router
-from paas.deploy.running import Runner, Running
+from paas.deploy.running import Runner, Running, owner_of
 from paas.deploy.starting import using
 from paas.deploy.tree import read_text
 from paas.deploy.wake import wake_supervisor
@@ -166,6 +167,8 @@ class Pipeline:
         started: list[Running],
     ) -> None:
         """Start and check what is new; last, and behind its old instances, what may not overlap."""
+        # What a deploy that was killed started may not overlap with ours either.
+        reap(self.store, self.engine, owner_of(attempt.app.id))
         todo = self.plan(attempt.app, draft, restart)
         held = self.handover.held(attempt.app, todo)
         for process_type, quantity in sorted(draft.formation.items()):
