@@ -112,7 +112,7 @@ def build(  # noqa: PLR0913  the options of the command
 
 def purge(session: Session, app: App) -> None:
     """Remove what builds of an app keep for the next one."""
-    freed = session.platform.purge_cache(app)
+    freed = session.platform.purge_cache(app, actor=session.actor, report=session.report)
     session.report.step(f"Purged the build cache of {app.name}: {freed / 1e6:.1f} MB")
 
 

@@ -277,7 +277,7 @@ class Platform(Protocol):
     def build_directory(self, tryout: Tryout, report: Report) -> str:
         """Build a directory of this machine; the image's id."""
 
-    def purge_cache(self, app: App) -> int:
+    def purge_cache(self, app: App, *, actor: str, report: Report) -> int:
         """Remove what builds of an app keep for the next one; the bytes of it."""
 
     def rename(self, app: App, new: str, *, actor: str, report: Report) -> None:

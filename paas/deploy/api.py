@@ -341,9 +341,9 @@ class Platform:
         """Build a directory of this machine; the image's id."""
         return tryout.build(self._parts.engine, report).id
 
-    def purge_cache(self, app: App) -> int:
+    def purge_cache(self, app: App, *, actor: str, report: Report) -> int:
         """Remove what builds of an app keep for the next one; the bytes of it."""
-        return self._parts.lifecycle.purge_cache(app)
+        return self._parts.lifecycle.purge_cache(app, actor=actor, report=report)
 
     def rename(self, app: App, new: str, *, actor: str, report: Report) -> None:
         """Give an app another name, under which it is then served."""

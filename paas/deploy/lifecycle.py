@@ -97,11 +97,21 @@ class Lifecycle:
             if container.owner == owner_of(app_id):
                 containers.remove(container.id)
 
-    def purge_cache(self, app: App) -> int:
-        """Remove the cache mounts of an app, and its buildpacks' CACHE_DIR; the bytes."""
+    def purge_cache(self, app: App, *, actor: str, report: Report) -> int:
+        """Remove the cache mounts of an app, and its buildpacks' CACHE_DIR; the bytes.
+
+        A deploy under way, whose build may have it open, ends first.
+        """
         engine, volume = self.pipeline.engine, cache_volume(app.id)
-        freed = Compiler(engine).forget_cache(volume)
-        return freed + engine.caches.prune(cache_scope(app.id))
+        turn = self.attempts.exclusive(app, f"purge of the cache by {actor}")
+        if not turn.try_acquire():
+            report.step(f"Waiting for {turn.holder()} of {app.name}")
+            turn.acquire()
+        try:
+            freed = Compiler(engine).forget_cache(volume)
+            return freed + engine.caches.prune(cache_scope(app.id))
+        finally:
+            turn.release()
 
     def forget(self, app: App) -> None:
         """Remove an app that was made for a push and never got anything to deploy.

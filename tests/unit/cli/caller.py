@@ -217,8 +217,8 @@ class Recorder:
         self._record("build", tryout)
         return "sha256:c0ffee"
 
-    def purge_cache(self, app: App) -> int:
-        self._record("purge_cache", app.name)
+    def purge_cache(self, app: App, *, actor: str, report: Report) -> int:
+        self._record("purge_cache", app.name, actor)
         return 3 << 20
 
     def rename(self, app: App, new: str, *, actor: str, report: Report) -> None:
