@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from paas.engine.volumes import Volumes
 from paas.errors import PaasError
 from paas.model.app import App
 from paas.model.storage import Mounted, Volume
-from paas.store.storage import VolumeInUse
+from paas.store.storage import VolumeInUse, VolumeUnknown
 from paas.store.store import Store
 
 TOO_LARGE = "volume too large"
@@ -90,9 +90,11 @@ class Storage:
         self._volumes.sweep()
         # As it should be, not as a command that was killed, or another disk, has it.
         there = set(self._volumes.list())
-        for volume in self.store.storage.list():
-            if _kept(volume.name) in there:
-                self._volumes.bound(_kept(volume.name), volume.quota)
+        for name in [volume.name for volume in self.store.storage.list()]:
+            # Each as it is by now: another one's large tree takes long.
+            with self.store.transaction(), suppress(VolumeUnknown):
+                if _kept(name) in there:
+                    self._volumes.bound(_kept(name), self.store.storage.get(name).quota)
 
     def change(self, volume: Volume, *, actor: str) -> None:
         """Give a volume another size or quota. Raises `NoQuotas`, `QuotaTooSmall`."""

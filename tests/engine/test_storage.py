@@ -7,12 +7,15 @@ import os
 import re
 import tarfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from paas.deploy.storage import Storage
 from paas.engine.engine import Engine
+from paas.engine.volumes import Volumes
+from paas.model.limits import MIB
 from paas.model.role import Role
 from tests.killing import forked
 from tests.push.outcome import eventually
@@ -212,6 +215,25 @@ def test_a_volume_that_grew_too_large_is_said_once_a_day(paas: Paas) -> None:
     [event] = [one for one in events.tail(99) if one.what == "volume too large"]
     assert event.app == "shop"
     assert re.fullmatch(r"data has [0-9,]+ bytes, of 1,[0-9]{3}", event.detail)
+
+
+def test_a_sweep_bounds_a_volume_as_somebody_has_changed_it_meanwhile(
+    paas: Paas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it is at work on another one, whose tree may be large."""
+    storage, store = paas.platform.storage, paas.store.storage
+    bounds: dict[str, int | None] = {}
+
+    def bound(_: Volumes, name: str, quota: int | None) -> None:
+        bounds[name] = quota
+        if name == "storage.a" and store.get("b").quota is None:
+            storage.change(replace(store.get("b"), quota=4 * MIB), actor="ann")
+
+    for name in ("a", "b"):
+        assert paas("storage:create", name).code == 0
+    monkeypatch.setattr(Volumes, "bound", bound)
+    storage.sweep()
+    assert bounds == {"storage.a": None, "storage.b": 4 * MIB}
 
 
 def test_an_apps_mounts_end_with_it_and_its_volume_stays(paas: Paas) -> None:
