@@ -90,11 +90,20 @@ class Storage:
         self._volumes.sweep()
         # As it should be, not as a command that was killed, or another disk, has it.
         there = set(self._volumes.list())
-        for name in [volume.name for volume in self.store.storage.list()]:
-            # Each as it is by now: another one's large tree takes long.
-            with self.store.transaction(), suppress(VolumeUnknown):
-                if _kept(name) in there:
-                    self._volumes.bound(_kept(name), self.store.storage.get(name).quota)
+        for volume in self.store.storage.list():
+            with suppress(VolumeUnknown):
+                if _kept(volume.name) in there:
+                    self._bound(volume.name)
+
+    def _bound(self, name: str) -> None:
+        """Bound a volume as its row says when that is done: a large tree takes long, and nobody
+        else's transactions wait for it.
+        """
+        done, wanted = False, self.store.storage.get(name).quota
+        while not done:
+            self._volumes.bound(_kept(name), wanted)
+            before, wanted = wanted, self.store.storage.get(name).quota
+            done = wanted == before
 
     def change(self, volume: Volume, *, actor: str) -> None:
         """Give a volume another size or quota. Raises `NoQuotas`, `QuotaTooSmall`."""

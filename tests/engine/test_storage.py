@@ -217,23 +217,24 @@ def test_a_volume_that_grew_too_large_is_said_once_a_day(paas: Paas) -> None:
     assert re.fullmatch(r"data has [0-9,]+ bytes, of 1,[0-9]{3}", event.detail)
 
 
+@pytest.mark.parametrize("changed", ["a", "b"])
 def test_a_sweep_bounds_a_volume_as_somebody_has_changed_it_meanwhile(
-    paas: Paas, monkeypatch: pytest.MonkeyPatch
+    paas: Paas, monkeypatch: pytest.MonkeyPatch, changed: str
 ) -> None:
-    """While it is at work on another one, whose tree may be large."""
+    """While it is at work on the first, whose tree may be large."""
     storage, store = paas.platform.storage, paas.store.storage
     bounds: dict[str, int | None] = {}
 
     def bound(_: Volumes, name: str, quota: int | None) -> None:
+        if name == "storage.a" and store.get(changed).quota is None:
+            storage.change(replace(store.get(changed), quota=4 * MIB), actor="ann")
         bounds[name] = quota
-        if name == "storage.a" and store.get("b").quota is None:
-            storage.change(replace(store.get("b"), quota=4 * MIB), actor="ann")
 
     for name in ("a", "b"):
         assert paas("storage:create", name).code == 0
     monkeypatch.setattr(Volumes, "bound", bound)
     storage.sweep()
-    assert bounds == {"storage.a": None, "storage.b": 4 * MIB}
+    assert bounds == {f"storage.{name}": 4 * MIB if name == changed else None for name in "ab"}
 
 
 def test_an_apps_mounts_end_with_it_and_its_volume_stays(paas: Paas) -> None:
