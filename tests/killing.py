@@ -75,12 +75,15 @@ def steps_of(work: Callable[[], object], modules: re.Pattern[str]) -> list[Step]
 def killed_at(step: Step, work: Callable[[], object], modules: re.Pattern[str]) -> bool:
     """Run `work` in a child that SIGKILLs itself where it first begins `step`."""
 
-    def act() -> None:
-        sys.setprofile(lambda frame, event, _: die() if is_begun(frame, event) else None)
-        work()
+    def look(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and step_of(frame.f_code, modules) == step:
+            die()
 
-    def is_begun(frame: FrameType, event: str) -> bool:
-        return event == "call" and step_of(frame.f_code, modules) == step
+    def act() -> None:
+        # What is known from the first time on may become so in a thread of its own.
+        threading.setprofile(look)
+        sys.setprofile(look)
+        work()
 
     _, status = os.waitpid(forked(act), 0)
     return os.WIFSIGNALED(status)
