@@ -96,6 +96,9 @@ class Containers:
         forced = False
         if record is not None and live is not None:
             grace = record.stop_timeout if timeout_s is None else timeout_s
+            if live.started_at is None:
+                # Only the runtime is in it, which takes no signal.
+                grace = 0
             live.init.signal(signal_number(record.stop_signal))
             # One that is paused takes the signal when it goes on.
             self._bundler.cgroups.instance(container_id).thaw()
