@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from paas.deploy.services_access import ServiceAccess
 from paas.deploy.services_route import ServiceRouter
+from paas.deploy.services_strays import Strays
 from paas.deploy.wake import wake_supervisor
 from paas.engine.engine import Engine
 from paas.errors import PaasError
@@ -96,6 +97,7 @@ class ServiceOperations:
         self.catalog = catalog
         self.router = ServiceRouter(store, engine, catalog)
         self.runner = ServiceRunner(engine)
+        self.strays = Strays(store, engine, self.runner)
         self.access = ServiceAccess(catalog, self.runner)
         self.images = ServiceImages(engine)
         self.publish_edge = publish_edge
@@ -183,7 +185,7 @@ class ServiceOperations:
         `service` says. With `certificate` it speaks TLS, exposed or not.
         """
         container = self.serve(service, manifest, certificate, patience=patience)
-        with self.store.transaction():
+        with self.strays.left_none(container), self.store.transaction():
             # At once: an older image is never to be started on what a newer one has written.
             self.store.services.set_content(
                 service.id, service.image, service.version, service.volume
@@ -204,14 +206,17 @@ class ServiceOperations:
         *,
         patience: float = RECOVERY_SECONDS,
     ) -> str:
-        """`launch`, and let in by what is yet to be revoked too: some servers forget it."""
+        """`launch` in place of what is at work on its data, and let in by what is yet to be
+        revoked too: some servers forget it.
+        """
+        current = self.store.services.by_id(service.id)
+        if current is not None and current.container is not None:
+            self.runner.stop(current.container)
+        self.strays.end(service.id)
         container = self.launch(manifest, service, certificate=certificate, patience=patience)
-        try:
+        with self.strays.left_none(container):
             for credentials in service.outdated:
                 self.access.grant(service, container, credentials)
-        except BaseException:
-            self.runner.stop(container)
-            raise
         return container
 
     def launch(

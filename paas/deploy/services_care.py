@@ -8,7 +8,6 @@ from dataclasses import replace
 from paas.deploy.services import ServiceOperations
 from paas.deploy.services_link import leavers, linked_apps
 from paas.deploy.services_rotate import revoke_unused
-from paas.deploy.services_route import OWNER
 from paas.errors import PaasError
 from paas.model.app import App
 from paas.model.backup import Verdict
@@ -48,10 +47,10 @@ class ServiceCare:
                 self._store.events.add("supervisor", "", "unhealthy", told)
                 self._services.runner.kill(current.container)
             manifest = self._services.manifest(current)
-            if current.container is not None:
-                self._services.runner.stop(current.container)
             container = self._services.serve(current, manifest)
-            self._store.services.set_container(service.id, container, restarts=current.restarts + 1)
+            with self._services.strays.left_none(container):
+                restarts = current.restarts + 1
+                self._store.services.set_container(service.id, container, restarts=restarts)
             self._services.router.lead(replace(current, container=container), manifest)
         finally:
             lock.release()
@@ -85,14 +84,19 @@ class ServiceCare:
     def _free(self) -> None:
         for app in self._store.apps.list():
             self.close(app)
+        for service_id in self._services.strays.owners():
+            self._end_strays(service_id)
         for volume, service_id in self._store.backups.candidates():
             self._drop(volume, service_id)
-        for container in self._services.engine.containers.list():
-            # In this order: a maker that commits and ends in between has left a row.
-            if container.owner.startswith(OWNER) and not container.keeper.alive:
-                owned = {one.container for one in self._store.services.list()}
-                if container.id not in owned:
-                    self._services.engine.containers.remove(container.id)
+
+    def _end_strays(self, service_id: int) -> None:
+        """Unless somebody holds it: who stops a server lets it come to its end."""
+        lock = self._services.lock(service_id, "cleaning up")
+        if lock.try_acquire():
+            try:
+                self._services.strays.end(service_id)
+            finally:
+                lock.release()
 
     def close(self, app: App) -> None:
         """Take back what a link had opened that was not made, and what one that is gone has left
@@ -134,7 +138,7 @@ class ServiceCare:
             lock.release()
 
     def _drop(self, volume: str, service_id: int) -> None:
-        """Remove the volume of a candidate, and its server, unless somebody works on it."""
+        """Remove the volume of a candidate, unless somebody works on it."""
         lock = self._services.copy_lock(service_id, "cleaning up")
         if not lock.try_acquire():
             return

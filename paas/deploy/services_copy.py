@@ -220,6 +220,7 @@ class ServiceCopies:
         store.services.set_container(service.id, None)
         if service.container is not None:
             self.services.runner.stop(service.container)
+        self.services.strays.end(service.id)
         container = self.services.launch(manifest, service)
         store.services.set_container(service.id, container)
         try:

@@ -1,0 +1,194 @@
+"""One server at a time on the data of a service: it ends in peace before the next one begins."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from paas.engine.container import ContainerNotFound, State
+from paas.host.database import DatabaseUnwritable
+from paas.model.report import Silent
+from paas.model.service import Service, ServiceState
+from paas.plugin.service_runner import owner_of
+from tests.engine.shop import PLUGINS, Shop
+from tests.engine.world import World
+from tests.killing import forked
+from tests.push.outcome import eventually
+
+IMAGES = ("paas/ledger:1", "paas/ledger:1.1", "paas/ledger:2")
+
+
+@pytest.fixture(scope="module")
+def shop(world: World) -> Shop:
+    shop = Shop(world)
+    for name in IMAGES:
+        world.parts.engine.images.tag(name, world.image)
+    shop.run(f"plugin:install {PLUGINS}/ledger")
+    shop.run("plugin:enable ledger")
+    return shop
+
+
+class Ledger:
+    """A service whose server ends when `busy` is gone, and answers when `deaf` is."""
+
+    def __init__(self, shop: Shop) -> None:
+        self.shop = shop
+        self.parts = shop.world.parts
+        # By a command that has ended, as all are before the next one.
+        done(forked(partial(shop.run, "ledger:create l --image paas/ledger:1")))
+        self.id = self.row.id
+
+    @property
+    def row(self) -> Service:
+        return self.parts.store.services.get("ledger", "l")
+
+    @property
+    def data(self) -> Path:
+        return self.shop.world.layout.engine_fs / "volumes" / self.row.volume
+
+    def running(self) -> list[str]:
+        """The containers in which a server of it is at work."""
+        containers = self.parts.engine.containers
+        ours = [one.id for one in containers.list() if one.owner == owner_of(self.id)]
+        return [one for one in ours if self._state(one) is State.RUNNING]
+
+    def _state(self, container: str) -> State | None:
+        try:
+            return self.parts.engine.containers.status(container).state
+        except ContainerNotFound:
+            return None
+
+    def kill(self) -> None:
+        self.parts.engine.containers.kill(self.row.container or "")
+        eventually(lambda: not self.parts.services.is_up(self.row))
+
+    def heal(self) -> bool:
+        return self.parts.service_care.heal(self.row)
+
+    def leads(self) -> bool:
+        """Whether its address leads to its server."""
+        address = self.parts.engine.containers.get(self.row.container or "").address
+        backends = self.parts.engine.network.backends(owner_of(self.id))
+        return [one.address for one in backends] == [address]
+
+    def upgrade(self, image: str) -> None:
+        self.parts.service_copies.upgrade(self.row, "", image, actor="test", report=Silent())
+
+
+@pytest.fixture
+def ledger(shop: Shop) -> Iterator[Ledger]:
+    ledger = Ledger(shop)
+    yield ledger
+    for name in ("busy", "deaf"):
+        (ledger.data / name).unlink(missing_ok=True)
+    shop.run("ledger:destroy l --force")
+
+
+def done(pid: int) -> None:
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+def killed(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+
+@pytest.fixture
+def beside(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """What was at work on the data when each server was begun."""
+    runner = ledger.parts.services.runner
+    found: list[list[str]] = []
+    start = runner.start
+
+    def watched(*words: object, **options: object) -> str:
+        found.append(ledger.running())
+        return start(*words, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(runner, "start", watched)
+    return found
+
+
+def refuse(*_: object, **__: object) -> None:
+    raise DatabaseUnwritable("the disk is full")
+
+
+def once(first: Callable[..., object], then: Callable[..., object]) -> Callable[..., object]:
+    """`first` when it is called, and `then` from the next time on."""
+    left = [first]
+    return lambda *words, **options: (left.pop() if left else then)(*words, **options)
+
+
+# -- ended in peace ----------------------------------------------------------------------------
+
+
+def test_a_server_that_is_being_stopped_comes_to_its_end(shop: Shop, ledger: Ledger) -> None:
+    (ledger.data / "busy").touch()
+    pid = forked(partial(shop.run, "ledger:stop l"))
+    eventually(lambda: ledger.row.container is None)
+    shop.tidied()
+    (ledger.data / "busy").unlink()
+    done(pid)
+    assert (ledger.data / "clean").exists()
+    assert ledger.running() == []
+
+
+def test_so_does_one_whose_stop_was_killed(shop: Shop, ledger: Ledger) -> None:
+    # As it is before the server is told.
+    ledger.parts.store.services.set_state(ledger.id, ServiceState.STOPPED)
+    ledger.parts.store.services.set_container(ledger.id, None)
+    shop.tidied()
+    assert (ledger.data / "clean").exists()
+    assert ledger.running() == []
+
+
+# -- one at a time -----------------------------------------------------------------------------
+
+
+def test_what_a_killed_start_left_has_ended_before_the_next_server_begins(
+    ledger: Ledger, beside: list[list[str]]
+) -> None:
+    (ledger.data / "deaf").touch()
+    ledger.kill()
+    (ledger.data / "asked").unlink()
+    pid = forked(ledger.heal)
+    eventually((ledger.data / "asked").exists)
+    killed(pid)
+    [left] = ledger.running()
+    (ledger.data / "deaf").unlink()
+    eventually(ledger.heal)
+    assert beside == [[]]
+    assert ledger.running() == [ledger.row.container] != [left]
+    assert (ledger.data / "clean").exists()
+
+
+def test_what_cannot_be_recorded_is_ended(
+    shop: Shop, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.kill()
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger.parts.store.services, "set_container", refuse)
+        with pytest.raises(DatabaseUnwritable):
+            ledger.heal()
+        assert ledger.running() == []
+        with pytest.raises(DatabaseUnwritable):
+            ledger.parts.services.start(ledger.row, actor="test")
+        assert ledger.running() == []
+    shop.run("ledger:start l")
+
+
+def test_a_newer_server_has_ended_before_the_older_one_is_back(
+    ledger: Ledger, beside: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    router = ledger.parts.services.router
+    # Behind the moment from which on it is the service.
+    monkeypatch.setattr(router, "lead", once(refuse, router.lead))
+    with pytest.raises(DatabaseUnwritable):
+        ledger.upgrade("paas/ledger:1.1")
+    assert beside == [[], []]
+    assert ledger.row.reference == "paas/ledger:1"
+    assert ledger.running() == [ledger.row.container]
