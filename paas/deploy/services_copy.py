@@ -212,7 +212,8 @@ class ServiceCopies:
         """The service without a client: what is written meanwhile would be lost.
 
         Connections that exist end with their server, which is started again for the dump
-        alone. Unless another server is the service behind the block, it serves again.
+        alone: no command finds it either. Unless another server is the service behind the
+        block, it serves again.
         """
         manifest, store = self.services.manifest(service), self.services.store
         report.step(f"Closing {service.name} to its clients")
@@ -220,15 +221,19 @@ class ServiceCopies:
         store.services.set_container(service.id, None)
         if service.container is not None:
             self.services.runner.stop(service.container)
-        self.services.strays.end(service.id)
-        container = self.services.launch(manifest, service)
-        store.services.set_container(service.id, container)
+        container = self.services.serve(service, manifest)
+        # Known here alone: who asks for the server of the service finds none.
         try:
             yield container
         finally:
-            left = self.services.existing(service)
-            if left.container == container:
-                self.services.router.lead(left, manifest)
+            with self.services.strays.left_none(container):
+                left = self.services.existing(service)
+                if left.container is None:
+                    store.services.set_container(service.id, container)
+            if left.container is None:
+                self.services.router.lead(replace(left, container=container), manifest)
+            else:
+                self.services.runner.stop(container)
 
 
 def removal(service: Service, volume: str) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from paas.deploy.services_candidate import Candidate, Candidates
 from paas.engine.container import ContainerNotFound, State
 from paas.host.database import DatabaseUnwritable
 from paas.model.report import Silent
@@ -17,7 +19,7 @@ from paas.model.service import Service, ServiceState
 from paas.plugin.service_runner import owner_of
 from tests.engine.shop import PLUGINS, Shop
 from tests.engine.world import World
-from tests.killing import forked
+from tests.killing import die, forked
 from tests.push.outcome import eventually
 
 IMAGES = ("paas/ledger:1", "paas/ledger:1.1", "paas/ledger:2")
@@ -192,3 +194,59 @@ def test_a_newer_server_has_ended_before_the_older_one_is_back(
     assert beside == [[], []]
     assert ledger.row.reference == "paas/ledger:1"
     assert ledger.running() == [ledger.row.container]
+
+
+# -- closed while it is copied -----------------------------------------------------------------
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    """Have this done when the dump is about to be loaded into another server."""
+    loaded = Candidates.loaded
+
+    @contextmanager
+    def later(self: Candidates, service: Service, dump: int) -> Iterator[Candidate]:
+        act()
+        with loaded(self, service, dump) as candidate:
+            yield candidate
+
+    monkeypatch.setattr(Candidates, "loaded", later)
+
+
+def test_what_would_be_lost_is_refused(
+    shop: Shop, ledger: Ledger, beside: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    meanwhile(monkeypatch, lambda: said.append(shop.refused("ledger:import l")))
+    ledger.upgrade("paas/ledger:2")
+    assert "ledger service l is not running" in said[0]
+    assert (ledger.data / "pages").read_text() == "one\n"
+    assert ledger.row.version == "2"
+    assert ledger.running() == [ledger.row.container]
+    assert ledger.leads()
+    assert beside[0] == []
+
+
+def test_one_that_is_not_upgraded_serves_again(
+    shop: Shop, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meanwhile(monkeypatch, refuse)
+    with pytest.raises(DatabaseUnwritable):
+        ledger.upgrade("paas/ledger:2")
+    assert ledger.row.version == "1"
+    assert ledger.running() == [ledger.row.container]
+    assert ledger.leads()
+    shop.run("ledger:import l", "two\n")
+    assert (ledger.data / "pages").read_text() == "two\n"
+
+
+def test_one_whose_upgrade_was_killed_is_served_by_another_server(
+    ledger: Ledger, beside: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        meanwhile(patch, die)
+        os.waitpid(forked(partial(ledger.upgrade, "paas/ledger:2")), 0)
+    assert len(ledger.running()) == 1
+    eventually(ledger.heal)
+    assert beside == [[]]
+    assert ledger.running() == [ledger.row.container]
+    assert ledger.leads()
