@@ -256,6 +256,8 @@ class ServiceOperations:
 
     def erase(self, service: Service) -> None:
         """Remove all that belongs to a service; again is harmless."""
+        # Also one that ran already: nobody starts it again, or gives it an address.
+        self.store.services.set_state(service.id, ServiceState.DESTROYING)
         if self.store.exposures.remove(service.id):
             # Before its address is another's.
             self.publish_edge()

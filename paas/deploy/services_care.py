@@ -9,6 +9,7 @@ from paas.deploy.services import ServiceOperations
 from paas.deploy.services_link import leavers, linked_apps
 from paas.deploy.services_rotate import revoke_unused
 from paas.errors import PaasError
+from paas.host.files import FileLock
 from paas.model.app import App
 from paas.model.backup import Verdict
 from paas.model.service import Service
@@ -173,8 +174,16 @@ class ServiceCare:
             self._services.router.publish()
 
     def _lead(self, service: Service) -> None:
-        if not service.state.is_half_made and not self._is_held(service):
-            self._services.router.lead(service, self._services.manifest(service))
+        # Nobody starts another server meanwhile, or gives the address back.
+        lock = self._looking(service)
+        if not lock.try_acquire():
+            return
+        try:
+            current = self._store.services.by_id(service.id)
+            if current is not None and not current.state.is_half_made:
+                self._services.router.lead(current, self._services.manifest(current))
+        finally:
+            lock.release()
 
     def revoke_outdated(self) -> None:
         """End the old passwords that a rotation had to leave, once no app has them any more."""
@@ -210,9 +219,12 @@ class ServiceCare:
             raise Unmended("Not every service could be looked after", failed)
 
     def _is_held(self, service: Service) -> bool:
-        # Shared, so that two who look do not take each other for its holder.
-        lock = self._services.lock(service.id, "looking", shared=True)
+        lock = self._looking(service)
         if not lock.try_acquire():
             return True
         lock.release()
         return False
+
+    def _looking(self, service: Service) -> FileLock:
+        # Shared, so that two who look do not take each other for its holder.
+        return self._services.lock(service.id, "looking", shared=True)

@@ -40,8 +40,9 @@ class ServiceRouter:
         self._engine.network.set_backends({owner_of(service.id): []})
 
     def forget(self, service_id: int) -> None:
-        """Give back the address of a service that is gone."""
-        self._engine.network.release_service(owner_of(service_id))
+        """Give back the address of a service that is being ended."""
+        with self._naming():
+            self._engine.network.release_service(owner_of(service_id))
         self._engine.network.forget_links(owner_of(service_id))
 
     def address(self, service: Service) -> str:
@@ -49,13 +50,22 @@ class ServiceRouter:
         return str(self._engine.network.service(owner_of(service.id), 1).slots[0])
 
     def publish(self) -> None:
-        """Let the resolver answer for every service by name."""
-        with FileLock(self._engine.layout.locks / "service-names"):
+        """Let the resolver answer for every service by name; not for one that is half made, which
+        may have given its address back already.
+        """
+        with self._naming():
             names = {
                 service.hostname: self._engine.network.service(owner_of(service.id), 1).slots[0]
                 for service in self._store.services.list()
+                if not service.state.is_half_made
             }
             self._engine.network.resolver.publish(names, NAMES)
+
+    def _naming(self) -> FileLock:
+        """Held by who gives an address to each service that is listed, and by who takes one back:
+        otherwise a list that is old by then would give it again, for ever.
+        """
+        return FileLock(self._engine.layout.locks / "service-names")
 
     def allow(self, service_id: int, app_id: int) -> None:
         """Let the app's instances, one-offs and release phases reach the service."""

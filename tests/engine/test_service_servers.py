@@ -250,3 +250,78 @@ def test_one_whose_upgrade_was_killed_is_served_by_another_server(
     assert beside == [[]]
     assert ledger.running() == [ledger.row.container]
     assert ledger.leads()
+
+
+# -- its address -------------------------------------------------------------------------------
+
+
+def behind_the_list(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]
+) -> None:
+    """Have this done when somebody has just listed the services, once."""
+    services = ledger.parts.store.services
+    listed = services.list
+
+    def first(*words: str) -> object:
+        rows = listed(*words)
+        act()
+        return rows
+
+    monkeypatch.setattr(services, "list", once(first, listed))
+
+
+def test_an_address_leads_to_the_server_there_is_and_not_to_the_one_there_was(
+    shop: Shop, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = ledger.row.container
+    behind_the_list(ledger, monkeypatch, partial(shop.run, "ledger:restart l"))
+    ledger.parts.service_care.mend()
+    assert ledger.row.container != began
+    assert ledger.leads()
+
+
+def test_who_is_being_changed_is_led_by_who_changes_it(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Service] = []
+    monkeypatch.setattr(ledger.parts.services.router, "lead", lambda one, _: asked.append(one))
+    with ledger.parts.services.exclusive(ledger.row, "test"):
+        ledger.parts.service_care.mend()
+    assert ledger.id not in {one.id for one in asked}
+
+
+@pytest.mark.parametrize("step", ["mend", "publish"])
+def test_a_service_that_is_destroyed_meanwhile_gets_no_address_again(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    brief = Ledger(shop)
+    parts = brief.parts
+    reader, writer = os.pipe()
+
+    def destroyed() -> bool:
+        return parts.store.services.by_id(brief.id) is None
+
+    def destroy() -> None:
+        os.read(reader, 1)
+        shop.run("ledger:destroy l --force")
+
+    # It has none of the locks of who lists, and may have to wait for one.
+    pid = forked(destroy)
+
+    def act() -> None:
+        os.write(writer, b".")
+        eventually(lambda: destroyed() or waits_for_a_lock(pid))
+
+    behind_the_list(brief, monkeypatch, act)
+    (parts.service_care.mend if step == "mend" else parts.services.router.publish)()
+    done(pid)
+    os.close(reader)
+    os.close(writer)
+    assert destroyed()
+    assert parts.engine.network.services_of(owner_of(brief.id)) == []
+
+
+def waits_for_a_lock(pid: int) -> bool:
+    """proc_locks(5): the line of who waits has an arrow."""
+    lines = Path("/proc/locks").read_text().splitlines()
+    return any("->" in line and f" {pid} " in line for line in lines)
