@@ -61,10 +61,15 @@ class Copying:
         """Change the password, and tell every linked app."""
         found = self._of.find(session, service)
         session.report.step(f"Changing the password of {service}")
-        session.platform.service_copies.rotation.rotate(
+        at_work = session.platform.service_copies.rotation.rotate(
             found, actor=session.actor, report=session.report
         )
-        session.report.result(f"The old password of {service} is no longer valid")
+        for one in at_work:
+            session.report.detail(f"The old password stays valid until this has ended: {one}")
+        if at_work:
+            session.report.result(f"{service} has a new password")
+        else:
+            session.report.result(f"The old password of {service} is no longer valid")
 
 
 def copies(of: ServiceCommands) -> Iterator[Command]:

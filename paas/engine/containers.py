@@ -22,6 +22,7 @@ from paas.engine.spec import ContainerSpec
 from paas.errors import PaasError
 from paas.host.clock import Clock
 from paas.host.identity import Identity
+from paas.model.env import Secret
 
 KILL_SECONDS = 10.0
 
@@ -199,6 +200,12 @@ class Containers:
         if container is None:
             raise ContainerNotFound(container_id)
         return container
+
+    def environment(self, container_id: str) -> dict[str, Secret]:
+        """What it was started with; empty while it is only just begun, and when it is gone."""
+        process = self._bundler.bundles.of(container_id).config().get("process", {})
+        pairs = (pair.partition("=") for pair in process.get("env", ()))
+        return {name: Secret(value) for name, _, value in pairs}
 
     def list(self) -> list[Container]:
         """All containers, one-offs too, in the order of their ids."""

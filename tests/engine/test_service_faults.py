@@ -19,7 +19,7 @@ import pytest
 from paas.deploy.edge import Edge, PortUnusable
 from paas.deploy.running import owner_of as owner_of_app
 from paas.deploy.services_expose import ServiceExposures, Wanted
-from paas.deploy.services_link import LinkWish
+from paas.deploy.services_link import LinkWish, leavers
 from paas.deploy.services_route import NAMES
 from paas.host.waiting import at_most
 from paas.model.env import Secret
@@ -239,6 +239,41 @@ def test_an_old_password_that_an_app_has_outlives_the_server(shop: Shop, vault: 
     shop.run("vault:unlink v shop --no-restart")
     shop.tidied()
     assert vault.valid == {vault.password}
+
+
+def test_the_password_of_a_one_off_is_valid_until_that_has_ended(shop: Shop, vault: Vault) -> None:
+    parts = vault.parts
+    shop.run("vault:link v shop")
+    app, first = parts.store.apps.get("shop"), vault.password
+
+    def begin() -> str:
+        return parts.detached.start(app, parts.live(app), ["/bin/sleep", "600"], {})
+
+    older = begin()
+    with shop.world.supervised():
+        code, said = shop.answer("vault:rotate v")
+        assert code == 0
+        assert f"The old password stays valid until this has ended: {older} of shop" in said
+        newer = begin()
+        eventually(lambda: not leavers(parts.store, [app]))
+        shop.tidied()
+        assert vault.valid == vault.known == {first, vault.password}
+        parts.detached.stop(app, older)
+        # Who was given the new one keeps nobody's.
+        eventually(lambda: vault.valid == vault.known == {vault.password})
+        assert parts.detached.stop(app, None) == [newer]
+
+
+def test_the_password_of_a_copy_is_valid_until_that_is_made(shop: Shop, vault: Vault) -> None:
+    first = vault.password
+    with vault.parts.services.copying(vault.row, "being backed up by ann"):
+        code, said = shop.answer("vault:rotate v")
+        assert code == 0
+        assert "stays valid until this has ended: v is being backed up by ann" in said
+        shop.tidied()
+        assert vault.valid == vault.known == {first, vault.password}
+    shop.tidied()
+    assert vault.valid == vault.known == {vault.password}
 
 
 def test_a_rotation_leaves_an_app_alone_that_was_pointed_elsewhere(
