@@ -31,8 +31,17 @@ class BeingUpgraded(PaasError):
     code = TRY_AGAIN
 
 
+class CutShort(PaasError):
+    """Nobody is left to speak the verdict: what starts next goes back."""
+
+    code = TRY_AGAIN
+
+
 def await_verdict(layout: Layout, command: Command) -> None:
-    """Return when nothing is on trial, at once for what only looks. Raises `BeingUpgraded`."""
+    """Return when nothing is on trial, at once for what only looks.
+
+    Raises `BeingUpgraded` and `CutShort`.
+    """
     record = layout.upgrade_record
     changes = command.access in CHANGES and command.name not in LOOKS
     if not changes or not record.exists():
@@ -42,11 +51,19 @@ def await_verdict(layout: Layout, command: Command) -> None:
     def spoken() -> bool:
         if not record.exists():
             return True
-        # Nobody is at it: it was cut short, and what starts next goes back.
-        if lock.try_acquire():
+        if not lock.try_acquire():
+            return False
+        try:
+            # Looked at again: who upgraded may have spoken it just now, and left.
+            if record.exists():
+                raise CutShort(
+                    "An upgrade of the server was cut short",
+                    ["The version before comes back, and would not know of this change."],
+                    "Have it back first: sudo paas up",
+                )
+        finally:
             lock.release()
-            return True
-        return False
+        return True
 
     if not wait_until(spoken, SECONDS, STEP_S):
         raise BeingUpgraded("The server is being upgraded", resolution="Try again in a minute.")

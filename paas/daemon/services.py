@@ -13,6 +13,7 @@ from pathlib import Path
 from paas.daemon import ground
 from paas.daemon.local import Local
 from paas.daemon.systemd import Systemd
+from paas.daemon.trial import Trial
 from paas.daemon.whereabouts import Whereabouts
 from paas.deploy.parts import Parts
 from paas.engine.holder import holds
@@ -89,6 +90,14 @@ class Services:
                     self._systemd.stop([UNIT[name]])
                 else:
                     self._local.stop(name)
+
+    def settle_upgrade(self) -> None:
+        """Have paasd start again behind an upgrade that was cut short: it begins by going back.
+
+        The supervisor calls it. Without systemd nobody would start it: there `paas up` goes back.
+        """
+        if self._systemd.used and Trial(self._layout).abandoned:
+            self._systemd.restart(UNIT["paasd"], wait=False)
 
     def mend(self) -> None:
         """Start what of resolver and proxy has ended, or is not what is installed; cheap when

@@ -164,6 +164,7 @@ class Supervisor:
         """
         parts = self._parts
         steps: Sequence[Callable[[], object]] = (
+            Services(parts).settle_upgrade,
             parts.engine.network.ensure,
             lambda: parts.egress.look(),
             self._healing.reap,

@@ -95,8 +95,9 @@ class Systemd:
                 f"All that was said: {shlex.join(journal)}",
             ) from error
 
-    def restart(self, unit: str) -> None:
-        run(["systemctl", "restart", unit])
+    def restart(self, unit: str, *, wait: bool = True) -> None:
+        """Without `wait` it has only been asked for: a unit that restarts itself ends by that."""
+        run(["systemctl", *([] if wait else ["--no-block"]), "restart", unit])
 
     def mend(self, unit: str, *, stale: bool) -> None:
         """Start a unit that should run, if systemd is not about to; a stale one again."""

@@ -3,7 +3,8 @@
 While `ROOT/upgrade/record.json` is there, a new version runs that nobody has approved yet.
 Who upgrades holds the lock beside it. A record without a holder is of an upgrade that was
 cut short (kill -9, power): what starts next goes back first. Commands that change something
-wait for the verdict (`paas.cli.verdict`), so that the way back loses nothing of theirs.
+wait for the verdict (`paas.cli.verdict`), and are refused where nobody is left to speak it, so
+that the way back loses nothing of theirs.
 """
 
 from __future__ import annotations
@@ -78,6 +79,18 @@ class Trial:
     def pending(self) -> bool:
         """Whether a version is on trial."""
         return self._record.exists()
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether a version is on trial, and nobody is left who would speak the verdict."""
+        lock = FileLock(self._layout.upgrade_lock, shared=True)
+        if not self.pending or not lock.try_acquire():
+            return False
+        try:
+            # Looked at again: it may have been spoken just now.
+            return self.pending
+        finally:
+            lock.release()
 
     def end(self) -> None:
         """The verdict is spoken: what is in use stays."""

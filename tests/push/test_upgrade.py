@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from paas.cli.verdict import TRY_AGAIN
 from tests.push import apps
 from tests.push.app import App, new_app
 from tests.push.outcome import Outcome, eventually
@@ -162,16 +163,21 @@ def test_a_version_that_serves_less_is_put_back_with_the_data(server: Server, se
 def test_an_upgrade_that_is_killed_is_taken_back_by_the_next_start(
     server: Server, served: App
 ) -> None:
+    """And by nobody before: what is changed until then is refused, as it would be lost."""
     before = server.status(served.name)
     checks = "        checks: Mapping"
     slow = ("paas/daemon/doctor.py", checks, f"        time.sleep(60)\n{checks}")
-    checkout(server, "slow", slow, LATER)
+    checkout(server, "slow", slow, LATER, VERSION)
     with upgrading(server) as running:
         assert running.stdout is not None
         while "Checking it" not in running.stdout.readline():
             assert running.poll() is None
-        eventually(lambda: (server.program / "current").resolve().name == "slow")
+        eventually(lambda: server.ssh("version").out.startswith("paas 9."))
         os.killpg(running.pid, signal.SIGKILL)
+    refused = served.ssh("config:set --no-restart {} LOST=yes")
+    assert (refused.code, "sudo paas up" in refused.err) == (TRY_AGAIN, True)
+    assert "cut short" in served.push(apps.plain("lost")).failed(128).err
+    assert served.name in server.ssh("apps:list").ok().out
     eventually(lambda: server.paas("up", "--no-stack", timeout=100).code == 0)
     as_before(served, before)
 

@@ -11,7 +11,10 @@ import pytest
 
 from paas.daemon.background import NotStarted
 from paas.daemon.local import APPS_S, SERVICES_S
+from paas.daemon.services import Services
 from paas.daemon.systemd import CONTROL, NEEDRESTART, SLICE, UNITS, Systemd, render
+from paas.daemon.trial import Record, Trial
+from paas.deploy.parts import Parts
 from paas.engine.containers import KILL_SECONDS
 from paas.host import processes
 from paas.model.layout import Layout
@@ -113,6 +116,32 @@ def template(unit: str) -> str:
 def test_another_root_than_the_default_has_no_units() -> None:
     assert not Systemd(LAYOUT).wanted
     assert not Systemd(LAYOUT).used
+
+
+def test_behind_an_upgrade_that_was_cut_short_paasd_starts_again_to_go_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = tmp_path / "asked"
+    (tmp_path / "systemctl").write_text(f'#!/bin/sh\necho "$*" >>{asked}\n')
+    (tmp_path / "systemctl").chmod(0o755)
+    monkeypatch.setattr(processes, "SEARCH_PATH", f"{tmp_path}:{processes.SEARCH_PATH}")
+    layout = Layout.at(tmp_path / "root")
+    layout.root.mkdir()
+    services, trial = Services(Parts(layout)), Trial(layout)
+    with trial.held("test"):
+        trial.begin(Record("/program", "old", "new"))
+        monkeypatch.setattr(Systemd, "used", True)
+        services.settle_upgrade()
+    assert not asked.exists()
+    monkeypatch.setattr(Systemd, "used", False)
+    services.settle_upgrade()
+    assert not asked.exists()
+    monkeypatch.setattr(Systemd, "used", True)
+    services.settle_upgrade()
+    assert asked.read_text() == "--no-block restart paasd.service\n"
+    trial.end()
+    services.settle_upgrade()
+    assert len(asked.read_text().splitlines()) == 1
 
 
 def test_a_unit_that_does_not_start_says_why(

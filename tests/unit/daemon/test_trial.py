@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from paas.cli.verdict import CutShort, await_verdict
 from paas.daemon.trial import AlreadyUpgrading, Record, Trial
 from paas.daemon.versions import NotInstalled, Versions
 from paas.host.database import Database, schema_of
 from paas.model.layout import Layout
 from tests.killing import killed_at, steps_of
+from tests.unit.cli.caller import every_command
 
 STEPS = re.compile(r"/paas/(daemon/(trial|versions)|host/(database|files))\.py")
 
@@ -56,6 +60,29 @@ class Installed:
             self.trial.keep(record)
             self.versions.use("new")
             self.migrate("2")
+
+    def approved(self) -> None:
+        """A whole one, with its verdict."""
+        self.upgrade()
+        with self.trial.held("test"):
+            self.trial.end()
+
+    def change(self) -> bool:
+        """What a command does that changes something, to the version that runs; whether it may."""
+        try:
+            await_verdict(self.layout, every_command().find("config:set"))
+        except CutShort:
+            return False
+        database = Database(self.layout.database, self.folder / "migrations")
+        database.execute("INSERT INTO t1 VALUES ('done')")
+        database.close()
+        return True
+
+    @property
+    def changes(self) -> int:
+        """How many of them are there, to whichever version."""
+        with closing(sqlite3.connect(self.layout.database)) as database:
+            return len(database.execute("SELECT x FROM t1 WHERE x = 'done'").fetchall())
 
     def schemas(self) -> list[int]:
         return [schema_of(path) for path in self.databases]
@@ -148,6 +175,34 @@ def test_an_upgrade_killed_at_any_step_is_taken_back(make: Callable[[str], Insta
         one.trial.settle(no_paasd_runs)
         assert (one.versions.in_use, one.schemas()) == ("old", before), step
         assert not one.layout.upgrade.exists()
+
+
+def test_what_is_changed_behind_an_upgrade_killed_at_any_step_stays(
+    make: Callable[[str], Installed],
+) -> None:
+    first = make("first")
+    steps = steps_of(first.approved, STEPS)
+    assert first.change()
+    outcomes = set()
+    for number, step in enumerate(steps):
+        one = make(f"changed{number}")
+        assert killed_at(step, one.approved, STEPS), step
+        outcomes.add(changed := one.change())
+        one.trial.settle(no_paasd_runs)
+        assert one.changes == changed, step
+        assert one.change(), step
+    assert outcomes == {True, False}
+
+
+def test_what_was_cut_short_is_nobody_s(make: Callable[[str], Installed]) -> None:
+    one = make("nobody's")
+    assert not one.trial.abandoned
+    one.upgrade()
+    with one.trial.held("test"):
+        assert not one.trial.abandoned
+    assert one.trial.abandoned
+    one.trial.settle(no_paasd_runs)
+    assert not one.trial.abandoned
 
 
 def test_a_way_back_killed_at_any_step_is_gone_again(make: Callable[[str], Installed]) -> None:
