@@ -125,6 +125,8 @@ class PluginOperations:
             use = row.enabled and not more(wants, row.granted)
             image = self._image(taken, report) if use else ""
             with self._store.transaction():
+                # Again: to build an image takes minutes, in which services come.
+                self._refuse_dropped(taken.declaration)
                 self._store.plugins.set_latest(name, taken.version, ref or "")
                 if use:
                     self._store.plugins.enable(name, taken.version, image, wants)
@@ -143,6 +145,7 @@ class PluginOperations:
             self._refuse_dropped(known.declaration)
             image = self._images.make(self._folder(known.row), known.declaration, report)
             with self._store.transaction():
+                self._refuse_dropped(known.declaration)
                 self._store.plugins.enable(name, known.row.latest, image, known.wants)
                 self._note(actor, "plugin:enable", f"{name} {known.row.latest[:8]}")
             self._tidy()
@@ -153,8 +156,8 @@ class PluginOperations:
         """No longer use a plugin. Raises `PluginInUse` while services of it are there."""
         with self._lock():
             self._store.plugins.get(name)
-            self._refuse_in_use(name)
             with self._store.transaction():
+                self._refuse_in_use(name)
                 self._store.plugins.disable(name)
                 self._note(actor, "plugin:disable", name)
             self._tidy()
@@ -164,8 +167,8 @@ class PluginOperations:
         """Remove a plugin, with its files and all that was set for it. Raises `PluginInUse`."""
         with self._lock():
             row = self._store.plugins.get(name)
-            self._refuse_in_use(name)
             with self._store.transaction():
+                self._refuse_in_use(name)
                 for setting in self._proxy_settings(row):
                     self._store.settings.forget(setting)
                 self._store.plugins.remove(name)
@@ -218,6 +221,7 @@ class PluginOperations:
             self._refuse_in_use(declaration.name)
 
     def _refuse_in_use(self, name: str) -> None:
+        """Within the transaction that ends it: a new service looks for its plugin in its own."""
         services = [each.name for each in self._store.services.list() if each.plugin == name]
         if services:
             raise PluginInUse(

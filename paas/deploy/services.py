@@ -132,7 +132,10 @@ class ServiceOperations:
         """A new service, held exclusively; nothing is left of it when the block raises."""
         # The gate keeps `sweep` from looking between the row and its lock.
         with self.gate():
-            service = reserve()
+            with self.store.transaction():
+                service = reserve()
+                # Asked again: it may just have been disabled, when there was no service of it.
+                self.catalog.get(service.plugin)
             lock = self.lock(service.id, "being created")
             lock.acquire()
         try:
