@@ -98,11 +98,11 @@ class PluginOperations:
             if name in taken_names or (name in bundled_names() and not source.bundled):
                 raise BadPlugin(f"{name} is the name of something that paas has itself")
             self._files().keep(taken)
-            # Of an earlier one of that name, which was told of something to its very end.
-            forget(self._layout, name)
             with self._store.transaction():
                 ref = source.git.ref if source.git else None
                 self._store.plugins.add(name, str(source), ref or "", taken.version, actor)
+                # Of an earlier one of that name, which was told of something to its very end.
+                forget(self._layout, name)
                 self._note(actor, "plugin:install", f"{name} {taken.version[:8]} from {source}")
         return self.get(name)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from paas.deploy import services
+from paas.deploy.plugin_log import log_of
 from paas.deploy.services import Wish
 from paas.model.report import Silent
 from paas.plugin.catalog import NoSuchPlugin
@@ -110,3 +111,18 @@ def test_a_plugin_that_is_disabled_in_the_last_moment_gets_no_service(
     with pytest.raises(NoSuchPlugin):
         parts.services.create("till", "db", Wish(image="kv:1"), actor="root", report=Silent())
     assert "till" not in {one.plugin for one in parts.store.services.list()}
+
+
+def test_what_is_installed_already_keeps_its_log(shop: Shop, till: Path) -> None:
+    log = log_of(shop.world.layout, "till")
+    older = log.with_suffix(".log.1")
+    log.parent.mkdir(exist_ok=True)
+    log.write_text("said today")
+    older.write_text("said before")
+    assert "is installed already" in shop.refused(f"plugin:install {till.parent}")
+    assert (log.read_text(), older.read_text()) == ("said today", "said before")
+    shop.run("plugin:uninstall till --force")
+    # Of its last moments, which it was told of too late.
+    log.write_text("said at the very end")
+    shop.run(f"plugin:install {till.parent}")
+    assert not log.exists()
