@@ -34,6 +34,9 @@ readonly NEEDED_MIB=4096
 readonly APT_PATIENCE_S=900
 readonly DEFAULT_ROOT=/var/lib/paas
 readonly DEMO_APP=hello
+# Asked before a service of a new package is started (invoke-rc.d(8)); tests have one of their own.
+readonly POLICY=${PAAS_POLICY_RC_D:-/usr/sbin/policy-rc.d}
+readonly POLICY_MARK="# Of install.sh of paas: while packages are installed, no service is started."
 
 root=$DEFAULT_ROOT
 domain=
@@ -44,7 +47,6 @@ firewall=no
 action=install
 scratch=
 unfinished=
-services_down=no
 
 step() { printf -- '-----> %s\n' "$*"; }
 result() { printf -- '=====> %s\n' "$*"; }
@@ -213,21 +215,28 @@ apt_get() {
     done
 }
 
-# While packages are installed, none of their services is started (invoke-rc.d(8)).
+# While packages are installed, none of their services is started. There is a whole policy at any
+# moment: one that is killed is told by the mark in ours.
 keep_services_down() {
-    local policy=/usr/sbin/policy-rc.d
-    services_down=yes
-    if [ -e $policy ]; then mv $policy $policy.before-paas; fi
-    printf '#!/bin/sh\nexit 101\n' >$policy
-    chmod 755 $policy
+    local theirs=$POLICY.before-paas
+    if [ -e "$POLICY" ]; then
+        [ ! -e "$theirs" ] || die "$theirs is there, beside $POLICY; remove the one that is not wanted"
+        ln -T "$POLICY" "$theirs"
+    fi
+    printf '#!/bin/sh\n%s\nexit 101\n' "$POLICY_MARK" >"$POLICY.paas"
+    chmod 755 "$POLICY.paas"
+    mv -fT "$POLICY.paas" "$POLICY"
 }
 
+# Behind the packages, and behind an install.sh that was killed.
 let_services_start() {
-    local policy=/usr/sbin/policy-rc.d
-    [ $services_down = yes ] || return 0
-    rm -f $policy
-    services_down=no
-    if [ -e $policy.before-paas ]; then mv $policy.before-paas $policy; fi
+    local theirs=$POLICY.before-paas
+    rm -f "$POLICY.paas"
+    if [ "$theirs" -ef "$POLICY" ]; then
+        rm -f "$theirs"
+    elif [ ! -e "$POLICY" ] || grep -qxF "$POLICY_MARK" "$POLICY"; then
+        if [ -e "$theirs" ]; then mv -fT "$theirs" "$POLICY"; else rm -f "$POLICY"; fi
+    fi
 }
 
 systemd() { [ -d /run/systemd/system ]; }
@@ -515,6 +524,7 @@ farewell() {
 
 remove() {
     [ "$(id -u)" = 0 ] || die "Run it as root: sudo ./install.sh --$action"
+    let_services_start
     if [ ! -x "$command" ] && [ $action = purge ] && [ -e "$root/paas.db" ]; then
         step "Installing the program again: it knows what to remove"
         prepare_to_install
@@ -548,6 +558,7 @@ prepare_to_install() {
     scratch=$(mktemp -d)
     trap clean_up EXIT
     trap 'warn "install.sh failed in line $LINENO: $BASH_COMMAND"' ERR
+    let_services_start
 }
 
 clean_up() {

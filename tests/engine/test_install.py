@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -17,10 +19,16 @@ INSTALL = Path(__file__).parents[2] / "install.sh"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def service_policy() -> str | None:
-    """What this machine says of the services of new packages (invoke-rc.d(8)); None: start them."""
-    policy = Path("/usr/sbin/policy-rc.d")
-    return policy.read_text() if policy.exists() else None
+THEIRS = "#!/bin/sh\n# The administrator's own.\nexit 0\n"
+"""What a machine may say of the services of new packages (invoke-rc.d(8))."""
+
+KILL = """
+set -o functrace
+commands=0
+trap 'case ${FUNCNAME-} in keep_services_down | let_services_start)
+    [ $((commands += 1)) -le MOST ] || kill -9 $$ ;; esac' DEBUG
+"""
+"""What bash reads before a script: it is killed in those two functions, behind so many commands."""
 
 
 class Machine:
@@ -34,9 +42,15 @@ class Machine:
         for name in ("apt-get", "useradd", "systemctl", "pip"):
             self.pretend({name: f"echo {name} >>{folder}/changed"})
         self._changed = folder / "changed"
-        self._policy = service_policy()
+        self.policy = folder / "sbin/policy-rc.d"
+        self.policy.parent.mkdir()
         self.said = ""
         """What the last run said of its progress."""
+
+    @property
+    def policies(self) -> dict[str, str]:
+        """What is where the policy is, by name."""
+        return {path.name: path.read_text() for path in self.policy.parent.iterdir()}
 
     def pretend(self, programs: Mapping[str, str]) -> None:
         """Put a shell script in front of each program; REAL is the real one."""
@@ -45,21 +59,26 @@ class Machine:
             shim.write_text(f'#!/bin/sh\nREAL="env PATH={PATH} {name}"\n{script}\n')
             shim.chmod(0o755)
 
-    def install(self, *options: str, **env: str) -> str:
-        """Run install.sh, which has to give up; its words."""
-        done = subprocess.run(
+    def run(self, *options: str, **env: str) -> subprocess.CompletedProcess[str]:
+        """Run install.sh to whichever end."""
+        return subprocess.run(
             [INSTALL, "--root", self.root, *options],
-            env={"PATH": f"{self.shims}:{PATH}", **env},
+            env={"PATH": f"{self.shims}:{PATH}", "PAAS_POLICY_RC_D": str(self.policy), **env},
             capture_output=True,
             text=True,
             check=False,
             stdin=subprocess.DEVNULL,
         )
+
+    def install(self, *options: str, **env: str) -> str:
+        """Run install.sh, which has to give up; its words."""
+        before = self.policies
+        done = self.run(*options, **env)
         assert done.returncode == 1, done
         assert not self._changed.exists(), self._changed.read_text()
         assert not self.root.exists()
         assert not Path(f"{self.root}.program").exists()
-        assert service_policy() == self._policy
+        assert self.policies == before
         self.said = done.stdout
         return done.stderr
 
@@ -128,6 +147,43 @@ def test_another_apt_get_is_waited_for(machine: Machine) -> None:
     ]
 
 
+@pytest.mark.parametrize("theirs", [{}, {"policy-rc.d": THEIRS}], ids=["none", "theirs"])
+def test_services_start_again_behind_an_install_killed_at_any_command(
+    machine: Machine, theirs: Mapping[str, str]
+) -> None:
+    """Or no package of the machine would ever start one again."""
+    for name, text in theirs.items():
+        (machine.policy.parent / name).write_text(text)
+    kill = machine.shims / "kill"
+    # Both runs end early: the one with its packages, the other when it is about to build.
+    machine.pretend({"apt-get": "exit 100", "sha256sum": "exit 1"})
+    for commands in count():
+        kill.write_text(KILL.replace("MOST", str(commands)))
+        machine.pretend({"dpkg-query": '[ "$4" = skopeo ] || echo installed'})
+        killed = machine.run(BASH_ENV=str(kill))
+        assert killed.returncode in {1, -signal.SIGKILL}, killed
+        assert set(theirs.values()) <= set(machine.policies.values()), commands
+        machine.pretend({"dpkg-query": "echo installed"})
+        again = machine.run()
+        assert "All packages are installed" in again.stdout, again
+        assert machine.policies == theirs, commands
+        if killed.returncode == 1:
+            break
+    assert commands > 10
+
+
+def test_what_an_administrator_has_in_place_of_ours_is_never_lost(machine: Machine) -> None:
+    """They made another one, and the one before is still kept."""
+    machine.policy.write_text(THEIRS)
+    kept = machine.policy.with_name("policy-rc.d.before-paas")
+    kept.write_text("#!/bin/sh\nexit 104\n")
+    machine.pretend({
+        "dpkg-query": '[ "$4" = skopeo ] && exit 1 || $REAL "$@"',
+        "apt-get": "exit 100",
+    })  # fmt: skip
+    assert f"{kept} is there" in machine.install()
+
+
 def test_a_program_that_cannot_be_built_leaves_nothing_of_itself(machine: Machine) -> None:
     said = machine.install(PIP_NO_INDEX="1", PIP_CONFIG_FILE="/dev/null")
     assert "No matching distribution found" in said
@@ -161,9 +217,7 @@ def test_an_option_that_makes_no_sense(machine: Machine, options: list[str], wor
 
 
 def test_purging_what_is_not_there_is_fine(machine: Machine) -> None:
-    done = subprocess.run(
-        [INSTALL, "--root", machine.root, "--purge"], capture_output=True, text=True, check=False
-    )
+    done = machine.run("--purge")
     assert done.returncode == 0, done
 
 
