@@ -15,7 +15,6 @@ from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from functools import partial
 
-from paas.daemon.authorized_keys import mend_authorized_keys
 from paas.daemon.cron_watch import CronWatch
 from paas.daemon.duties import BackUp, Clean, Heal, HealService, Probe, Renew, Retire, Tidy
 from paas.daemon.guard import Guard
@@ -26,7 +25,7 @@ from paas.daemon.plugin_watch import TELLS, PluginWatch
 from paas.daemon.retiring import Retiring
 from paas.daemon.senders import Senders
 from paas.daemon.service_watch import ServiceWatch
-from paas.daemon.services import Services
+from paas.daemon.tidying import steps
 from paas.deploy.fleet import Member, place_of
 from paas.deploy.heal import Healing
 from paas.deploy.parts import Parts
@@ -39,7 +38,6 @@ from paas.model.app import App
 from paas.model.backup import Schedule
 from paas.model.instance import Instance
 from paas.model.layout import Layout
-from paas.model.report import Silent
 from paas.model.service import Service
 
 TIDY_SECONDS = 10.0
@@ -158,38 +156,11 @@ class Supervisor:
         self._upkeep.start(Tidy(), self._tidy)
 
     def _tidy(self) -> None:
-        """Roll killed deploys back or forward, and mend what was broken from outside.
-
-        One that fails keeps none of the others from its turn; all come again in a while.
+        """Each of the steps; one that fails keeps none of the others from its turn, and all come
+        again in a while.
         """
-        parts = self._parts
-        steps: Sequence[Callable[[], object]] = (
-            Services(parts).settle_upgrade,
-            parts.engine.network.ensure,
-            lambda: parts.egress.look(),
-            self._healing.reap,
-            self._settle_abandoned,
-            parts.router.mend,
-            lambda: mend_authorized_keys(self._layout, parts.store),
-            parts.detached.settle,
-            parts.cron_runs.sweep,
-            parts.drains.sweep,
-            parts.storage.sweep,
-            parts.engine.containers.release,
-            parts.engine.bundler.reserved.settle,
-            parts.engine.containers.regroup,
-            parts.engine.containers.rotate_logs,
-            parts.engine.builder.recover,
-            parts.service_care.sweep,
-            parts.service_care.settle_backups,
-            parts.service_care.mend,
-            parts.service_care.revoke_outdated,
-            lambda: parts.lifecycle.sweep(Silent()),
-            lambda: parts.router.publish(Silent()),
-            parts.metrics.collect,
-            Services(parts).mend,
-        )
-        self._guard.tries("tidying", *steps)
+        found = steps(self._parts, self._healing, self._settle_abandoned)
+        self._guard.tries("tidying", *found)
 
     def _settle_abandoned(self) -> None:
         for deploy in self._parts.attempts.abandoned():
