@@ -10,7 +10,7 @@ from acme import client, messages
 
 from paas.plugin.acme.failure import Patience
 
-NONCE_TRIES = 6
+NONCE_TRIES = 10
 """RFC 8555, section 6.5: a client retries with the nonce that came with the refusal."""
 
 LONGEST_S = 7 * 86400.0
