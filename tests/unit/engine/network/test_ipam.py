@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib.resources import files
 from ipaddress import IPv4Network
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from paas.engine.network.addresses import FIRST_INSTANCE, FIRST_SERVICE, Plan, PoolExhausted
 from paas.engine.network.ipam import Leases
-from paas.host import database
 from paas.host.database import Database
 
 PLAN = Plan(IPv4Network("10.200.0.0/16"))
@@ -79,13 +80,28 @@ def busy_threads(count: int) -> Iterator[None]:
             thread.join()
 
 
-def test_who_asks_in_a_crowd_waits_for_no_other_thread_s_turn(
+def test_nobody_has_the_database_locked_while_its_thread_may_wait_for_its_turn(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SQLite is asked again and again for a lock, and a thread that has it may be waiting."""
+    """SQLite is asked again and again for a lock, in vain when there are many threads."""
+    execute, asked = Database.execute, []
+    with closing(sqlite3.connect(db.path, timeout=0, isolation_level=None)) as other:
+
+        def executed(self: Database, *statement: Any) -> Any:
+            rows = execute(self, *statement)
+            other.execute("BEGIN IMMEDIATE")
+            other.execute("ROLLBACK")
+            asked.append(statement)
+            return rows
+
+        monkeypatch.setattr(Database, "execute", executed)
+        Leases(db, PLAN).take("new")
+    assert len(asked) > 1
+
+
+def test_who_asks_in_a_crowd_gets_an_address_of_its_own(db: Database) -> None:
     leases = Leases(db, PLAN)
     fill(db, FIRST_INSTANCE, FIRST_INSTANCE + 200)
-    monkeypatch.setattr(database, "BUSY_SECONDS", 0.5)
 
     def take(name: str) -> int:
         try:
